@@ -1,0 +1,2 @@
+//! blockgate
+fn main() {}

@@ -1,0 +1,34 @@
+//! What every part of blockgate speaks of: quantities and units, time, typed ids, registers and
+//! observations. No money, no IO, no floats (invariant 9).
+//!
+//! | module | what |
+//! |---|---|
+//! | [`decimal`] | the one strict parser and printer of decimal numbers |
+//! | [`unit`] | the closed list of units |
+//! | [`time`] | points in time (UTC, milliseconds), spans, the state of the clock |
+//! | [`id`] | typed ids: meter, line, account, item, … |
+//! | [`register`] | what a device's register means: name, unit, role |
+//! | [`observation`] | what one poll of one meter brought, good or bad |
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::float_arithmetic,
+    clippy::wildcard_enum_match_arm
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+pub mod decimal;
+pub mod id;
+pub mod observation;
+pub mod register;
+pub mod time;
+pub mod unit;
+
+pub use decimal::{Decimal, parse_decimal};
+pub use id::{AccountId, AlarmId, BillId, CommandId, IdError, ItemId, LineId, MeterId, TariffId};
+pub use observation::{FaultClass, Observation, ReadFault, Values};
+pub use register::{RegisterName, RegisterSpec, Role};
+pub use time::{ClockState, Span, Time, TimeError};
+pub use unit::Unit;
