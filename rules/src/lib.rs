@@ -1,1 +1,31 @@
-//! skeleton
+//! The pure middle of blockgate: [`Block`] *decides* events from inputs and *applies* them to its
+//! state. Nothing here waits, reads a clock, draws a random number, or touches a float; the same
+//! inputs always give the same events (invariants 2 and 9).
+//!
+//! | module | what |
+//! |---|---|
+//! | [`input`] | what comes in: observations, ticks, the wanted setup, commands, conditions |
+//! | [`event`] | what comes out: the journal's schema and, byte for byte, the cloud's |
+//! | [`setup`] | meters, accounts and charges as the config wants them |
+//! | [`money`] | fen, exact amounts, the one rounding |
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::float_arithmetic,
+    clippy::wildcard_enum_match_arm
+)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+pub mod block;
+pub mod event;
+pub mod input;
+pub mod money;
+pub mod setup;
+pub mod tariff;
+
+pub use block::Block;
+pub use event::Event;
+pub use input::Input;
+pub use money::Fen;

@@ -25,9 +25,9 @@ impl std::error::Error for IdError {}
 
 fn check(text: &str) -> Result<(), IdError> {
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let rest = text.bytes().all(|b| {
-        b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
-    });
+    let rest = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'));
     if first && rest && text.len() <= ID_MAX {
         Ok(())
     } else {

@@ -19,8 +19,7 @@ impl RegisterName {
     /// The reason as a sentence, when the text has another form.
     pub fn new(text: &str) -> Result<Self, String> {
         let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-        let rest =
-            text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        let rest = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         if first && rest && text.len() <= 48 {
             Ok(Self(Arc::from(text)))
         } else {

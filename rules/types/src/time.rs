@@ -183,7 +183,9 @@ impl std::str::FromStr for Span {
     /// Takes a whole number and one of `ms s m h d`.
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let wrong = || {
-            TimeError(format!("{text:?} is not a span of time: write it like 500ms, 90s, 15m, 2h or 62d"))
+            TimeError(format!(
+                "{text:?} is not a span of time: write it like 500ms, 90s, 15m, 2h or 62d"
+            ))
         };
         let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let (number, unit) = text.split_at(at);

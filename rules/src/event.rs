@@ -1,0 +1,530 @@
+//! What the Block decides: the journal's schema. An event's JSON is what the journal keeps and, as
+//! `data` of the envelope, what the cloud gets, byte for byte. A field may be added; the meaning of
+//! a shipped one never changes (ARCHITECTURE: bills are events, never recomputed).
+//!
+//! One journal record holds one [`Event`]; readings are gathered, up to
+//! [`READINGS_PER_RECORD_MAX`] in one record.
+
+use crate::money::Fen;
+use crate::setup::{AccountSetup, MeterSetup};
+use crate::tariff::Tariff;
+use blockgate_types::{
+    AccountId, AlarmId, BillId, CommandId, Decimal, ItemId, MeterId, RegisterName, TariffId, Time,
+    Unit,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most readings in one record: about 25 KiB of JSON.
+pub const READINGS_PER_RECORD_MAX: usize = 100;
+
+/// One event. The tag is the `kind` of topic and envelope type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Event {
+    /// Judged readings.
+    Reading {
+        /// In the order in which they were taken.
+        readings: Vec<Reading>,
+    },
+    /// A bill.
+    Bill(Box<Bill>),
+    /// A period of the whole block was closed.
+    Ledger(PeriodClosed),
+    /// An alarm opened, changed or closed.
+    Alarm(Alarm),
+    /// A hole in a meter's readings, found when it answered again.
+    Gap(Gap),
+    /// What was done to the block, and by whom.
+    Audit(Audit),
+}
+
+impl Event {
+    /// The kind: topic `evt/{kind}`, type `blockgate.{kind}.v1`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Reading { .. } => "reading",
+            Self::Bill(_) => "bill",
+            Self::Ledger(_) => "ledger",
+            Self::Alarm(_) => "alarm",
+            Self::Gap(_) => "gap",
+            Self::Audit(_) => "audit",
+        }
+    }
+
+    /// The envelope's subject: what it is about. Never a name, plate or flat.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Reading { .. } => "meters".to_owned(),
+            Self::Bill(bill) => format!("account/{}", bill.account),
+            Self::Ledger(_) => "block".to_owned(),
+            Self::Alarm(alarm) => format!("alarm/{}", alarm.id),
+            Self::Gap(gap) => format!("meter/{}", gap.meter),
+            Self::Audit(_) => "gateway".to_owned(),
+        }
+    }
+
+    /// Puts `next` into this event when both are readings and there is room; else gives it back.
+    ///
+    /// # Errors
+    /// `next` itself, when it needs a record of its own.
+    pub fn gather(&mut self, next: Self) -> Result<(), Self> {
+        match (self, next) {
+            (Self::Reading { readings }, Self::Reading { readings: more })
+                if readings.len() + more.len() <= READINGS_PER_RECORD_MAX =>
+            {
+                readings.extend(more);
+                Ok(())
+            }
+            (_, next) => Err(next),
+        }
+    }
+}
+
+/// Names one reading: the record's sequence number and the place in it. Prints as `1042.3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ReadingId {
+    /// Sequence number of the journal record.
+    pub seq: u64,
+    /// Index in the record, from 0.
+    pub index: u16,
+}
+
+impl std::fmt::Display for ReadingId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.seq, self.index)
+    }
+}
+
+impl std::str::FromStr for ReadingId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a reading's id like \"1042.3\"");
+        let (seq, index) = text.split_once('.').ok_or_else(wrong)?;
+        Ok(Self {
+            seq: seq.parse().map_err(|_| wrong())?,
+            index: index.parse().map_err(|_| wrong())?,
+        })
+    }
+}
+
+impl Serialize for ReadingId {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReadingId {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// One judged reading of one register, as read: before the multiplier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Which meter.
+    pub meter: MeterId,
+    /// Which register.
+    pub register: RegisterName,
+    /// When it was read.
+    pub at: Time,
+    /// The register's value.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub value: Decimal,
+    /// Its unit.
+    pub unit: Unit,
+    /// How it was judged.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// What metering decided about a reading.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The first of this register: a baseline, nothing is used yet.
+    Opened,
+    /// Plausible; `used` passed since the reading `from`.
+    Accepted {
+        /// The reading before.
+        from: ReadingId,
+        /// Register difference, before the multiplier.
+        #[serde(with = "blockgate_types::decimal::text")]
+        used: Decimal,
+    },
+    /// The counter passed its end; `used` is the modular difference.
+    Rollover {
+        /// The reading before.
+        from: ReadingId,
+        /// Modular difference, before the multiplier.
+        #[serde(with = "blockgate_types::decimal::text")]
+        used: Decimal,
+    },
+    /// First reading of an exchanged device; `used` is the rest of the old one.
+    Exchanged {
+        /// The last reading of the old device before this.
+        from: ReadingId,
+        /// The old device's last value.
+        #[serde(with = "blockgate_types::decimal::text")]
+        final_value: Decimal,
+        /// Rest of the old device, before the multiplier.
+        #[serde(with = "blockgate_types::decimal::text")]
+        used: Decimal,
+    },
+    /// A person began anew from this value; nothing is billed between.
+    Rebased {
+        /// The reading before.
+        from: ReadingId,
+    },
+    /// Not believed: kept as evidence, never billed, waits for a decision or for better readings.
+    Held {
+        /// The last accepted reading.
+        from: ReadingId,
+        /// Why.
+        why: Hold,
+    },
+}
+
+/// Why a reading is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// Lower by no more than a few units of the last digit: reverse flow or a jittering counter.
+    Reverse,
+    /// Lower than before, and no plausible rollover: exchanged without a record, or misread.
+    Backwards,
+    /// More than the meter's fuse or pipe can let pass in the time.
+    TooFast,
+    /// Its time is not after the reading before: the clock was set back.
+    NotLater,
+}
+
+/// A bill: one item of one account for one period. Immutable; a correction is another revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bill {
+    /// Derived from account, item, period, tariff revision and revision (invariant 8).
+    pub bill: BillId,
+    /// Who pays.
+    pub account: AccountId,
+    /// What for.
+    pub item: ItemId,
+    /// Service period.
+    pub period: Period,
+    /// Tariff and its revision.
+    pub tariff: TariffId,
+    /// The tariff revision's effective date and content hash: `2026-01-01/3fa9…`.
+    pub tariff_revision: String,
+    /// 0 for the first issue; a correction counts up.
+    pub revision: u32,
+    /// ISO 4217.
+    pub currency: String,
+    /// The lines; they sum to the total (invariant 4).
+    pub lines: Vec<BillLine>,
+    /// Sum of the lines' `amount_fen`.
+    pub total_fen: Fen,
+    /// The readings that the quantity comes from (invariant 6); empty for charges without a meter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// The tier counter before and after, where the tariff has tiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier_counter: Option<TierCounter>,
+    /// When it was decided.
+    pub issued_at: Time,
+}
+
+/// Civil dates, half open, in the block's zone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Period {
+    /// First day, `2026-03-01`.
+    pub from: String,
+    /// Day after the last, `2026-04-01`.
+    pub to: String,
+    /// IANA zone.
+    pub zone: String,
+}
+
+/// One line of a bill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BillLine {
+    /// For people.
+    pub label: Text,
+    /// How much.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub quantity: Decimal,
+    /// Of what.
+    pub unit: Unit,
+    /// Yuan per unit.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub unit_price: Decimal,
+    /// Quantity × price, unrounded, in yuan.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub exact: Decimal,
+    /// Rounded by the tariff's rule.
+    pub amount_fen: Fen,
+    /// Tier, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<u32>,
+    /// Time-of-use window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+}
+
+/// A text in both languages.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Text {
+    /// Simplified Chinese.
+    pub zh: String,
+    /// English.
+    pub en: String,
+}
+
+/// Two readings and what passed between them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Which meter.
+    pub meter: MeterId,
+    /// Which register.
+    pub register: RegisterName,
+    /// The opening reading.
+    pub from: EvidenceReading,
+    /// The closing reading.
+    pub to: EvidenceReading,
+    /// CT × PT.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub multiplier: Decimal,
+    /// Sum of the accepted differences between the two, times the multiplier. Equals
+    /// (to − from) × multiplier unless a rollover, an exchange or a rebase lies between.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub used: Decimal,
+    /// The unit.
+    pub unit: Unit,
+}
+
+/// A journaled reading as a bill quotes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceReading {
+    /// Which record.
+    pub reading: ReadingId,
+    /// When.
+    pub at: Time,
+    /// The register's value, as on the meter's display.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub value: Decimal,
+}
+
+/// Where an account stands in its tier period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierCounter {
+    /// The tier period: `2026` or `2026-03`.
+    pub period: String,
+    /// Quantity before this bill.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub before: Decimal,
+    /// Quantity after it.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub after: Decimal,
+}
+
+/// All bills of one period are out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodClosed {
+    /// Which period.
+    pub period: Period,
+    /// How many bills.
+    pub bills: u64,
+    /// Their sum.
+    pub total_fen: Fen,
+    /// Charges that could not be billed, with the reason; they follow in the next period.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unbilled: Vec<Unbilled>,
+    /// When.
+    pub closed_at: Time,
+}
+
+/// A charge without a bill in a period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unbilled {
+    /// Whose.
+    pub account: AccountId,
+    /// Which item.
+    pub item: ItemId,
+    /// Why, as a stable word: `no-reading`, `held`, `no-tariff`, `no-area`, `overflow`.
+    pub why: String,
+}
+
+/// An alarm's change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Derived from code and subject; the same alarm has the same id each time it opens.
+    pub id: AlarmId,
+    /// Opened, changed or closed.
+    pub change: AlarmChange,
+    /// What kind.
+    pub code: AlarmCode,
+    /// What it is about: `meter/m-0101`, `mqtt`.
+    pub subject: String,
+    /// How urgent.
+    pub severity: Severity,
+    /// When this change was decided.
+    pub at: Time,
+    /// When it opened.
+    pub since: Time,
+    /// Its numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+    /// What is the case, one sentence.
+    pub text: Text,
+    /// What to do, one sentence.
+    pub next: Text,
+}
+
+/// What happened to an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlarmChange {
+    /// It is new.
+    Raised,
+    /// Its facts or its severity changed.
+    Updated,
+    /// It is over.
+    Cleared,
+}
+
+/// How urgent an alarm is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Somebody should look this week.
+    Warning,
+    /// Somebody should look today: money or safety waits.
+    Critical,
+}
+
+/// The kinds of alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlarmCode {
+    /// No good poll for the meter's `offline_after`.
+    MeterOffline,
+    /// A register is held for review.
+    ReadingHeld,
+    /// A register has not moved for the meter's `stuck_after`.
+    MeterStuck,
+    /// Charges could not be billed at a period's close.
+    Unbilled,
+    /// The clock is not synchronised; closing waits.
+    ClockUnsynced,
+    /// The wall clock was set back or jumped.
+    ClockStepped,
+    /// The broker cannot be reached or refuses us.
+    BrokerDown,
+    /// A certificate ends soon, has ended, or does not fit.
+    Certificate,
+    /// The cloud refused a message; it lies among the dead letters.
+    DeadLetter,
+    /// The store was damaged and rebuilt, or the disk is full.
+    Store,
+}
+
+/// A hole in a meter's readings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Which meter.
+    pub meter: MeterId,
+    /// Last reading before.
+    pub from: Time,
+    /// First reading after.
+    pub to: Time,
+    /// Slots without a reading.
+    pub missing: u64,
+}
+
+/// What was done to the block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Audit {
+    /// The process started.
+    Started {
+        /// Its version.
+        version: String,
+        /// Hash of its config.
+        config_hash: String,
+    },
+    /// The zone of the block was set.
+    ZoneSet {
+        /// IANA zone.
+        zone: String,
+    },
+    /// Meters were set up or changed.
+    MetersSet {
+        /// The new form of each.
+        meters: BTreeMap<MeterId, MeterSetup>,
+    },
+    /// Accounts were set up or changed.
+    AccountsSet {
+        /// The new form of each.
+        accounts: BTreeMap<AccountId, AccountSetup>,
+    },
+    /// A tariff came or changed.
+    TariffSet {
+        /// Which.
+        tariff: TariffId,
+        /// Its new form, all revisions.
+        document: Box<Tariff>,
+    },
+    /// Meters, accounts or tariffs went; their history stays.
+    Removed {
+        /// Meters.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        meters: Vec<MeterId>,
+        /// Accounts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accounts: Vec<AccountId>,
+        /// Tariffs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tariffs: Vec<TariffId>,
+    },
+    /// The outcome of a command: exactly one each (invariant 7).
+    Command {
+        /// Its id.
+        id: CommandId,
+        /// Its name: `read-now`.
+        name: String,
+        /// Who ordered it.
+        actor: String,
+        /// How it ended.
+        outcome: Outcome,
+        /// The reason, for people; empty when there is none to give.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        detail: String,
+    },
+    /// The wall clock moved otherwise than time.
+    ClockStepped {
+        /// By how many milliseconds; negative when it was set back.
+        by_ms: i64,
+    },
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Carried out.
+    Done,
+    /// Tried, and did not succeed.
+    Failed,
+    /// Came too late.
+    Expired,
+    /// Its id was answered before.
+    Duplicate,
+    /// Not allowed or not possible.
+    Refused,
+    /// Begun before a restart, outcome not known.
+    Unknown,
+}

@@ -1,0 +1,130 @@
+//! What comes into the Block. Each input carries its own time: the Block has no clock.
+
+use crate::setup::Setup;
+use blockgate_types::{ClockState, CommandId, Decimal, MeterId, Observation, RegisterName, Time};
+use serde::{Deserialize, Serialize};
+
+/// One input to [`crate::Block::decide`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A poll of a meter, good or bad.
+    Observed(Observation),
+    /// Time passes; closes periods, raises and clears alarms of silence.
+    Tick {
+        /// Wall time.
+        now: Time,
+        /// How far it can be believed; an unsynchronised clock closes nothing (invariant 12).
+        clock: ClockState,
+    },
+    /// The block as the config wants it now.
+    Setup {
+        /// Wall time.
+        now: Time,
+        /// The wanted setup.
+        setup: Box<Setup>,
+    },
+    /// The process started.
+    Started {
+        /// Wall time.
+        now: Time,
+        /// This start's id, eight hexadecimal digits.
+        boot: String,
+        /// The program's version.
+        version: String,
+        /// Hash of the config files.
+        config_hash: String,
+    },
+    /// An order from the cloud or the page.
+    Command {
+        /// Wall time.
+        now: Time,
+        /// How far it can be believed.
+        clock: ClockState,
+        /// The order.
+        command: Command,
+    },
+    /// Something about the gateway itself became true or untrue: the broker refuses us, a
+    /// certificate ends, the disk fills. Raises or clears an alarm.
+    Condition {
+        /// Wall time.
+        now: Time,
+        /// Which alarm.
+        code: crate::event::AlarmCode,
+        /// What it is about: `mqtt`, a line's id, a file.
+        subject: String,
+        /// True raises or updates, false clears.
+        active: bool,
+        /// Numbers and names for the page and the cloud.
+        facts: std::collections::BTreeMap<String, String>,
+    },
+}
+
+/// An order. Its id answers it exactly once (invariant 7); after `expires_at` it does nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// Given by the sender.
+    pub id: CommandId,
+    /// When it was made.
+    pub issued_at: Time,
+    /// From when on it is void.
+    pub expires_at: Time,
+    /// Who ordered it, for the audit record.
+    pub actor: String,
+    /// What to do.
+    #[serde(flatten)]
+    pub order: Order,
+}
+
+/// What a command orders. `args` on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "args", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Order {
+    /// Publish the events `from..=to` again. Changes nothing in the Block.
+    Resend {
+        /// First sequence number.
+        from: u64,
+        /// Last sequence number.
+        to: u64,
+    },
+    /// Poll a meter now. Changes nothing in the Block by itself.
+    ReadNow {
+        /// Which meter.
+        meter: MeterId,
+    },
+    /// Decide on a register that is held for review.
+    DecideHeld {
+        /// Which meter.
+        meter: MeterId,
+        /// Which register.
+        register: RegisterName,
+        /// How.
+        decision: HeldDecision,
+    },
+    /// The device at a place was exchanged: the old one ended at `final_value`, the new one began
+    /// at `initial_value`.
+    ExchangeMeter {
+        /// Which place.
+        meter: MeterId,
+        /// Which register.
+        register: RegisterName,
+        /// Last value of the old device.
+        #[serde(with = "blockgate_types::decimal::text")]
+        final_value: Decimal,
+        /// First value of the new device.
+        #[serde(with = "blockgate_types::decimal::text")]
+        initial_value: Decimal,
+    },
+}
+
+/// What a person decides about a held register. Never a silent new baseline: each has its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeldDecision {
+    /// The jump is real usage: bill it.
+    Accept,
+    /// The counter passed its end: bill the modular difference.
+    Rollover,
+    /// Not usage: begin anew from the held value, and bill nothing between.
+    Rebase,
+}

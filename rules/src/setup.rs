@@ -1,0 +1,94 @@
+//! The block as the config wants it: meters, accounts, charges, tariffs. The engine hands it to the
+//! Block as a whole ([`crate::Input::Setup`]); what differs from the state becomes events, so that
+//! replay needs no config file (invariant 2).
+
+use crate::tariff::Tariff;
+use blockgate_types::{AccountId, Decimal, ItemId, MeterId, RegisterName, Span, TariffId, Unit};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything that the rules need to know of the block.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Setup {
+    /// IANA zone of the block: `Asia/Shanghai`. Periods begin and end by its calendar.
+    pub zone: String,
+    /// Meters by id.
+    pub meters: BTreeMap<MeterId, MeterSetup>,
+    /// Accounts by id.
+    pub accounts: BTreeMap<AccountId, AccountSetup>,
+    /// Tariffs by id, each with its revisions.
+    pub tariffs: BTreeMap<TariffId, Tariff>,
+}
+
+/// A meter as metering needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeterSetup {
+    /// The device profile's id, for people.
+    pub profile: String,
+    /// Registers with role *billing*.
+    pub registers: Vec<BillingRegister>,
+    /// CT × PT: a register's difference times this is the quantity used. Never zero.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub multiplier: Decimal,
+    /// A reading is kept at the first poll of each slot of this length; zero keeps every poll.
+    pub record_every: Span,
+    /// An alarm when the register has not moved for this long; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck_after: Option<Span>,
+    /// An alarm when no good poll came for this long.
+    pub offline_after: Span,
+}
+
+/// A register that money depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BillingRegister {
+    /// Its name in the profile.
+    pub name: RegisterName,
+    /// The unit.
+    pub unit: Unit,
+    /// Decimals that the device resolves.
+    pub decimals: u32,
+    /// The counter begins again at zero when it reaches this; `None` where not known.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub rollover_at: Option<Decimal>,
+    /// The most that can pass in an hour (fuse or pipe size), in the register's unit before the
+    /// multiplier; a faster register is held for review.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub max_per_hour: Decimal,
+}
+
+/// Who pays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSetup {
+    /// Building, for filters: `1`.
+    pub building: String,
+    /// Floor area in m²; charges per area need it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub area_m2: Option<Decimal>,
+    /// Persons in the household; quotas by household size need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persons: Option<u32>,
+    /// What is charged, by item; one charge an item.
+    pub charges: BTreeMap<ItemId, Charge>,
+}
+
+/// One item of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// By which tariff.
+    pub tariff: TariffId,
+    /// Which meter's register, for metered tariffs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meter: Option<MeterId>,
+    /// The register; the meter's first billing register when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub register: Option<RegisterName>,
+}
