@@ -1,1 +1,20 @@
-//! skeleton
+//! The gateway daemon: wiring of lines, engine, store, outbox, MQTT and the local page. How a frame
+//! is made is known to `blockgate-drivers`, how a price is made to `blockgate-rules`; this crate
+//! knows neither.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`config`] | the config file, with every error at its line and column |
+//! | [`limits`] | every bound in one place (invariant 10) |
+//! | [`ports`] | clock, lines: the only ways to the real world (invariant 11) |
+//! | [`board`] | what is live: last values, faults, connection states; shared with page and metrics |
+//! | [`store`] | journal (truth), sled trees (derived), checkpoint, rebuild |
+//! | [`outbox`] | what waits for the cloud until its receipt |
+//! | [`mqtt`] | topics, wire form, client |
+
+pub mod board;
+pub mod limits;
+pub mod mqtt;
+pub mod outbox;
+pub mod ports;
+pub mod store;

@@ -1,0 +1,140 @@
+//! The board: what is live and not durable. The buses, the engine, the outbox and the MQTT client
+//! write to it; the page, `/metrics`, `/v1/events` and the live topic read it. Nothing here decides
+//! about money.
+//!
+//! Every lock is held for a copy, never across an await.
+
+use blockgate_rules::event::{Alarm, Verdict};
+use blockgate_types::{
+    AlarmId, FaultClass, LineId, MeterId, ReadFault, RegisterName, Time, Values,
+};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A meter as it was last seen.
+#[derive(Debug, Clone, Default)]
+pub struct MeterBoard {
+    /// Its line.
+    pub line: Option<LineId>,
+    /// Its device profile.
+    pub profile: String,
+    /// Unit address on the line.
+    pub address: u8,
+    /// The last good values and when they came.
+    pub last: Option<(Time, Values)>,
+    /// The last fault and when it came; kept until a good poll comes.
+    pub fault: Option<(Time, ReadFault)>,
+    /// Good polls since the start.
+    pub good: u64,
+    /// Faults since the start, by class in the order of [`FaultClass::ALL`].
+    pub faults: [u64; 4],
+    /// Round trip of the last poll in microseconds.
+    pub took_us: u64,
+    /// The last journaled verdict of each billing register.
+    pub verdicts: BTreeMap<RegisterName, (Time, Verdict)>,
+}
+
+impl MeterBoard {
+    /// Counts one fault.
+    pub fn count(&mut self, class: FaultClass) {
+        if let Some(place) = FaultClass::ALL.iter().position(|c| *c == class) {
+            self.faults[place] += 1;
+        }
+    }
+}
+
+/// A line as its bus sees it.
+#[derive(Debug, Clone, Default)]
+pub struct LineBoard {
+    /// `rtu`, `rtu-over-tcp` or `tcp`, and where to.
+    pub what: String,
+    /// Whether the port or connection is open.
+    pub open: bool,
+    /// Why not, when it is not.
+    pub trouble: Option<String>,
+    /// Share of time in which the wire was used, in thousandths, over the last round.
+    pub busy_permille: u32,
+}
+
+/// The connection to the broker.
+#[derive(Debug, Clone, Default)]
+pub struct MqttBoard {
+    /// Where to: `host:port`.
+    pub broker: String,
+    /// Whether the broker has accepted us.
+    pub connected: bool,
+    /// Since when it is so.
+    pub since: Option<Time>,
+    /// The last refusal: a stable word (`dns`, `refused`, `tls-expired`, `tls-name`, `tls-unknown-ca`,
+    /// `tls-client-cert`, `not-authorised`, …) and one sentence.
+    pub trouble: Option<(String, String)>,
+    /// When the next attempt begins, while there is none.
+    pub retry_at: Option<Time>,
+    /// Connections since the start.
+    pub connects: u64,
+    /// Last receipt from the cloud.
+    pub last_receipt: Option<Time>,
+    /// Messages acknowledged by the broker since the start.
+    pub published: u64,
+    /// Until when our client certificate and the CA's are good.
+    pub certificates: Vec<(String, Time)>,
+}
+
+/// The outbox in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutboxBoard {
+    /// Events without a receipt.
+    pub waiting: u64,
+    /// Of these, bills.
+    pub bills: u64,
+    /// Acknowledged by the broker and not receipted.
+    pub acknowledged: u64,
+    /// Refused by the cloud or too large.
+    pub dead: u64,
+    /// Oldest waiting event's time.
+    pub oldest: Option<Time>,
+    /// Everything up to this sequence number is receipted.
+    pub through: u64,
+}
+
+/// The whole board.
+#[derive(Debug, Default)]
+pub struct Board {
+    meters: Mutex<BTreeMap<MeterId, MeterBoard>>,
+    lines: Mutex<BTreeMap<LineId, LineBoard>>,
+    mqtt: Mutex<MqttBoard>,
+    outbox: Mutex<OutboxBoard>,
+    alarms: Mutex<BTreeMap<AlarmId, Alarm>>,
+}
+
+/// A poisoned lock only means that a reader panicked; the values are whole (they are set at once).
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Board {
+    /// The meters, locked.
+    pub fn meters(&self) -> MutexGuard<'_, BTreeMap<MeterId, MeterBoard>> {
+        lock(&self.meters)
+    }
+
+    /// The lines, locked.
+    pub fn lines(&self) -> MutexGuard<'_, BTreeMap<LineId, LineBoard>> {
+        lock(&self.lines)
+    }
+
+    /// The connection to the broker, locked.
+    pub fn mqtt(&self) -> MutexGuard<'_, MqttBoard> {
+        lock(&self.mqtt)
+    }
+
+    /// The outbox's numbers, locked.
+    pub fn outbox(&self) -> MutexGuard<'_, OutboxBoard> {
+        lock(&self.outbox)
+    }
+
+    /// Open alarms whose record is durable, locked.
+    pub fn alarms(&self) -> MutexGuard<'_, BTreeMap<AlarmId, Alarm>> {
+        lock(&self.alarms)
+    }
+}

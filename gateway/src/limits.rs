@@ -1,0 +1,41 @@
+//! Every bound of the gateway (invariant 10). A queue, cache or retry that is not bounded here is a
+//! bug. Each says what happens when it is reached.
+
+use std::time::Duration;
+
+/// Inputs that wait for the engine; a full inbox holds the lines back (they poll later).
+pub const INBOX_MAX: usize = 4096;
+/// Inputs that one engine step takes.
+pub const ENGINE_BATCH_MAX: usize = 512;
+/// Bytes of records that are made durable at once, whatever the commit interval says.
+pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
+/// One journal segment; a full one is followed by a new file.
+pub const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+/// Longest journal record; a longer event is refused before it is decided on.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Records between two checkpoints; more would slow the start.
+pub const CHECKPOINT_EVERY_RECORDS: u64 = 20_000;
+/// Messages sent and not yet acknowledged by the broker.
+pub const MQTT_INFLIGHT_MAX: u16 = 64;
+/// Longest wait between two attempts to connect.
+pub const MQTT_BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Largest message; a larger event goes to the dead letters and raises an alarm.
+pub const MQTT_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Receipts and commands that wait to be taken in; more are refused by not acknowledging them.
+pub const MQTT_INCOMING_MAX: usize = 256;
+/// Live rows kept in the telemetry ring per meter; the oldest go first.
+pub const TELEMETRY_ROWS_PER_METER_MAX: usize = 2 * 24 * 60;
+/// Connections to the page and the API at once; more are closed at once.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+/// Bytes of a request body.
+pub const HTTP_BODY_MAX: u64 = 64 * 1024;
+/// Time for a request's header.
+pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Event streams open at once.
+pub const HTTP_STREAMS_MAX: usize = 16;
+/// Rows of a query's answer; the rest by `after=`.
+pub const HTTP_ROWS_MAX: usize = 500;
+/// Sessions of people at once; the oldest ends.
+pub const SESSIONS_MAX: usize = 64;
+/// Log records that wait for journald; more are dropped and counted.
+pub const LOG_QUEUE_MAX: usize = 8192;
