@@ -13,6 +13,8 @@
 //! | [`mqtt`] | topics, wire form, client |
 
 pub mod board;
+pub mod command;
+pub mod config;
 pub mod limits;
 pub mod mqtt;
 pub mod outbox;
