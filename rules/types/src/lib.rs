@@ -9,6 +9,7 @@
 //! | [`id`] | typed ids: meter, line, account, item, … |
 //! | [`register`] | what a device's register means: name, unit, role |
 //! | [`observation`] | what one poll of one meter brought, good or bad |
+//! | [`strict`] | the reader of strict TOML: every fault at its line and column |
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,6 +24,7 @@ pub mod decimal;
 pub mod id;
 pub mod observation;
 pub mod register;
+pub mod strict;
 pub mod time;
 pub mod unit;
 
