@@ -1,1 +1,49 @@
-//! skeleton
+//! Bytes on wires, and what they mean: lines, codecs, device profiles, and the slave side.
+//!
+//! This crate knows bytes, frames and devices. It must never know money, MQTT or the disk, and it
+//! never reads a clock other than tokio's. Everything that comes from a wire is untrusted: nothing
+//! in here panics on bytes.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`transport`] | what a line can be connected to, and the port that connects it |
+//! | [`line`] | the wire: silence, drain, timeout, quarantine, hex trace. The only IO of the crate |
+//! | [`modbus`] | Modbus RTU and MBAP frames, the judgement of replies, a decoder for people |
+//! | [`profile`] | device knowledge as data: registers, scales, units, test vectors |
+//! | [`meter`] | one meter read whole: values, or the one fault that prevented them |
+//! | `sim` (feature `sim`) | the slave side with scripted faults, written apart from the master's codec |
+//!
+//! # Invariants
+//! 1. No value is ever attributed to another register, unit or time than the one it answers: a line
+//!    is used again only after a complete good exchange or after a quarantine ([`line`]).
+//! 2. A reading is whole: one fault in one block makes the whole poll a fault ([`meter`]).
+//! 3. No bytes from a wire panic this crate.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::wildcard_enum_match_arm
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::as_conversions
+    )
+)]
+
+pub mod hex;
+pub mod line;
+pub mod meter;
+pub mod modbus;
+pub mod profile;
+
+pub mod transport;
+
+pub use line::{Exchange, Framing, Line, LineSettings};
+pub use meter::{RawExchange, TestRead, read_meter, test_read};
+pub use profile::{Profile, ProfileErrors, devices_markdown};
+pub use transport::{Connect, Parity, Stream, SystemConnect, Target, Transport};

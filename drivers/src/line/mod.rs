@@ -1,0 +1,410 @@
+//! The wire. A [`Line`] owns it: nobody else reads or writes a byte of it.
+//!
+//! One exchange is: connect where there is no connection; wait out a quarantine; drain what lies in
+//! the receive buffer; keep the silence; write the request; read until the codec's judge is content.
+//!
+//! # Invariants
+//! 1. The line is marked unsettled *before* the first byte of a request is written, and settled only
+//!    after a whole good exchange. A fault or a dropped future therefore leaves it unsettled.
+//! 2. RTU framing has no identifier that ties a reply to its request. So an unsettled RTU line sends
+//!    nothing until it was silent for `late_reply_max` (and 3.5 characters), counted from the last
+//!    byte in either direction. This outlives a reconnect: a serial device server may keep a reply.
+//! 3. MBAP replies carry the transaction's id: stale ones are skipped. The connection is dropped
+//!    when it may be out of step: a request cut off, half a reply at the timeout, a wrong frame.
+//! 4. What may grow is bounded: bytes received ([`RECEIVE_MAX`]), the quarantine
+//!    (`quarantine_max`), the pause between attempts to connect.
+
+mod settings;
+mod wire;
+
+pub use settings::{Framing, LineSettings};
+pub use wire::RECEIVE_MAX;
+
+use crate::hex::Hex;
+use crate::modbus::frame::NOISE_MAX;
+use crate::transport::Connect;
+use blockgate_types::{FaultClass, ReadFault};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout};
+use wire::{Filled, Wire};
+
+/// What a codec says about the bytes received so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The reply is not complete.
+    More,
+    /// The first bytes are not part of the reply: an echo, a stale transaction.
+    Skip(usize),
+    /// The reply, whole and right.
+    Reply {
+        /// Where it begins: noise may stand before it.
+        start: usize,
+        /// Its bytes.
+        len: usize,
+    },
+    /// What came is damaged, or answers another question.
+    Wrong(FaultClass, String),
+}
+
+/// The last exchange of a line, for the page's "test read" and the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange<'a> {
+    /// The bytes sent.
+    pub request: &'a [u8],
+    /// The bytes received, as they came: the reply, or what there was of it.
+    pub reply: &'a [u8],
+    /// From the request's last byte handed to the system to the reply's last byte taken from it.
+    pub round_trip: Duration,
+}
+
+/// A line: one wire, one master, one request at a time.
+///
+/// Every method may be cancelled by dropping its future; the next exchange settles the line first.
+pub struct Line {
+    settings: LineSettings,
+    connect: Arc<dyn Connect>,
+    wire: Option<Wire>,
+    /// The request being sent, or the last one sent.
+    pub(crate) request: Vec<u8>,
+    /// MBAP transaction id of the last request.
+    transaction: u16,
+    unsettled: bool,
+    writing: bool,
+    /// Last byte in either direction; `None` before the first connection.
+    last_byte: Option<Instant>,
+    timeouts_in_a_row: u32,
+    retry_at: Option<Instant>,
+    backoff: Duration,
+    round_trip: Duration,
+}
+
+/// After so many timeouts in a row an MBAP connection is suspected to be half open.
+const TIMEOUTS_BEFORE_RECONNECT: u32 = 3;
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line")
+            .field("target", &self.settings.target)
+            .field("connected", &self.wire.is_some())
+            .field("unsettled", &self.unsettled)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Line {
+    /// A line that will connect when it is first used.
+    #[must_use]
+    pub fn new(settings: LineSettings, connect: Arc<dyn Connect>) -> Self {
+        Self {
+            unsettled: settings.quarantine_at_open,
+            backoff: settings.backoff_min,
+            settings,
+            connect,
+            wire: None,
+            request: Vec::with_capacity(64),
+            transaction: 0,
+            writing: false,
+            last_byte: None,
+            timeouts_in_a_row: 0,
+            retry_at: None,
+            round_trip: Duration::ZERO,
+        }
+    }
+
+    /// How the line is set.
+    #[must_use]
+    pub fn settings(&self) -> &LineSettings {
+        &self.settings
+    }
+
+    /// Whether there is a connection. It may be dead without anyone knowing yet.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.wire.is_some()
+    }
+
+    /// Whether the next exchange must wait out a quarantine first.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    /// The last request and what came back, good or bad.
+    #[must_use]
+    pub fn last_exchange(&self) -> Exchange<'_> {
+        let reply = self.wire.as_ref().map(Wire::shown).unwrap_or_default();
+        Exchange { request: &self.request, reply, round_trip: self.round_trip }
+    }
+
+    /// Closes the connection; the next exchange opens it again at once.
+    pub fn close(&mut self) {
+        self.wire = None;
+        self.retry_at = None;
+    }
+
+    /// A fresh MBAP transaction id.
+    pub(crate) fn next_transaction(&mut self) -> u16 {
+        self.transaction = self.transaction.wrapping_add(1);
+        self.transaction
+    }
+
+    /// Connects and waits out a quarantine now, so that the next exchange need not.
+    ///
+    /// # Errors
+    /// Class timeout: there is no connection, or the line never falls silent.
+    pub async fn settle(&mut self) -> Result<(), ReadFault> {
+        self.connected().await?;
+        match self.settings.framing {
+            Framing::Rtu => self.quarantine().await,
+            Framing::Tcp => Ok(()),
+        }
+    }
+
+    /// Sends [`Self::request`] after whatever must come before it.
+    pub(crate) async fn send(&mut self) -> Result<(), ReadFault> {
+        self.settle().await?;
+        self.drain().await?;
+        self.keep_silence().await;
+        self.unsettled = true;
+        self.writing = true;
+        let deadline = Instant::now() + self.settings.reply_timeout;
+        let Some(wire) = self.wire.as_mut() else { return Err(self.not_connected()) };
+        match wire.write_all(&self.request, deadline).await {
+            Ok(true) => {}
+            Ok(false) => return Err(self.broken("the line takes no bytes")),
+            Err(error) => return Err(self.broken(&error.to_string())),
+        }
+        self.writing = false;
+        self.last_byte = Some(Instant::now());
+        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "> {}", Hex(&self.request));
+        Ok(())
+    }
+
+    /// Reads until `judge` is content with what came, and lends the reply.
+    ///
+    /// `expected` is the length of the right reply; it only lengthens the deadline by the time these
+    /// bytes need on a serial wire.
+    pub(crate) async fn receive(
+        &mut self,
+        expected: usize,
+        judge: impl Fn(&[u8]) -> Verdict,
+    ) -> Result<&[u8], ReadFault> {
+        self.unsettled = true;
+        let sent = self.last_byte.unwrap_or_else(Instant::now);
+        let on_wire = self.settings.characters(self.request.len() + expected);
+        let deadline = sent + self.settings.reply_timeout + on_wire;
+        if let Some(wire) = self.wire.as_mut() {
+            wire.forget_reply();
+        }
+        loop {
+            let Some(wire) = self.wire.as_mut() else { return Err(self.not_connected()) };
+            match judge(wire.received()) {
+                Verdict::Reply { start, len } => {
+                    wire.take_reply(start, len);
+                    return self.settled(sent);
+                }
+                Verdict::Skip(bytes) => {
+                    wire.discard(bytes);
+                    continue;
+                }
+                Verdict::Wrong(class, what) => return Err(self.wrong(sent, class, what)),
+                Verdict::More => {}
+            }
+            match wire.fill(deadline).await {
+                Ok(Filled::Bytes) => self.last_byte = Some(Instant::now()),
+                Ok(Filled::Deadline) => return Err(self.timed_out(sent)),
+                Ok(Filled::Full) => {
+                    let what = "the line never stops talking".to_owned();
+                    return Err(self.wrong(sent, FaultClass::Checksum, what));
+                }
+                Ok(Filled::Closed) => return Err(self.broken("closed by the other side")),
+                Err(error) => return Err(self.broken(&error.to_string())),
+            }
+        }
+    }
+
+    /// A good reply has been taken: the line is settled, unless an RTU line went on talking.
+    fn settled(&mut self, sent: Instant) -> Result<&[u8], ReadFault> {
+        self.round_trip = self.last_byte.unwrap_or(sent).saturating_duration_since(sent);
+        self.timeouts_in_a_row = 0;
+        let Some(wire) = self.wire.as_ref() else { return Ok(&[]) };
+        self.unsettled = match self.settings.framing {
+            Framing::Rtu => wire.more() > NOISE_MAX,
+            Framing::Tcp => false,
+        };
+        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "< {}", Hex(wire.shown()));
+        Ok(wire.reply())
+    }
+
+    fn wrong(&mut self, sent: Instant, class: FaultClass, what: String) -> ReadFault {
+        self.round_trip = Instant::now().saturating_duration_since(sent);
+        self.timeouts_in_a_row = 0;
+        let raw = self.shown_bytes();
+        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "< {} ({what})", Hex(&raw));
+        if self.settings.framing == Framing::Tcp {
+            self.wire = None;
+        }
+        ReadFault { class, what, raw }
+    }
+
+    fn timed_out(&mut self, sent: Instant) -> ReadFault {
+        self.round_trip = Instant::now().saturating_duration_since(sent);
+        self.timeouts_in_a_row = self.timeouts_in_a_row.saturating_add(1);
+        let raw = self.shown_bytes();
+        let ms = self.settings.reply_timeout.as_millis();
+        let (class, what) = if raw.is_empty() {
+            (FaultClass::Timeout, format!("no answer within {ms} ms"))
+        } else {
+            let what = format!("{} bytes and no undamaged reply within {ms} ms", raw.len());
+            (FaultClass::Checksum, what)
+        };
+        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "< {} ({what})", Hex(&raw));
+        let half_open = self.timeouts_in_a_row >= TIMEOUTS_BEFORE_RECONNECT || !raw.is_empty();
+        if self.settings.framing == Framing::Tcp && half_open {
+            self.wire = None;
+            self.timeouts_in_a_row = 0;
+        }
+        ReadFault { class, what, raw }
+    }
+
+    fn shown_bytes(&self) -> Vec<u8> {
+        self.wire.as_ref().map(|wire| wire.shown().to_vec()).unwrap_or_default()
+    }
+
+    /// The connection broke: a fault now, a new connection with the next exchange.
+    fn broken(&mut self, why: &str) -> ReadFault {
+        let raw = self.shown_bytes();
+        self.wire = None;
+        let what = format!("the connection to {} broke: {why}", self.settings.target);
+        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "{what}");
+        ReadFault { class: FaultClass::Timeout, what, raw }
+    }
+
+    fn not_connected(&self) -> ReadFault {
+        let what = format!("not connected to {}", self.settings.target);
+        ReadFault { class: FaultClass::Timeout, what, raw: Vec::new() }
+    }
+
+    /// Opens the connection where there is none. Between failed attempts it says so at once instead
+    /// of making the caller wait.
+    async fn connected(&mut self) -> Result<(), ReadFault> {
+        if self.writing && self.settings.framing == Framing::Tcp {
+            // A request was cut off: the stream is out of step.
+            self.wire = None;
+        }
+        self.writing = false;
+        if self.wire.is_some() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if let Some(retry_at) = self.retry_at.filter(|at| *at > now) {
+            let mut fault = self.not_connected();
+            let wait = retry_at.saturating_duration_since(now).as_millis();
+            fault.what = format!("{}; next attempt in {wait} ms", fault.what);
+            return Err(fault);
+        }
+        // Before the await: a dropped future counts as a failed attempt.
+        self.retry_at = Some(now + self.backoff);
+        self.backoff = (self.backoff * 2).min(self.settings.backoff_max);
+        let attempt = self.connect.connect(&self.settings.target);
+        let why = match timeout(self.settings.connect_timeout, attempt).await {
+            Ok(Ok(stream)) => {
+                self.wire = Some(Wire::new(stream));
+                self.retry_at = None;
+                self.backoff = self.settings.backoff_min;
+                self.timeouts_in_a_row = 0;
+                self.last_byte = Some(self.last_byte.unwrap_or_else(Instant::now));
+                return Ok(());
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => {
+                format!("no connection within {} ms", self.settings.connect_timeout.as_millis())
+            }
+        };
+        let mut fault = self.not_connected();
+        fault.what = format!("cannot connect to {}: {why}", self.settings.target);
+        Err(fault)
+    }
+
+    /// Waits until an unsettled RTU line was silent for long enough (invariant 2).
+    async fn quarantine(&mut self) -> Result<(), ReadFault> {
+        if !self.unsettled {
+            return Ok(());
+        }
+        let silence = self.settings.late_reply_max.max(self.settings.gap);
+        let limit = Instant::now() + self.settings.quarantine_max.max(silence);
+        loop {
+            let since = *self.last_byte.get_or_insert_with(Instant::now);
+            let Some(wire) = self.wire.as_mut() else { return Err(self.not_connected()) };
+            wire.clear();
+            match wire.fill((since + silence).min(limit)).await {
+                Ok(Filled::Bytes | Filled::Full) => self.last_byte = Some(Instant::now()),
+                Ok(Filled::Deadline) if Instant::now() >= since + silence => {
+                    self.unsettled = false;
+                    return Ok(());
+                }
+                Ok(Filled::Deadline) => {
+                    return Err(self.broken("it does not fall silent: two masters, or noise"));
+                }
+                Ok(Filled::Closed) => return Err(self.broken("closed by the other side")),
+                Err(error) => return Err(self.broken(&error.to_string())),
+            }
+        }
+    }
+
+    /// Takes what lies in the receive buffer, without waiting: RTU drops it, MBAP keeps it for the
+    /// judge. It also finds a connection that the other side closed meanwhile, and opens it again.
+    async fn drain(&mut self) -> Result<(), ReadFault> {
+        let mut unasked = 0;
+        for _ in 0..DRAIN_READS_MAX {
+            let Some(wire) = self.wire.as_mut() else { return Err(self.not_connected()) };
+            match wire.fill_ready().await {
+                None => {
+                    if self.settings.framing == Framing::Rtu {
+                        wire.clear();
+                    }
+                    return Ok(());
+                }
+                Some(Ok(Filled::Bytes | Filled::Full)) => {
+                    self.last_byte = Some(Instant::now());
+                    if self.settings.framing == Framing::Rtu {
+                        unasked += wire.received().len();
+                        wire.clear();
+                        if unasked > NOISE_MAX {
+                            // Somebody talks who was not asked.
+                            self.unsettled = true;
+                            self.quarantine().await?;
+                        }
+                    } else if wire.is_full() {
+                        return Err(self.broken("it sends without being asked"));
+                    }
+                }
+                Some(Ok(Filled::Closed | Filled::Deadline) | Err(_)) => {
+                    self.wire = None;
+                    self.settle().await?;
+                }
+            }
+        }
+        Err(self.broken("it does not fall silent: two masters, or noise"))
+    }
+
+    /// Keeps the silence that must stand before a request.
+    async fn keep_silence(&self) {
+        if self.settings.gap.is_zero() {
+            return;
+        }
+        if let Some(last) = self.last_byte {
+            let until = last + self.settings.gap;
+            if until > Instant::now() {
+                sleep_until(until).await;
+            }
+        }
+    }
+}
+
+/// Reads by which one drain may go on.
+const DRAIN_READS_MAX: u32 = 8;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! How a line is set, and the defaults of each kind of line.
+
+use crate::transport::Target;
+use std::time::Duration;
+
+/// How frames are put on the wire.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Framing {
+    /// Modbus RTU: on a serial port, or through a transparent serial device server ("RTU over TCP").
+    Rtu,
+    /// Modbus TCP: the MBAP header with its transaction id.
+    Tcp,
+}
+
+/// All that a line must know. Every span is counted on tokio's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineSettings {
+    /// Where it leads.
+    pub target: Target,
+    /// How frames are put on it.
+    pub framing: Framing,
+    /// Silence before a request. Modbus over Serial Line V1.02, 2.5.1.1: 3.5 characters; a tty or a
+    /// device server adds its own pauses, so never below 5 ms on RTU. Zero for MBAP.
+    pub gap: Duration,
+    /// How long a device may take to begin its answer; on a serial port the time that request and
+    /// reply need on the wire is added.
+    pub reply_timeout: Duration,
+    /// How late an answer may still come after a request: as long a line stays in quarantine after a
+    /// timeout. Has no meaning for MBAP.
+    pub late_reply_max: Duration,
+    /// Longest quarantine of a line that never falls silent; then it is connected anew.
+    pub quarantine_max: Duration,
+    /// How long a connection attempt may take.
+    pub connect_timeout: Duration,
+    /// Pause after the first failed attempt to connect; it doubles with each further one.
+    pub backoff_min: Duration,
+    /// Longest pause between two attempts.
+    pub backoff_max: Duration,
+    /// Whether a meter's blocks may be asked for in one write (MBAP only). Many serial device servers
+    /// lose the second request.
+    pub pipeline: bool,
+    /// Whether a new RTU line begins in quarantine, because its last user may have asked something
+    /// just before. A scan, which changes the baud rate often, turns it off.
+    pub quarantine_at_open: bool,
+}
+
+impl LineSettings {
+    /// A line with the defaults of its target and framing.
+    #[must_use]
+    pub fn new(target: Target, framing: Framing) -> Self {
+        let mut settings = Self {
+            target,
+            framing,
+            gap: Duration::ZERO,
+            reply_timeout: Duration::from_millis(1000),
+            late_reply_max: Duration::from_millis(3000),
+            quarantine_max: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            backoff_min: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(60),
+            pipeline: false,
+            quarantine_at_open: framing == Framing::Rtu,
+        };
+        if framing == Framing::Rtu {
+            // 3.5 characters, and above 19200 baud the fixed 1.75 ms: both below 5 ms from 7700 on.
+            settings.gap = (settings.characters(7) / 2).max(Duration::from_millis(5));
+        }
+        settings
+    }
+
+    /// A line over TCP.
+    #[must_use]
+    pub fn tcp(host: &str, port: u16, framing: Framing) -> Self {
+        Self::new(Target::Tcp { host: host.to_owned(), port }, framing)
+    }
+
+    /// The time that so many characters need on a serial wire; zero over TCP, where it is not known.
+    #[must_use]
+    pub fn characters(&self, count: usize) -> Duration {
+        match &self.target {
+            Target::Serial { baud, .. } => {
+                let bits = u64::try_from(count)
+                    .unwrap_or(u64::MAX)
+                    .saturating_mul(u64::from(self.target.character_bits()));
+                let micros = bits.saturating_mul(1_000_000).checked_div(u64::from(*baud));
+                Duration::from_micros(micros.unwrap_or(0))
+            }
+            Target::Tcp { .. } => Duration::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Parity;
+
+    #[test]
+    fn the_silence_follows_the_baud_rate_and_is_never_below_5_ms() {
+        let serial = |baud, parity| {
+            let path = "/dev/ttyS0".to_owned();
+            let target = Target::Serial { path, baud, data_bits: 8, parity, stop_bits: 1 };
+            LineSettings::new(target, Framing::Rtu)
+        };
+        // Modbus over Serial Line V1.02: 11 bits a character with parity.
+        assert_eq!(serial(2400, Parity::Even).gap.as_micros(), 16_041);
+        assert_eq!(serial(1200, Parity::None).gap.as_micros(), 29_166);
+        assert_eq!(serial(9600, Parity::Even).gap.as_millis(), 5);
+        assert_eq!(serial(115_200, Parity::None).gap.as_millis(), 5);
+        assert_eq!(LineSettings::tcp("h", 502, Framing::Rtu).gap.as_millis(), 5);
+        assert!(LineSettings::tcp("h", 502, Framing::Tcp).gap.is_zero());
+        assert_eq!(serial(9600, Parity::None).characters(8).as_micros(), 8333);
+    }
+}

@@ -1,0 +1,179 @@
+//! Device knowledge as data: one strict TOML file a model, with its own test vectors.
+//!
+//! A profile says which registers a model has, how they are written and what they mean. It has no
+//! templates and no expressions: formats and word orders are closed lists ([`format`]). Numbers that
+//! scale a value are decimal strings. Each file carries `[[vector]]` tables, a request and its
+//! response with the expected values, and a test runs all of them.
+//!
+//! ```toml
+//! id = "acme-x1"                    # vendor-model, the file's name
+//! vendor = "Acme"
+//! model = "X1"
+//! protocol = "modbus"
+//! source = "X1 manual, edition 3"   # where the register map comes from
+//! notes = "…"                       # optional, for docs/devices.md
+//! max_block = 80                    # registers in one request, 1 to 125
+//! max_gap = 4                       # unused registers that are read along to save a request
+//!
+//! [serial]                          # as the device leaves its factory
+//! baud = 9600
+//! data_bits = 8
+//! parity = "none"
+//! stop_bits = 1
+//!
+//! [[register]]
+//! name = "energy_import"
+//! fc = 4                            # 3 holding, 4 input
+//! address = 72                      # as on the wire, from 0
+//! format = "f32"
+//! order = "ABCD"                    # optional
+//! scale = "1"                       # optional; value = raw × scale
+//! unit = "kWh"
+//! role = "billing"                  # billing, live, status
+//! decimals = 2
+//! rollover_digits = 6               # optional: digits before the point of a counter
+//! none = ["FFFFFFFF"]               # optional: raw patterns that mean "no value"
+//! add = { address = 74, format = "f32" }   # optional: a second part that is added
+//! ```
+
+mod devices;
+pub mod format;
+mod parse;
+mod plan;
+mod shipped;
+#[cfg(test)]
+mod tests;
+
+pub use devices::devices_markdown;
+pub use parse::{ProfileError, ProfileErrors};
+pub use plan::{Block, Point};
+
+use crate::modbus::Function;
+use crate::transport::Parity;
+use blockgate_types::{Decimal, RegisterSpec};
+use format::{Format, Order};
+use std::sync::Arc;
+
+/// Serial settings as the device leaves its factory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SerialDefaults {
+    /// Bits per second.
+    pub baud: u32,
+    /// Data bits of a character.
+    pub data_bits: u8,
+    /// Parity.
+    pub parity: Parity,
+    /// Stop bits.
+    pub stop_bits: u8,
+}
+
+/// A number in the device's registers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// First register, as on the wire: from 0.
+    pub address: u16,
+    /// How it is written.
+    pub format: Format,
+    /// In which order.
+    pub order: Order,
+    /// What one raw unit is worth in the register's unit.
+    pub scale: Decimal,
+}
+
+/// A register of a profile: what it means ([`Profile::specs`] at the same index) and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Register {
+    /// The table it stands in.
+    pub function: Function,
+    /// The number.
+    pub part: Part,
+    /// A second number that is added: the fraction of a counter kept apart.
+    pub add: Option<Part>,
+    /// Raw bytes, in wire order, that mean "no value".
+    pub none: Vec<Vec<u8>>,
+}
+
+/// A request, its response, and what the response says; from the profile's own file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vector {
+    /// The request's bytes, RTU or MBAP.
+    pub request: Vec<u8>,
+    /// The response's bytes.
+    pub response: Vec<u8>,
+    /// Register names and their values; `None` is "no value".
+    pub expect: Vec<(String, Option<Decimal>)>,
+    /// Line of the file where it stands.
+    pub line: usize,
+}
+
+/// A device model: its registers and how to read them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// `vendor-model`, the same as the file's name.
+    pub id: String,
+    /// The vendor's name.
+    pub vendor: String,
+    /// The model's name as printed on the device.
+    pub model: String,
+    /// Where the register map comes from.
+    pub source: String,
+    /// What an installer should know; may be empty.
+    pub notes: String,
+    /// Serial settings as the device leaves its factory; `None` for a device without a serial port.
+    pub serial: Option<SerialDefaults>,
+    /// Most registers in one request.
+    pub max_block: u16,
+    /// Most unused registers between two used ones of one request.
+    pub max_gap: u16,
+    /// The file's test vectors.
+    pub vectors: Vec<Vector>,
+    specs: Arc<[RegisterSpec]>,
+    registers: Vec<Register>,
+    plan: Vec<Block>,
+}
+
+impl Profile {
+    /// Reads a profile's file. `file_name` only stands in front of the errors.
+    ///
+    /// # Errors
+    /// All that is wrong with it, each with line and column.
+    pub fn parse(text: &str, file_name: &str) -> Result<Self, ProfileErrors> {
+        parse::parse(text, file_name)
+    }
+
+    /// The profiles that are built in, in the order of their ids.
+    pub fn shipped() -> impl Iterator<Item = &'static Arc<Self>> {
+        shipped::all().iter()
+    }
+
+    /// A built-in profile by its id.
+    #[must_use]
+    pub fn shipped_by_id(id: &str) -> Option<&'static Arc<Self>> {
+        Self::shipped().find(|profile| profile.id == id)
+    }
+
+    /// The texts of the built-in profiles: file name and content, for a copy that a person edits.
+    #[must_use]
+    pub fn shipped_texts() -> &'static [(&'static str, &'static str)] {
+        shipped::TEXTS
+    }
+
+    /// What each register means; shared by every reading.
+    #[must_use]
+    pub fn specs(&self) -> &Arc<[RegisterSpec]> {
+        &self.specs
+    }
+
+    /// Where each register stands, in the order of [`Self::specs`].
+    #[must_use]
+    pub fn registers(&self) -> &[Register] {
+        &self.registers
+    }
+
+    /// The requests that read the whole device.
+    #[must_use]
+    pub fn plan(&self) -> &[Block] {
+        &self.plan
+    }
+}
