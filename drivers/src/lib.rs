@@ -40,7 +40,8 @@ pub mod line;
 pub mod meter;
 pub mod modbus;
 pub mod profile;
-
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod transport;
 
 pub use line::{Exchange, Framing, Line, LineSettings};

@@ -25,7 +25,7 @@ pub struct LineSettings {
     /// Silence before a request. Modbus over Serial Line V1.02, 2.5.1.1: 3.5 characters; a tty or a
     /// device server adds its own pauses, so never below 5 ms on RTU. Zero for MBAP.
     pub gap: Duration,
-    /// How long a device may take to begin its answer; on a serial port the time that request and
+    /// How long a device may take for its whole answer; on a serial port the time that request and
     /// reply need on the wire is added.
     pub reply_timeout: Duration,
     /// How late an answer may still come after a request: as long a line stays in quarantine after a

@@ -1,0 +1,114 @@
+//! How a master reaches the simulated lines.
+
+use super::line::SimLine;
+use crate::transport::{Connect, Connecting, Stream, Target};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+
+/// Bytes that an in-memory pipe holds each way: more than any frame, pipelined ones included.
+const PIPE: usize = 4096;
+
+#[derive(Default)]
+struct Inner {
+    lines: BTreeMap<String, SimLine>,
+    refused: BTreeSet<String>,
+    served: BTreeMap<String, AbortHandle>,
+    tasks: JoinSet<()>,
+}
+
+/// The `Connect` port of the simulation: targets are simulated lines, by the name that
+/// [`Target`] prints (`/dev/ttyS1`, `10.0.0.7:502`). A new connection to a line ends the one before,
+/// as with a serial device server that serves one client at a time. The tasks that serve end with
+/// the last clone.
+#[derive(Clone, Default)]
+pub struct SimConnect(Arc<Mutex<Inner>>);
+
+impl std::fmt::Debug for SimConnect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimConnect").field("lines", &self.lock().lines.keys()).finish()
+    }
+}
+
+impl SimConnect {
+    /// A field without lines: every target is refused.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a line behind a target's name.
+    #[must_use]
+    pub fn with(self, target: &str, line: SimLine) -> Self {
+        self.lock().lines.insert(target.to_owned(), line);
+        self
+    }
+
+    /// Refuses further connections to a target and ends the present one, or lets them through again.
+    pub fn refuse(&self, target: &str, refuse: bool) {
+        let mut inner = self.lock();
+        if refuse {
+            inner.refused.insert(target.to_owned());
+            if let Some(task) = inner.served.remove(target) {
+                task.abort();
+            }
+        } else {
+            inner.refused.remove(target);
+        }
+    }
+
+    /// Ends the present connection to a target; the next one is let through.
+    pub fn hang_up(&self, target: &str) {
+        if let Some(task) = self.lock().served.remove(target) {
+            task.abort();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connect for SimConnect {
+    fn connect<'a>(&'a self, target: &'a Target) -> Connecting<'a> {
+        Box::pin(async move {
+            let name = target.to_string();
+            let mut inner = self.lock();
+            let line = inner.lines.get(&name).filter(|_| !inner.refused.contains(&name)).cloned();
+            let Some(line) = line else {
+                return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused"));
+            };
+            let (near, far) = tokio::io::duplex(PIPE);
+            if let Some(before) = inner.served.remove(&name) {
+                before.abort();
+            }
+            while inner.tasks.try_join_next().is_some() {}
+            let task = inner.tasks.spawn(async move {
+                // An error of an in-memory pipe is the other side's closing.
+                let _closed = line.serve(far).await;
+            });
+            inner.served.insert(name, task);
+            Ok(Stream::boxed(near))
+        })
+    }
+}
+
+/// Serves a simulated line to every client of a listener, until the future is dropped.
+///
+/// # Errors
+/// Those of accepting connections.
+pub async fn serve_tcp(listener: TcpListener, line: SimLine) -> io::Result<()> {
+    let mut clients = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        while clients.try_join_next().is_some() {}
+        let line = line.clone();
+        clients.spawn(async move {
+            // A client that goes away is no fault of the simulated field.
+            let _closed = line.serve(stream).await;
+        });
+    }
+}

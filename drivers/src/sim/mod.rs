@@ -1,0 +1,24 @@
+//! The slave side: simulated meters on simulated lines, with scripted faults.
+//!
+//! It is written apart from the master's codec: its own CRC, its own frames, its own encoders, so
+//! that an error made twice does not hide. The profiles' vectors and captured frames contradict it
+//! where it is wrong. It must never use `modbus::frame` or the decoder of `profile::format`.
+//!
+//! | item | what |
+//! |---|---|
+//! | [`SimMeter`] | one unit: a profile's register image, filled by a [`Source`] |
+//! | [`SimLine`] | a wire with many units; serves any byte stream, silent for absent units |
+//! | [`Fault`], [`When`] | what goes wrong, and when |
+//! | [`SimConnect`] | the `Connect` port whose targets are simulated lines |
+//! | [`serve_tcp`] | a simulated line behind a TCP listener |
+
+mod connect;
+mod encode;
+mod fault;
+mod line;
+mod meter;
+
+pub use connect::{SimConnect, serve_tcp};
+pub use fault::{Fault, When};
+pub use line::{Pace, SimClock, SimLine};
+pub use meter::{SharedRegisters, SimMeter, Source};
