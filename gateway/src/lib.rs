@@ -20,3 +20,5 @@ pub mod mqtt;
 pub mod outbox;
 pub mod ports;
 pub mod store;
+pub mod supervise;
+pub mod telemetry;

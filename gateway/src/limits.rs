@@ -39,3 +39,16 @@ pub const HTTP_ROWS_MAX: usize = 500;
 pub const SESSIONS_MAX: usize = 64;
 /// Log records that wait for journald; more are dropped and counted.
 pub const LOG_QUEUE_MAX: usize = 8192;
+/// Bytes of one log field; the rest is cut, and the line says how much.
+pub const LOG_FIELD_BYTES_MAX: usize = 8 * 1024;
+/// Time that the end of the process waits for the last log lines.
+pub const LOG_FLUSH_MAX: Duration = Duration::from_secs(1);
+/// Time that MQTT and HTTP get to end their requests; with the three below it stays under the
+/// unit's `TimeoutStopSec`. Who needs longer is left behind.
+pub const DOORS_STOP_MAX: Duration = Duration::from_secs(5);
+/// Time that each line gets to end the exchange on its wire.
+pub const LINES_STOP_MAX: Duration = Duration::from_secs(8);
+/// Time that the engine gets to make durable what it holds.
+pub const ENGINE_STOP_MAX: Duration = Duration::from_secs(8);
+/// Time that the outbox gets to tell the cloud and to keep its cursor.
+pub const OUTBOX_STOP_MAX: Duration = Duration::from_secs(3);
