@@ -7,7 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`transport`] | what a line can be connected to, and the port that connects it |
-//! | [`line`] | the wire: silence, drain, timeout, quarantine, hex trace. The only IO of the crate |
+//! | [`mod@line`] | the wire: silence, drain, timeout, quarantine, hex trace. The only IO of the crate |
 //! | [`modbus`] | Modbus RTU and MBAP frames, the judgement of replies, a decoder for people |
 //! | [`profile`] | device knowledge as data: registers, scales, units, test vectors |
 //! | [`meter`] | one meter read whole: values, or the one fault that prevented them |
@@ -15,7 +15,7 @@
 //!
 //! # Invariants
 //! 1. No value is ever attributed to another register, unit or time than the one it answers: a line
-//!    is used again only after a complete good exchange or after a quarantine ([`line`]).
+//!    is used again only after a complete good exchange or after a quarantine ([`mod@line`]).
 //! 2. A reading is whole: one fault in one block makes the whole poll a fault ([`meter`]).
 //! 3. No bytes from a wire panic this crate.
 #![deny(

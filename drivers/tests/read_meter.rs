@@ -103,7 +103,7 @@ async fn each_fault_is_counted_where_an_installer_must_look() {
         (split, None, None),
         (Fault::Prefix(vec![0x00]), None, Some(Protocol)),
         (Fault::Prefix(vec![0xFF, 0x05, 0xFF]), None, Some(Protocol)),
-        (Fault::Suffix(vec![0x00]), None, None),
+        (Fault::Suffix(vec![0x00]), None, Some(Protocol)),
         (Fault::LowerValue(Decimal::ONE), None, None),
     ] {
         for (framing, want) in [(Framing::Rtu, rtu), (Framing::Tcp, tcp)] {

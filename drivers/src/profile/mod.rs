@@ -1,7 +1,7 @@
 //! Device knowledge as data: one strict TOML file a model, with its own test vectors.
 //!
 //! A profile says which registers a model has, how they are written and what they mean. It has no
-//! templates and no expressions: formats and word orders are closed lists ([`format`]). Numbers that
+//! templates and no expressions: formats and word orders are closed lists ([`mod@format`]). Numbers that
 //! scale a value are decimal strings. Each file carries `[[vector]]` tables, a request and its
 //! response with the expected values, and a test runs all of them.
 //!
@@ -43,14 +43,16 @@ mod plan;
 mod shipped;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 pub use devices::devices_markdown;
 pub use parse::{ProfileError, ProfileErrors};
 pub use plan::{Block, Point};
+pub use vector::run_vector;
 
-use crate::modbus::Function;
+use crate::modbus::{Function, ReadRequest};
 use crate::transport::Parity;
-use blockgate_types::{Decimal, RegisterSpec};
+use blockgate_types::{Decimal, ReadFault, RegisterSpec};
 use format::{Format, Order};
 use std::sync::Arc;
 
@@ -169,6 +171,18 @@ impl Profile {
     #[must_use]
     pub fn registers(&self) -> &[Register] {
         &self.registers
+    }
+
+    /// The registers that lie wholly inside the reply to any request, with their values.
+    pub fn values_in<'a>(
+        &'a self,
+        read: ReadRequest,
+        data: &'a [u8],
+    ) -> impl Iterator<Item = (&'a RegisterSpec, Result<Option<Decimal>, ReadFault>)> + 'a {
+        plan::points_of(&self.registers, read).into_iter().filter_map(move |point| {
+            let spec = self.specs.get(point.index)?;
+            Some((spec, point.value(spec, data)))
+        })
     }
 
     /// The requests that read the whole device.

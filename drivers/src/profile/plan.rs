@@ -121,7 +121,7 @@ fn points_in(
 }
 
 /// The registers that lie wholly inside any request, for a captured frame.
-pub(crate) fn points_of(registers: &[Register], read: ReadRequest) -> Vec<Point> {
+pub(super) fn points_of(registers: &[Register], read: ReadRequest) -> Vec<Point> {
     let (start, end) =
         (u32::from(read.address), u32::from(read.address) + u32::from(read.quantity));
     let members = registers.iter().enumerate().filter(|(_, register)| {

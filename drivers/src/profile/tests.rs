@@ -19,3 +19,152 @@ fn every_profile_in_the_folder_is_built_in_and_bears_its_file_s_name() {
     let ids: Vec<&str> = Profile::shipped().map(|profile| profile.id.as_str()).collect();
     assert!(ids.is_sorted(), "{ids:?}");
 }
+
+#[test]
+fn every_vector_of_every_profile_gives_the_values_it_states() {
+    for profile in Profile::shipped() {
+        assert!(!profile.vectors.is_empty(), "{}", profile.id);
+        for vector in &profile.vectors {
+            let at = format!("{}.toml:{}", profile.id, vector.line);
+            run_vector(profile, vector).unwrap_or_else(|what| panic!("{at}: {what}"));
+        }
+        // Every register is in some vector.
+        for spec in profile.specs().iter() {
+            let named =
+                |vector: &Vector| vector.expect.iter().any(|(n, _)| n == spec.name.as_str());
+            assert!(
+                profile.vectors.iter().any(named),
+                "{}: {} is never tested",
+                profile.id,
+                spec.name
+            );
+        }
+    }
+}
+
+fn error_lines(text: &str) -> Vec<String> {
+    let errors = Profile::parse(text, "p.toml").unwrap_err();
+    errors.to_string().lines().map(str::to_owned).collect()
+}
+
+const GOOD: &str = r#"id = "acme-x1"
+vendor = "Acme"
+model = "X1"
+protocol = "modbus"
+source = "manual"
+max_block = 10
+max_gap = 2
+
+[[register]]
+name = "energy_import"
+fc = 3
+address = 0
+format = "u32"
+scale = "0.01"
+unit = "kWh"
+role = "billing"
+decimals = 2
+rollover_digits = 6
+none = ["FFFF FFFF"]
+
+[[vector]]
+request = "01 03 00 00 00 02 C4 0B"
+response = "01 03 04 00 12 D6 87 E4 34"
+expect = { energy_import = "12345.67" }
+"#;
+
+#[test]
+fn a_wrong_profile_is_refused_with_the_place_of_every_error() {
+    assert_eq!(Profile::parse(GOOD, "p.toml").map(|p| p.id), Ok("acme-x1".to_owned()));
+    for (from, to, want) in [
+        (
+            "id = \"acme-x1\"",
+            "id = \"Acme\"",
+            "p.toml:1:6: an id is written like \"vendor-model\": a-z, 0-9 and -",
+        ),
+        ("\"modbus\"", "\"mbus\"", "p.toml:4:12: \"mbus\" is not a protocol; there is: modbus"),
+        ("max_block = 10", "max_block = 126", "p.toml:6:13: max_block is 1 to 125 registers"),
+        (
+            "scale = \"0.01\"",
+            "scale = 0.01",
+            "p.toml:14:9: invalid type: floating point `0.01`, expected a string",
+        ),
+        (
+            "scale = \"0.01\"",
+            "scale = \"1e-2\"",
+            "p.toml:14:9: \"1e-2\" is not a decimal number: write it like \"12\" or \"-0.05\"",
+        ),
+        (
+            "decimals = 2",
+            "decimals = 1",
+            "p.toml:17:12: the scale resolves 2 decimals: fewer would lose digits",
+        ),
+        ("fc = 3", "fc = 6", "p.toml:11:6: registers are read by function 3 or 4, not 6"),
+        (
+            "unit = \"kWh\"",
+            "unit = \"W\"",
+            "p.toml:15:8: energy_import is always in kWh; use scale",
+        ),
+        ("address = 0", "address = 65535", "p.toml:12:11: the value reaches beyond register 65535"),
+        ("FFFF FFFF", "FFFF", "p.toml:19:9: the pattern needs 4 bytes"),
+        (
+            "expect = { energy",
+            "expect = { enrgy",
+            "p.toml:24:27: \"enrgy_import\" is not a register of this profile",
+        ),
+        (
+            "rollover_digits = 6",
+            "rollover_digits = 16",
+            "p.toml:18:19: rollover_digits is 1 to 15 digits before the point",
+        ),
+    ] {
+        let text = GOOD.replacen(from, to, 1);
+        assert_ne!(text, GOOD, "{from}");
+        assert_eq!(error_lines(&text), [want], "{to}");
+    }
+    let typo = error_lines(&GOOD.replace("address", "adress"));
+    assert!(typo[0].starts_with("p.toml:12:1: unknown field `adress`"), "{typo:?}");
+    assert!(typo[0].ends_with("; did you mean `address`?"), "{typo:?}");
+    let many = GOOD.replace("fc = 3", "fc = 9").replace("kWh", "kwh").replace("\"X1\"", "1");
+    let lines: Vec<String> = error_lines(&many).iter().map(|l| l[..9].to_owned()).collect();
+    assert_eq!(lines, ["p.toml:3:", "p.toml:11", "p.toml:15"]);
+    // Columns count characters, not bytes.
+    let chinese = GOOD.replacen("vendor = \"Acme\"", "vendor = \"安科瑞\" x", 1);
+    assert!(error_lines(&chinese)[0].starts_with("p.toml:2:16: "), "{:?}", error_lines(&chinese));
+    let without = GOOD.split("[[vector]]").next().unwrap();
+    assert!(error_lines(without)[0].contains("at least one [[vector]]"));
+}
+
+#[test]
+fn neighbours_are_read_together_and_a_value_is_never_cut() {
+    let blocks = |id: &str| -> Vec<(u16, u16)> {
+        let profile = Profile::shipped_by_id(id).unwrap();
+        profile.plan().iter().map(|b| (b.read.address, b.read.quantity)).collect()
+    };
+    assert_eq!(blocks("eastron-sdm630"), [(0, 80), (342, 2)]);
+    assert_eq!(blocks("eastron-sdm120"), [(0, 14), (30, 2), (70, 10), (342, 2)]);
+    assert_eq!(blocks("acrel-ddsy1352"), [(0, 17)]);
+    // Whole number and fraction of the accumulator come from one request.
+    assert_eq!(blocks("tuf-2000m"), [(0, 16)]);
+    for profile in Profile::shipped() {
+        let mut seen: Vec<usize> =
+            profile.plan().iter().flat_map(|b| b.points.iter().map(|p| p.index)).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..profile.specs().len()).collect::<Vec<_>>(), "{}", profile.id);
+        assert!(profile.plan().iter().all(|b| b.read.quantity <= profile.max_block));
+    }
+}
+
+#[test]
+fn an_implausible_counter_is_a_fault_and_a_missing_value_is_none() {
+    let profile = Profile::parse(GOOD, "p.toml").unwrap();
+    let value = |hex: &str| {
+        let data = crate::hex::parse_hex(hex).unwrap();
+        let block = &profile.plan()[0];
+        block.points[0].value(&profile.specs()[0], &data).map_err(|fault| fault.what)
+    };
+    assert_eq!(value("FFFF FFFF"), Ok(None));
+    assert_eq!(value("05F5 E0FF"), Ok(Some("999999.99".parse().unwrap())));
+    let what = "energy_import is a counter of 6 digits and reads 1000000.00";
+    assert_eq!(value("05F5 E100"), Err(what.to_owned()));
+}
