@@ -10,15 +10,19 @@
 //! | [`board`] | what is live: last values, faults, connection states; shared with page and metrics |
 //! | [`store`] | journal (truth), sled trees (derived), checkpoint, rebuild |
 //! | [`outbox`] | what waits for the cloud until its receipt |
+//! | [`http`] | the local API, the event stream, metrics and the page |
+//! | [`problem`] | the one list of errors, in both languages |
 //! | [`mqtt`] | topics, wire form, client |
 
 pub mod board;
 pub mod command;
 pub mod config;
+pub mod http;
 pub mod limits;
 pub mod mqtt;
 pub mod outbox;
 pub mod ports;
+pub mod problem;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;

@@ -37,6 +37,30 @@ pub const HTTP_STREAMS_MAX: usize = 16;
 pub const HTTP_ROWS_MAX: usize = 500;
 /// Sessions of people at once; the oldest ends.
 pub const SESSIONS_MAX: usize = 64;
+/// Sources of wrong passwords that are remembered; the one that may try soonest is forgotten.
+pub const GUESS_SOURCES_MAX: usize = 256;
+/// Passwords hashed at once (19 MiB each); more wait.
+pub const HASHES_AT_ONCE: usize = 2;
+/// Connections of one address at once; more are closed at once.
+pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 24;
+/// Time for a TLS handshake.
+pub const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a request's body.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a command's answer over HTTP; after it the sender asks again with the same key.
+pub const HTTP_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Open connections are closed this long after the stop, answered or not.
+pub const HTTP_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Durable events kept for `Last-Event-ID`; a consumer that missed more is told so.
+pub const HTTP_EVENTS_MAX: usize = 512;
+/// Bytes of these events together; the oldest go first.
+pub const HTTP_EVENTS_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Messages that wait for one slow reader of the event stream; a slower one is disconnected.
+pub const HTTP_STREAM_QUEUE_MAX: usize = 64;
+/// Idempotency keys remembered; the oldest go first.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 1024;
+/// How long an Idempotency-Key's answer is remembered.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Log records that wait for journald; more are dropped and counted.
 pub const LOG_QUEUE_MAX: usize = 8192;
 /// Bytes of one log field; the rest is cut, and the line says how much.
