@@ -97,3 +97,16 @@ pub async fn test_read(line: &mut Line, unit: u8, profile: &Profile) -> TestRead
     }
     TestRead { exchanges, outcome: Ok(values) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_may_be_spawned_on_any_runtime() {
+        fn sendable<T: Send>(_: impl FnOnce(&'static mut Line, &'static Profile) -> T) {}
+        sendable(|line, profile| read_meter(line, 1, profile));
+        sendable(|line, profile| test_read(line, 1, profile));
+        sendable(|line, _| line.settle());
+    }
+}

@@ -390,7 +390,7 @@ impl Line {
     }
 
     /// Keeps the silence that must stand before a request.
-    async fn keep_silence(&self) {
+    async fn keep_silence(&mut self) {
         if self.settings.gap.is_zero() {
             return;
         }
