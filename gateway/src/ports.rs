@@ -1,9 +1,13 @@
-//! The ways to the real world: the clock and the lines (invariant 11). Everything else in this
-//! crate asks these; `demo` and the simulation bring their own.
+//! The ways to the real world: the clock, the disk and the lines (invariant 11). Everything else in
+//! this crate asks these; `demo` and the simulation bring their own.
 //!
 //! The lines' port is [`Connect`], defined beside its user in `blockgate-drivers`.
 
 use blockgate_types::{ClockState, Time};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// Wall time and how far it can be believed. Durations are never taken from here but from
 /// `tokio::time::Instant`, which stands still when the simulation does.
@@ -12,4 +16,173 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Time;
     /// Whether it can be believed.
     fn state(&self) -> ClockState;
+}
+
+/// The files of the journal, the checkpoints and the receipts. What was written is durable only
+/// after the file's [`DiskFile::sync_data`], a new name only after its folder's [`Disk::sync_dir`].
+/// All calls block; the sled trees are derived data and keep their own files.
+pub trait Disk: Send + Sync {
+    /// Makes a folder and those above it; an existing one is fine.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    /// A new, empty file to read and write; what had the name before is gone.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// An existing file to read and write.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// An existing file to read only.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Gives a file another name in the same folder; replaces what had it, at once.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The names in a folder, sorted.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// One open file of a [`Disk`].
+pub trait DiskFile: Send + Sync {
+    /// Reads up to `into.len()` bytes; 0 at the end.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes up to `bytes.len()` bytes; a short write is not an error.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// Makes the bytes durable, and the length where it changed (fdatasync).
+    ///
+    /// # Errors
+    /// The operating system's. After one the file must not be trusted: close it and read again.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Length in bytes.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Writes all bytes, however often the system takes less.
+    ///
+    /// # Errors
+    /// The first error; `WriteZero` when nothing is taken.
+    fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write_at(bytes, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    bytes = bytes.get(n..).unwrap_or_default();
+                    offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until `into` is full or the file ends; gives how much was read.
+    ///
+    /// # Errors
+    /// The first error.
+    fn read_full_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < into.len() {
+            match self.read_at(&mut into[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// The operating system's files.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(dir)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        Ok(Box::new(options.open(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, into, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
 }
