@@ -21,8 +21,17 @@ pub const MQTT_INFLIGHT_MAX: u16 = 64;
 pub const MQTT_BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// Largest message; a larger event goes to the dead letters and raises an alarm.
 pub const MQTT_MESSAGE_BYTES_MAX: usize = 256 * 1024;
-/// Receipts and commands that wait to be taken in; more are refused by not acknowledging them.
+/// Commands on their way through the door at once; more are answered `refused` with `busy`. Also the
+/// Receive Maximum that we tell the broker.
 pub const MQTT_INCOMING_MAX: usize = 256;
+/// Bytes of a command; a larger one is refused.
+pub const MQTT_COMMAND_BYTES_MAX: usize = 64 * 1024;
+/// Ids and refusals in one receipt; a larger receipt is not taken, and its events are sent again.
+pub const MQTT_RECEIPT_IDS_MAX: usize = 10_000;
+/// Meters in one message of live values; the rest go in the next.
+pub const MQTT_LIVE_METERS_MAX: usize = 100;
+/// Bytes of correlation data that are echoed; longer ones are left out.
+pub const MQTT_CORRELATION_MAX: usize = 1024;
 /// Live rows kept in the telemetry ring per meter; the oldest go first.
 pub const TELEMETRY_ROWS_PER_METER_MAX: usize = 2 * 24 * 60;
 /// Connections to the page and the API at once; more are closed at once.
