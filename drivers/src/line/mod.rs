@@ -168,7 +168,8 @@ impl Line {
         self.keep_silence().await;
         self.unsettled = true;
         self.writing = true;
-        let deadline = Instant::now() + self.settings.reply_timeout;
+        let started = Instant::now();
+        let deadline = started + self.settings.reply_timeout;
         let Some(wire) = self.wire.as_mut() else { return Err(self.not_connected()) };
         match wire.write_all(&self.request, deadline).await {
             Ok(true) => {}
@@ -176,7 +177,11 @@ impl Line {
             Err(error) => return Err(self.broken(&error.to_string())),
         }
         self.writing = false;
-        self.last_byte = Some(Instant::now());
+        // RTU counts silences from here; for MBAP one look at the clock is enough.
+        self.last_byte = Some(match self.settings.framing {
+            Framing::Rtu => Instant::now(),
+            Framing::Tcp => started,
+        });
         tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "> {}", Hex(&self.request));
         Ok(())
     }

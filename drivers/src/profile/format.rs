@@ -1,6 +1,6 @@
 //! How a number stands in registers: a closed list of formats and of word orders.
 
-use blockgate_types::{Decimal, parse_decimal};
+use blockgate_types::Decimal;
 use std::fmt::Write as _;
 
 /// How a value is written in registers. A format that is not here needs code, never an expression in
@@ -202,8 +202,11 @@ fn shortest(x: impl std::fmt::Display, wide: f64) -> Result<Decimal, FormatError
     let mut text = Text { bytes: [0; FLOAT_TEXT_MAX], len: 0 };
     // A text that does not fit is cut, far behind the last decimal that a profile can name.
     let _cut = write!(text, "{x}");
-    parse_decimal(text.number()).map_err(|_| FormatError::TooLarge)
+    text.number().ok_or(FormatError::TooLarge)
 }
+
+/// Decimals that are kept of a float: far more than a profile can name.
+const SCALE_MAX: u32 = 24;
 
 /// A short text on the stack.
 struct Text {
@@ -212,11 +215,24 @@ struct Text {
 }
 
 impl Text {
-    /// The text, cut to the digits that a decimal may have.
-    fn number(&self) -> &str {
-        let most = blockgate_types::decimal::DIGITS_MAX + 1;
-        let text = self.bytes.get(..self.len.min(most)).unwrap_or_default();
-        std::str::from_utf8(text).unwrap_or_default().trim_end_matches('.')
+    /// The number that a float printed: `-?[0-9]+(\.[0-9]+)?`. At most 17 digits stand behind the
+    /// leading zeros, so that they fit 64 bits; what lies behind [`SCALE_MAX`] decimals is cut.
+    fn number(&self) -> Option<Decimal> {
+        let (mut mantissa, mut scale, mut point, mut sign) = (0_i64, 0_u32, false, 1);
+        for byte in self.bytes.get(..self.len)? {
+            match byte {
+                b'-' => sign = -1,
+                b'.' => point = true,
+                b'0'..=b'9' if scale < SCALE_MAX => {
+                    let digit = i64::from(byte & 0x0F);
+                    mantissa = mantissa.checked_mul(10)?.checked_add(digit)?;
+                    scale += u32::from(point);
+                }
+                b'0'..=b'9' => break,
+                _ => return None,
+            }
+        }
+        Decimal::try_new(mantissa.checked_mul(sign)?, scale).ok()
     }
 }
 
