@@ -178,3 +178,32 @@ async fn a_test_read_shows_every_frame() {
     assert_eq!(again.exchanges.len(), profile.plan().len());
     assert!(again.outcome.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pipelined_reading_is_whole_or_a_fault_and_the_next_one_is_right() {
+    let profile = profile("eastron-sdm120");
+    for n in 1..=4 {
+        for fault in [
+            Fault::Exception(2),
+            Fault::Silent,
+            Fault::Late(Duration::from_millis(1200)),
+            Fault::StaleTransaction,
+            Fault::TooFewRegisters,
+            Fault::NaN,
+            Fault::Half,
+            Fault::Close,
+        ] {
+            let (single, field) =
+                line(Framing::Tcp, &profile, &[(When::Request(n), fault.clone())]);
+            let mut settings = single.settings().clone();
+            settings.pipeline = true;
+            let mut line = Line::new(settings, Arc::new(field));
+            assert!(read_meter(&mut line, 5, &profile).await.is_err(), "{fault:?} at {n}");
+            let next = read_meter(&mut line, 5, &profile).await.unwrap();
+            for (spec, value) in next.iter() {
+                let want = Some(value_of(&spec.name, Time::EPOCH));
+                assert_eq!(value, want, "{} after {fault:?} at {n}", spec.name);
+            }
+        }
+    }
+}
