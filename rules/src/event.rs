@@ -9,8 +9,8 @@ use crate::money::Fen;
 use crate::setup::{AccountSetup, MeterSetup};
 use crate::tariff::Tariff;
 use blockgate_types::{
-    AccountId, AlarmId, BillId, CommandId, Decimal, ItemId, MeterId, RegisterName, TariffId, Time,
-    Unit,
+    AccountId, AlarmId, BillId, CommandId, Decimal, ItemId, MeterId, RegisterName, Span, TariffId,
+    Time, Unit,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -70,6 +70,7 @@ impl Event {
     ///
     /// # Errors
     /// `next` itself, when it needs a record of its own.
+    #[expect(clippy::result_large_err, reason = "the caller gets its own event back, not an error")]
     pub fn gather(&mut self, next: Self) -> Result<(), Self> {
         match (self, next) {
             (Self::Reading { readings }, Self::Reading { readings: more })
@@ -216,7 +217,8 @@ pub struct Bill {
     pub period: Period,
     /// Tariff and its revision.
     pub tariff: TariffId,
-    /// The tariff revision's effective date and content hash: `2026-01-01/3fa9…`.
+    /// The tariff revision's effective date and content hash: `2026-01-01/3fa9…`; several, joined
+    /// by `+`, where a price change splits the period by days.
     pub tariff_revision: String,
     /// 0 for the first issue; a correction counts up.
     pub revision: u32,
@@ -271,6 +273,13 @@ pub struct BillLine {
     /// Time-of-use window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
+    /// Component of the price (`sewage`), where the tariff has several on one reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// The share of a month that the line is for, `19/30`; absent for a whole one. `exact` is then
+    /// quantity × price × share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<String>,
 }
 
 /// A text in both languages.
@@ -352,7 +361,8 @@ pub struct Unbilled {
     pub account: AccountId,
     /// Which item.
     pub item: ItemId,
-    /// Why, as a stable word: `no-reading`, `held`, `no-tariff`, `no-area`, `overflow`.
+    /// Why, as a stable word: `no-reading`, `held`, `no-meter`, `no-tariff`, `no-area`,
+    /// `no-persons`, `overflow`.
     pub why: String,
 }
 
@@ -451,35 +461,61 @@ pub struct Gap {
 pub enum Audit {
     /// The process started.
     Started {
+        /// When.
+        at: Time,
+        /// This start's id, eight hexadecimal digits.
+        boot: String,
         /// Its version.
         version: String,
         /// Hash of its config.
         config_hash: String,
     },
-    /// The zone of the block was set.
-    ZoneSet {
+    /// What holds for the whole block was set.
+    BlockSet {
+        /// When.
+        at: Time,
         /// IANA zone.
         zone: String,
+        /// How long after a period's end its close waits for closing readings.
+        close_grace: Span,
     },
     /// Meters were set up or changed.
     MetersSet {
+        /// When.
+        at: Time,
         /// The new form of each.
         meters: BTreeMap<MeterId, MeterSetup>,
     },
     /// Accounts were set up or changed.
     AccountsSet {
+        /// When.
+        at: Time,
         /// The new form of each.
         accounts: BTreeMap<AccountId, AccountSetup>,
     },
     /// A tariff came or changed.
     TariffSet {
+        /// When.
+        at: Time,
         /// Which.
         tariff: TariffId,
         /// Its new form, all revisions.
         document: Box<Tariff>,
     },
-    /// Meters, accounts or tariffs went; their history stays.
+    /// Charges begin to run: new ones, at the first tick with a clock that can be believed.
+    ChargesBegan {
+        /// When.
+        at: Time,
+        /// The first civil day that they charge for, `2026-03-10`.
+        on: String,
+        /// Which.
+        charges: Vec<ChargeId>,
+    },
+    /// Meters, accounts or tariffs went; their history stays, and what is not billed yet follows at
+    /// the period's close.
     Removed {
+        /// When.
+        at: Time,
         /// Meters.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         meters: Vec<MeterId>,
@@ -490,8 +526,23 @@ pub enum Audit {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tariffs: Vec<TariffId>,
     },
-    /// The outcome of a command: exactly one each (invariant 7).
+    /// A command was accepted; its outcome follows (invariant 7). One without an outcome at the
+    /// next start is answered `unknown`.
+    CommandAccepted {
+        /// When.
+        at: Time,
+        /// Its id.
+        id: CommandId,
+        /// Its name: `read-now`.
+        name: String,
+        /// Who ordered it.
+        actor: String,
+    },
+    /// The outcome of a command: exactly one each that was accepted (invariant 7). `expired`,
+    /// `refused` and `duplicate` come without an acceptance before.
     Command {
+        /// When.
+        at: Time,
         /// Its id.
         id: CommandId,
         /// Its name: `read-now`.
@@ -506,9 +557,20 @@ pub enum Audit {
     },
     /// The wall clock moved otherwise than time.
     ClockStepped {
+        /// The time after the step.
+        at: Time,
         /// By how many milliseconds; negative when it was set back.
         by_ms: i64,
     },
+}
+
+/// Names one charge: an item of an account.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ChargeId {
+    /// Whose.
+    pub account: AccountId,
+    /// Which item.
+    pub item: ItemId,
 }
 
 /// How a command ended.

@@ -43,6 +43,17 @@ pub enum Input {
         /// The order.
         command: Command,
     },
+    /// What a command that the gateway carried out came to ([`Order::Resend`], [`Order::ReadNow`]).
+    CommandDone {
+        /// Wall time.
+        now: Time,
+        /// Its id.
+        id: CommandId,
+        /// How it ended.
+        outcome: crate::event::Outcome,
+        /// The reason, for people; empty when there is none to give.
+        detail: String,
+    },
     /// Something about the gateway itself became true or untrue: the broker refuses us, a
     /// certificate ends, the disk fills. Raises or clears an alarm.
     Condition {
@@ -115,6 +126,19 @@ pub enum Order {
         #[serde(with = "blockgate_types::decimal::text")]
         initial_value: Decimal,
     },
+}
+
+impl Order {
+    /// The order's name on the wire and in the audit record: `read-now`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Resend { .. } => "resend",
+            Self::ReadNow { .. } => "read-now",
+            Self::DecideHeld { .. } => "decide-held",
+            Self::ExchangeMeter { .. } => "exchange-meter",
+        }
+    }
 }
 
 /// What a person decides about a held register. Never a silent new baseline: each has its record.

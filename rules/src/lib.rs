@@ -8,6 +8,12 @@
 //! | [`event`] | what comes out: the journal's schema and, byte for byte, the cloud's |
 //! | [`setup`] | meters, accounts and charges as the config wants them |
 //! | [`money`] | fen, exact amounts, the one rounding |
+//! | [`calendar`] | civil days, billing months and tier years in the block's zone |
+//! | [`metering`] | judges readings: accept, rollover, hold for review, exchange |
+//! | [`tariff`] | effective-dated prices: rule files, and quantity to lines |
+//! | [`billing`] | charges, the close of a period, bills |
+//! | [`alarm`] | the texts of alarms, and how urgent they are |
+//! | [`block`] | the state as a whole: decide and apply |
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,9 +24,13 @@
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+pub mod alarm;
+pub mod billing;
 pub mod block;
+pub mod calendar;
 pub mod event;
 pub mod input;
+pub mod metering;
 pub mod money;
 pub mod setup;
 pub mod tariff;
@@ -29,3 +39,13 @@ pub use block::Block;
 pub use event::Event;
 pub use input::Input;
 pub use money::Fen;
+
+/// Bytes as lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 pub struct Setup {
     /// IANA zone of the block: `Asia/Shanghai`. Periods begin and end by its calendar.
     pub zone: String,
+    /// How long after a period's end its close waits for closing readings; after it, a charge is
+    /// billed by its last reading before the end.
+    pub close_grace: Span,
     /// Meters by id.
     pub meters: BTreeMap<MeterId, MeterSetup>,
     /// Accounts by id.

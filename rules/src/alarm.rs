@@ -1,0 +1,172 @@
+//! Alarms: what they say and how urgent they are. A text is one plain sentence and one next step, in
+//! both languages; never a name, a plate or a flat.
+
+use crate::event::{Alarm, AlarmChange, AlarmCode, Hold, Severity, Text};
+use blockgate_types::{AlarmId, Time};
+use std::collections::BTreeMap;
+
+/// The id of an alarm: the same code and subject always have the same.
+#[must_use]
+pub fn id(code: AlarmCode, subject: &str) -> Option<AlarmId> {
+    let mut text = format!("{}|", word(code)).into_bytes();
+    text.extend_from_slice(subject.as_bytes());
+    let hash = ring::digest::digest(&ring::digest::SHA256, &text);
+    AlarmId::new(&format!("alarm-{}", crate::hex(hash.as_ref().get(..10)?))).ok()
+}
+
+/// An alarm that opens.
+#[must_use]
+pub fn raised(
+    code: AlarmCode,
+    subject: &str,
+    severity: Severity,
+    at: Time,
+    facts: BTreeMap<String, String>,
+) -> Option<Alarm> {
+    let (text, next) = sentences(code);
+    Some(Alarm {
+        id: id(code, subject)?,
+        change: AlarmChange::Raised,
+        code,
+        subject: subject.to_owned(),
+        severity,
+        at,
+        since: at,
+        facts,
+        text,
+        next,
+    })
+}
+
+/// An open alarm with other facts.
+#[must_use]
+pub fn updated(open: &Alarm, at: Time, facts: BTreeMap<String, String>) -> Alarm {
+    Alarm { change: AlarmChange::Updated, at, facts, ..open.clone() }
+}
+
+/// An open alarm that is over.
+#[must_use]
+pub fn cleared(open: &Alarm, at: Time) -> Alarm {
+    Alarm { change: AlarmChange::Cleared, at, ..open.clone() }
+}
+
+/// How urgent an alarm of a kind is, where its circumstances do not say more.
+#[must_use]
+pub fn severity(code: AlarmCode) -> Severity {
+    match code {
+        AlarmCode::ReadingHeld | AlarmCode::Unbilled | AlarmCode::Store => Severity::Critical,
+        AlarmCode::MeterOffline
+        | AlarmCode::MeterStuck
+        | AlarmCode::ClockUnsynced
+        | AlarmCode::ClockStepped
+        | AlarmCode::BrokerDown
+        | AlarmCode::Certificate
+        | AlarmCode::DeadLetter => Severity::Warning,
+    }
+}
+
+/// How urgent a held reading is: a jitter of the last digit can wait.
+#[must_use]
+pub fn severity_of_hold(why: Hold) -> Severity {
+    match why {
+        Hold::Reverse => Severity::Info,
+        Hold::NotLater => Severity::Warning,
+        Hold::Backwards | Hold::TooFast => Severity::Critical,
+    }
+}
+
+/// The stable word of a kind of alarm, as in its JSON.
+#[must_use]
+pub fn word(code: AlarmCode) -> &'static str {
+    match code {
+        AlarmCode::MeterOffline => "meter-offline",
+        AlarmCode::ReadingHeld => "reading-held",
+        AlarmCode::MeterStuck => "meter-stuck",
+        AlarmCode::Unbilled => "unbilled",
+        AlarmCode::ClockUnsynced => "clock-unsynced",
+        AlarmCode::ClockStepped => "clock-stepped",
+        AlarmCode::BrokerDown => "broker-down",
+        AlarmCode::Certificate => "certificate",
+        AlarmCode::DeadLetter => "dead-letter",
+        AlarmCode::Store => "store",
+    }
+}
+
+/// The stable word of a reason to hold, as in its JSON.
+#[must_use]
+pub fn hold_word(why: Hold) -> &'static str {
+    match why {
+        Hold::Reverse => "reverse",
+        Hold::Backwards => "backwards",
+        Hold::TooFast => "too-fast",
+        Hold::NotLater => "not-later",
+    }
+}
+
+/// What is the case, and what to do.
+fn sentences(code: AlarmCode) -> (Text, Text) {
+    let (zh, en, next_zh, next_en) = match code {
+        AlarmCode::MeterOffline => (
+            "这块表已经很久没有正确的应答。",
+            "This meter has not answered correctly for a long time.",
+            "检查表的供电、接线、地址和波特率。",
+            "Check the meter's power, wiring, address and baud rate.",
+        ),
+        AlarmCode::ReadingHeld => (
+            "这块表的读数不可信,已挂起,不计费。",
+            "This meter's reading is not believed; it is held and not billed.",
+            "到现场核对表盘,然后接受、判为翻转、重新设底数,或登记换表。",
+            "Compare with the meter's display, then accept, decide rollover or rebase, or record an exchange.",
+        ),
+        AlarmCode::MeterStuck => (
+            "这块表的读数长时间没有变化。",
+            "This meter's register has not moved for a long time.",
+            "确认是否无人使用;否则检查表是否卡住或被旁路。",
+            "Find out whether nothing is used; if something is, check the meter for a fault or a bypass.",
+        ),
+        AlarmCode::Unbilled => (
+            "有收费项目在本期结算时无法出账。",
+            "Some charges could not be billed when the period was closed.",
+            "查看结算记录中的原因并处理;下一期会一并补收。",
+            "Look at the reasons in the period's record and resolve them; the next close covers them.",
+        ),
+        AlarmCode::ClockUnsynced => (
+            "时钟未同步,结算暂停。",
+            "The clock is not synchronised; the close of periods waits.",
+            "检查网络和时间服务器。",
+            "Check the network and the time server.",
+        ),
+        AlarmCode::ClockStepped => (
+            "系统时间被往回拨或发生跳变。",
+            "The wall clock was set back or has jumped.",
+            "检查时间服务器和时钟电池;期间的读数会先挂起。",
+            "Check the time server and the clock's battery; readings in between are held.",
+        ),
+        AlarmCode::BrokerDown => (
+            "无法连接云端消息服务器。",
+            "The broker cannot be reached or refuses this gateway.",
+            "检查网络、地址、证书和账号;数据保存在本地,恢复后补发。",
+            "Check the network, the address, the certificate and the login; data waits here and follows.",
+        ),
+        AlarmCode::Certificate => (
+            "证书即将到期、已经到期或不匹配。",
+            "A certificate ends soon, has ended, or does not fit.",
+            "更换证书。",
+            "Replace the certificate.",
+        ),
+        AlarmCode::DeadLetter => (
+            "云端拒收了一条消息。",
+            "The cloud refused a message.",
+            "查看死信及拒收原因,处理后重发。",
+            "Look at the dead letter and its reason, and send it again when that is resolved.",
+        ),
+        AlarmCode::Store => (
+            "存储损坏后已重建,或磁盘将满。",
+            "The store was damaged and rebuilt, or the disk is nearly full.",
+            "检查磁盘的健康和剩余空间。",
+            "Check the disk's health and free space.",
+        ),
+    };
+    let text = |zh: &str, en: &str| Text { zh: zh.to_owned(), en: en.to_owned() };
+    (text(zh, en), text(next_zh, next_en))
+}

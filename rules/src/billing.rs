@@ -1,0 +1,469 @@
+//! Charges and the close of a period: from readings and tariffs to bills.
+//!
+//! A bill is made once and never changed; what a charge was billed up to is part of the state, so a
+//! close that was interrupted goes on where it stopped and issues nothing twice. The reading that
+//! closes one period opens the next: no gap, no overlap. What cannot be billed is not invented: the
+//! charge stays open, is named in the period's record, and the next close covers it.
+
+use crate::calendar::{self, Day, Month, Zone, day_text};
+use crate::event::{Bill, Evidence, EvidenceReading, TierCounter};
+use crate::metering::{MeterState, Point, RegisterState};
+use crate::money::{minus, plus, times};
+use crate::setup::{Charge, Setup};
+use crate::tariff::rate::{MonthPart, Quantity, Usage, rate_parts};
+use crate::tariff::{Allocation, Metered, Monthly, Pricing, Proration, Revision, Tariff, Tiering};
+use blockgate_types::{AccountId, BillId, Decimal, ItemId, MeterId, RegisterName, TariffId, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Decimals to which a quantity is spread over days; the rest goes to the last part.
+const SPREAD_DECIMALS: u32 = 6;
+
+/// Where a charge stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargeState {
+    /// The first day that is not billed yet.
+    #[serde(with = "day_text")]
+    pub from: Day,
+    /// The registers that it is metered by since then; the last is the present one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+}
+
+/// A register that a charge is metered by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Which meter.
+    pub meter: MeterId,
+    /// Which register.
+    pub register: RegisterName,
+    /// The opening reading; `None` until the register is read, then its first one.
+    pub open: Option<Point>,
+    /// The closing reading, once another register has taken its place.
+    pub closed: Option<Point>,
+}
+
+/// A charge that was taken away and is not billed to its end yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedCharge {
+    /// Whose.
+    pub account: AccountId,
+    /// Which item.
+    pub item: ItemId,
+    /// What it was, and whom it was for.
+    pub terms: Terms,
+    /// Where it stands.
+    pub state: ChargeState,
+    /// The day after its last.
+    #[serde(with = "day_text")]
+    pub to: Day,
+}
+
+/// What a charge is priced by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Tariff and meter.
+    pub charge: Charge,
+    /// Floor area.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub area_m2: Option<Decimal>,
+    /// Persons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persons: Option<u32>,
+}
+
+/// Where an account stands in the tier period of an item. It belongs to the account: a charge that
+/// goes and comes again inside a tier year goes on counting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// The tier period.
+    pub period: String,
+    /// Counted so far.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub used: Decimal,
+}
+
+/// What a bill is made from.
+pub struct Closing<'a> {
+    /// The setup in force.
+    pub setup: &'a Setup,
+    /// The block's zone.
+    pub zone: &'a Zone,
+    /// The meters.
+    pub meters: &'a BTreeMap<MeterId, MeterState>,
+    /// The end of the period that closes.
+    pub end: Time,
+    /// Now.
+    pub now: Time,
+    /// The names of the tariffs' revisions.
+    pub names: BTreeMap<(&'a TariffId, Day), String>,
+}
+
+/// One charge to bill.
+pub struct Due<'a> {
+    /// Whose.
+    pub account: &'a AccountId,
+    /// Which item.
+    pub item: &'a ItemId,
+    /// Its terms.
+    pub terms: &'a Terms,
+    /// Where it stands.
+    pub state: &'a ChargeState,
+    /// Where the account stands in its tiers.
+    pub counter: Option<&'a Counter>,
+    /// The day after the last to bill.
+    pub to: Day,
+}
+
+/// Why a charge cannot be billed: the stable word.
+type Why = &'static str;
+
+/// A quantity and its time-of-use window, where one was written.
+type InWindow = (Option<String>, Decimal);
+
+/// A part of the billed days with one revision.
+struct Part<'a> {
+    from: Day,
+    to: Day,
+    revision: &'a Revision,
+}
+
+impl<'a> Closing<'a> {
+    /// What a close at `end` is made from.
+    #[must_use]
+    pub fn new(
+        setup: &'a Setup,
+        zone: &'a Zone,
+        meters: &'a BTreeMap<MeterId, MeterState>,
+        end: Time,
+        now: Time,
+    ) -> Self {
+        let mut names = BTreeMap::new();
+        for (id, tariff) in &setup.tariffs {
+            names.extend(tariff.revisions.iter().map(|r| ((id, r.from), r.name())));
+        }
+        Self { setup, zone, meters, end, now, names }
+    }
+
+    /// Whether a charge has all that its close needs: no meter, or the closing reading.
+    #[must_use]
+    pub fn is_ready(&self, state: &ChargeState) -> bool {
+        state.sources.iter().all(|source| {
+            source.closed.is_some()
+                || self.register(source).is_some_and(|register| register.last.at >= self.end)
+        })
+    }
+
+    /// The bill of a charge; `None` when its days are billed already.
+    ///
+    /// # Errors
+    /// The word for [`crate::event::Unbilled::why`].
+    pub fn bill(&self, due: &Due<'_>) -> Result<Option<Bill>, Why> {
+        let from = due.state.from;
+        if from >= due.to {
+            return Ok(None);
+        }
+        let tariff_id = &due.terms.charge.tariff;
+        let tariff = self.setup.tariffs.get(tariff_id).ok_or("no-tariff")?;
+        let parts = parts_of(tariff, from, due.to).ok_or("no-tariff")?;
+        let metered = parts.iter().any(|part| matches!(part.revision.pricing, Pricing::Metered(_)));
+        let (evidence, used) = if metered { self.used(due)? } else { (Vec::new(), Vec::new()) };
+        let mut counting = Counting::new(due.counter);
+        let usages = usages(&parts, due, &used, &mut counting)?;
+        if usages.is_empty() {
+            return Ok(None);
+        }
+        let rated = rate_parts(&tariff.label, &usages).map_err(|error| error.word())?;
+        let name = |r: &Revision| self.names.get(&(tariff_id, r.from)).map(String::as_str);
+        let mut names: Vec<&str> = usages.iter().filter_map(|(r, _)| name(r)).collect();
+        names.dedup();
+        let tariff_revision = names.join("+");
+        let period = calendar::period(from, due.to, self.zone);
+        let key = [
+            due.account.as_str(),
+            due.item.as_str(),
+            &period.from,
+            &period.to,
+            tariff_id.as_str(),
+            &tariff_revision,
+            "0",
+        ];
+        Ok(Some(Bill {
+            bill: bill_id(&key).ok_or("overflow")?,
+            account: due.account.clone(),
+            item: due.item.clone(),
+            period,
+            tariff: tariff_id.clone(),
+            tariff_revision,
+            revision: 0,
+            currency: tariff.currency.clone(),
+            lines: rated.lines,
+            total_fen: rated.total_fen,
+            evidence,
+            tier_counter: counting.result,
+            issued_at: self.now,
+        }))
+    }
+
+    fn register(&self, source: &Source) -> Option<&RegisterState> {
+        self.meters.get(&source.meter)?.registers.get(&source.register)
+    }
+
+    /// What passed, register by register and window by window.
+    fn used(&self, due: &Due<'_>) -> Result<(Vec<Evidence>, Vec<InWindow>), Why> {
+        let (mut evidence, mut used) = (Vec::new(), Vec::new());
+        let mut why = if due.state.sources.is_empty() { "no-meter" } else { "no-reading" };
+        for source in &due.state.sources {
+            let Some(register) = self.register(source) else { continue };
+            let open = source.open.as_ref().unwrap_or(&register.opened);
+            let close = match &source.closed {
+                Some(closed) => Some(closed),
+                None => self.closing_point(register),
+            };
+            let Some(close) = close.filter(|close| close.reading > open.reading) else {
+                if source.closed.is_none() && register.held.is_some() {
+                    why = "held";
+                }
+                continue;
+            };
+            let unit = self.unit_of(source);
+            let passed = minus(close.total, open.total).ok_or("overflow")?;
+            match register.windows.get(&due.terms.charge.tariff) {
+                Some(log) => used.extend(
+                    log.between(open.total, close.total)
+                        .into_iter()
+                        .map(|(window, part)| (window.map(str::to_owned), part)),
+                ),
+                None => used.push((None, passed)),
+            }
+            let multiplier = self.setup.meters.get(&source.meter).map(|meter| meter.multiplier);
+            evidence.push(Evidence {
+                meter: source.meter.clone(),
+                register: source.register.clone(),
+                from: quoted(open),
+                to: quoted(close),
+                multiplier: multiplier.unwrap_or(Decimal::ONE),
+                used: passed,
+                unit: unit.ok_or("no-meter")?,
+            });
+        }
+        if evidence.is_empty() { Err(why) } else { Ok((evidence, used)) }
+    }
+
+    /// The first reading at or after the end, within the grace; else the last one before it, unless
+    /// the register is held.
+    fn closing_point<'r>(&self, register: &'r RegisterState) -> Option<&'r Point> {
+        let limit = self.end.plus(self.setup.close_grace);
+        let mark = register.marks.iter().find(|mark| mark.first.at >= self.end);
+        match mark {
+            Some(mark) if mark.first.at <= limit => Some(&mark.first),
+            Some(mark) => Some(&mark.before),
+            None if register.held.is_some() => None,
+            None => Some(&register.last),
+        }
+    }
+
+    fn unit_of(&self, source: &Source) -> Option<blockgate_types::Unit> {
+        let meter = self.setup.meters.get(&source.meter);
+        let register = meter.and_then(|m| m.registers.iter().find(|r| r.name == source.register));
+        // A meter that was taken away: its unit is the standard one of the register's name.
+        let standard = blockgate_types::register::STANDARD;
+        let by_name = || standard.iter().find(|(name, _)| *name == source.register.as_str());
+        register.map(|r| r.unit).or_else(|| by_name().map(|(_, unit)| *unit))
+    }
+}
+
+fn quoted(point: &Point) -> EvidenceReading {
+    EvidenceReading { reading: point.reading, at: point.at, value: point.value }
+}
+
+/// `bill-` and the first 20 bytes of the SHA-256 of what it bills, in hexadecimal (invariant 8).
+fn bill_id(key: &[&str]) -> Option<BillId> {
+    let hash = ring::digest::digest(&ring::digest::SHA256, key.join("|").as_bytes());
+    BillId::new(&format!("bill-{}", crate::hex(hash.as_ref().get(..20)?))).ok()
+}
+
+/// Splits days where another revision prices, and where a tier year begins.
+fn parts_of(tariff: &Tariff, from: Day, to: Day) -> Option<Vec<Part<'_>>> {
+    let mut parts = Vec::new();
+    let mut start = from;
+    while start < to {
+        let revision = tariff.pricing_on(start)?;
+        let mut end = to;
+        for (n, later) in tariff.revisions.iter().enumerate() {
+            let begins = tariff.effective(n, later);
+            if begins > start && begins < end {
+                end = begins;
+            }
+        }
+        if let Pricing::Metered(metered) = &revision.pricing
+            && let Tiering::Year { reset } = metered.tiering
+        {
+            end = end.min(calendar::next_tier_year(start, reset));
+        }
+        parts.push(Part { from: start, to: end, revision });
+        start = end;
+    }
+    Some(parts)
+}
+
+/// The tier counter while the parts of a bill are priced.
+struct Counting {
+    known: Option<Counter>,
+    result: Option<TierCounter>,
+}
+
+impl Counting {
+    fn new(known: Option<&Counter>) -> Self {
+        Self { known: known.cloned(), result: None }
+    }
+
+    /// The counter before a part that adds `used`.
+    fn step(&mut self, period: String, used: Decimal) -> Option<Decimal> {
+        let before = match (&self.result, &self.known) {
+            (Some(running), _) if running.period == period => running.after,
+            (_, Some(known)) if known.period == period => known.used,
+            (_, _) => Decimal::ZERO,
+        };
+        let after = plus(before, used)?;
+        match &mut self.result {
+            Some(running) if running.period == period => running.after = after,
+            Some(_) | None => self.result = Some(TierCounter { period, before, after }),
+        }
+        Some(before)
+    }
+}
+
+fn usages<'a>(
+    parts: &[Part<'a>],
+    due: &Due<'_>,
+    used: &[InWindow],
+    counting: &mut Counting,
+) -> Result<Vec<(&'a Revision, Usage)>, Why> {
+    let months = months_in(due.state.from, due.to);
+    let is_metered = |part: &&Part<'_>| matches!(part.revision.pricing, Pricing::Metered(_));
+    let spans: Vec<u32> =
+        parts.iter().filter(is_metered).map(|p| calendar::days_between(p.from, p.to)).collect();
+    let mut shares = spread(used, &spans).ok_or("overflow")?.into_iter();
+    let mut usages = Vec::with_capacity(parts.len());
+    for part in parts {
+        let mut usage = Usage {
+            quantity: Quantity::Plain(Decimal::ZERO),
+            before: Decimal::ZERO,
+            months,
+            persons: due.terms.persons,
+            area_m2: due.terms.area_m2,
+        };
+        match &part.revision.pricing {
+            Pricing::Metered(metered) => {
+                let share = shares.next().unwrap_or_default();
+                let total = share.iter().try_fold(Decimal::ZERO, |sum, (_, q)| plus(sum, *q));
+                let total = total.ok_or("overflow")?;
+                let period = tier_period(metered, due.state.from, part.from);
+                if let Some(period) = period {
+                    usage.before = counting.step(period, total).ok_or("overflow")?;
+                }
+                usage.quantity = quantity(metered, share, total).ok_or("overflow")?;
+            }
+            Pricing::PerArea(monthly) | Pricing::Fixed(monthly) => {
+                usage.quantity = Quantity::Months(month_parts(monthly, part, due));
+            }
+        }
+        let nothing = matches!(&usage.quantity, Quantity::Months(parts) if parts.is_empty());
+        if !nothing {
+            usages.push((part.revision, usage));
+        }
+    }
+    Ok(usages)
+}
+
+/// The tier period's name; `None` where the tariff does not count.
+fn tier_period(metered: &Metered, bill_from: Day, part_from: Day) -> Option<String> {
+    match metered.tiering {
+        Tiering::Month { .. } => Some(Month::of(bill_from).to_string()),
+        Tiering::Year { reset } => {
+            let start = calendar::tier_year_start(part_from, reset);
+            let whole = reset == (1, 1);
+            Some(if whole { format!("{:04}", start.year()) } else { start.to_string() })
+        }
+        Tiering::Volume | Tiering::Single => None,
+    }
+}
+
+/// The quantity in the form that the kind needs. Use that no window was written for (a tariff that
+/// came after it) goes to the window that is cheapest.
+fn quantity(metered: &Metered, share: Vec<InWindow>, total: Decimal) -> Option<Quantity> {
+    let Some(tou) = &metered.tou else { return Some(Quantity::Plain(total)) };
+    let prices = &metered.tiers.first()?.prices;
+    let cheapest = prices.iter().min_by_key(|(_, price)| **price).map(|(name, _)| name.clone())?;
+    let known = |name: String| if prices.contains_key(&name) { name } else { cheapest.clone() };
+    let named = share.into_iter().map(|(window, q)| (window.map_or(cheapest.clone(), known), q));
+    if tou.allocation == Some(Allocation::Chronological) {
+        return Some(Quantity::Intervals(named.collect()));
+    }
+    let mut windows: BTreeMap<String, Decimal> = BTreeMap::new();
+    for (name, part) in named {
+        let sum = windows.entry(name).or_default();
+        *sum = plus(*sum, part)?;
+    }
+    Some(Quantity::Windows(windows))
+}
+
+/// Spreads each quantity over parts of so many days; the rest of a division goes to the last part.
+fn spread(used: &[InWindow], spans: &[u32]) -> Option<Vec<Vec<InWindow>>> {
+    let days = Decimal::from(spans.iter().map(|days| u64::from(*days)).sum::<u64>());
+    let mut parts = vec![Vec::with_capacity(used.len()); spans.len()];
+    for (window, quantity) in used {
+        let mut rest = *quantity;
+        for (place, span) in spans.iter().enumerate() {
+            let part = if place.checked_add(1)? == spans.len() {
+                rest
+            } else {
+                times(*quantity, Decimal::from(*span))?
+                    .checked_div(days)?
+                    .trunc_with_scale(SPREAD_DECIMALS)
+            };
+            rest = minus(rest, part)?;
+            parts.get_mut(place)?.push((window.clone(), part));
+        }
+    }
+    Some(parts)
+}
+
+/// The months of `[from, to)`, whole or in part.
+fn months_in(from: Day, to: Day) -> u32 {
+    let (mut month, mut count) = (Month::of(from), 0_u32);
+    while month.first() < to {
+        count = count.saturating_add(1);
+        month = month.next();
+    }
+    count
+}
+
+/// The months of a part. A month that a price by the whole month covers twice, because the revision
+/// changes inside it, is charged by the revision that comes first.
+fn month_parts(monthly: &Monthly, part: &Part<'_>, due: &Due<'_>) -> Vec<MonthPart> {
+    let mut parts = Vec::new();
+    let whole = matches!(monthly.proration, Proration::FullMonth | Proration::Free);
+    let mut month = Month::of(part.from);
+    while month.first() < part.to {
+        let (mut from, mut to) = (part.from.max(month.first()), part.to.min(month.next().first()));
+        if whole {
+            let seen = from > month.first() && from > due.state.from;
+            (from, to) = (due.state.from.max(month.first()), due.to.min(month.next().first()));
+            if seen {
+                to = from;
+            }
+        }
+        let days = calendar::days_between(from, to);
+        if days > 0 {
+            parts.push(MonthPart { days, of: month.days() });
+        }
+        month = month.next();
+    }
+    parts
+}

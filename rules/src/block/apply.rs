@@ -1,0 +1,434 @@
+//! What an event changes. The meaning of an event that was ever shipped does not change: decide may
+//! learn, apply remembers.
+
+use super::{Block, COMMANDS_SEEN_MAX, OpenCommand, State};
+use crate::billing::{ChargeState, Counter, EndedCharge, Source};
+use crate::calendar::{Day, Month, Zone, parse_day};
+use crate::event::{
+    Alarm, AlarmChange, AlarmCode, Audit, Bill, Event, PeriodClosed, Reading, ReadingId, Verdict,
+};
+use crate::metering::{Point, RegisterState, WindowLog};
+use crate::money::{plus, times};
+use crate::setup::{AccountSetup, Setup};
+use crate::tariff::{AcrossWindows, Tariff};
+use blockgate_types::{AccountId, Decimal, ItemId, MeterId, RegisterName, Time};
+use std::collections::BTreeMap;
+
+/// Most windows that the time between two readings is spread over; the rest is one part more.
+const SPREAD_PARTS_MAX: usize = 1_000;
+
+impl Block {
+    /// Applies one event, as journaled under `seq`.
+    pub fn apply(&mut self, seq: u64, event: &Event) {
+        self.apply_from(seq, 0, event);
+    }
+
+    /// Applies an event whose readings stand at `first` and after it in the record `seq`: the caller
+    /// gathers the readings of several inputs into one record ([`Event::gather`]) and applies each
+    /// before it decides the next input.
+    pub fn apply_from(&mut self, seq: u64, first: u16, event: &Event) {
+        match event {
+            Event::Reading { readings } => {
+                let mut index = first;
+                for reading in readings {
+                    self.apply_reading(ReadingId { seq, index }, reading);
+                    index = index.saturating_add(1);
+                }
+            }
+            Event::Bill(bill) => self.apply_bill(bill),
+            Event::Ledger(closed) => self.apply_closed(closed),
+            Event::Alarm(alarm) => self.apply_alarm(alarm),
+            Event::Gap(_) => {}
+            Event::Audit(audit) => self.apply_audit(audit),
+        }
+    }
+
+    fn apply_reading(&mut self, id: ReadingId, reading: &Reading) {
+        let zone = self.cache.zone.as_ref();
+        let edge_after = |at: Time| zone.map_or(Time::MAX, |zone| zone.end_of(zone.month_of(at)));
+        let setup = self.state.setup.meters.get(&reading.meter);
+        let multiplier = setup.map_or(Decimal::ONE, |meter| meter.multiplier);
+        let tariffs = &self.state.setup.tariffs;
+        // The hot path: no clone of an id where the register is known.
+        let known = self.state.meters.get_mut(&reading.meter);
+        let Some(known) = known.and_then(|meter| meter.registers.get_mut(&reading.register)) else {
+            let point =
+                Point { reading: id, at: reading.at, value: reading.value, total: Decimal::ZERO };
+            let mut state = RegisterState::opened(point, edge_after(reading.at));
+            let key = (reading.meter.clone(), reading.register.clone());
+            for tariff in self.cache.windows.get(&key).into_iter().flatten() {
+                state.windows.insert(tariff.clone(), WindowLog::new(Decimal::ZERO));
+            }
+            let meter = self.state.meters.entry(key.0).or_default();
+            meter.registers.insert(key.1, state);
+            self.watch.silence_due = None;
+            return;
+        };
+        let (used, moved) = match &reading.verdict {
+            Verdict::Held { why, .. } => {
+                return known.hold(id, reading.at, reading.value, *why);
+            }
+            Verdict::Accepted { used, .. } | Verdict::Rollover { used, .. } => {
+                (*used, !used.is_zero())
+            }
+            Verdict::Exchanged { used, .. } => (*used, true),
+            Verdict::Opened | Verdict::Rebased { .. } => (Decimal::ZERO, true),
+        };
+        // Beyond 28 digits nothing is exact any more: the total stays, and nothing is billed twice.
+        let total = times(used, multiplier).and_then(|used| plus(known.last.total, used));
+        let total = total.unwrap_or(known.last.total);
+        if total != known.last.total
+            && let Some(zone) = zone
+        {
+            for (tariff, log) in &mut known.windows {
+                if let Some(tariff) = tariffs.get(tariff) {
+                    write_windows(tariff, zone, &known.last, reading.at, total, log);
+                }
+            }
+        }
+        let rated_before = known.last.at;
+        let point = Point { reading: id, at: reading.at, value: reading.value, total };
+        known.accept(point, moved, edge_after);
+        if matches!(reading.verdict, Verdict::Exchanged { .. }) {
+            known.rate_from = rated_before;
+        }
+    }
+
+    fn apply_bill(&mut self, bill: &Bill) {
+        super::period::add_issued(&mut self.state.issued, bill.total_fen);
+        if let Some(counted) = &bill.tier_counter {
+            let counter = Counter { period: counted.period.clone(), used: counted.after };
+            let items = self.state.counters.entry(bill.account.clone()).or_default();
+            items.insert(bill.item.clone(), counter);
+        }
+        let Some(to) = parse_day(&bill.period.to) else { return };
+        let ended = self.state.ended.iter_mut().find(|ended| {
+            ended.account == bill.account
+                && ended.item == bill.item
+                && super::period::is_of(&ended.state, &bill.period.from)
+        });
+        let charge = match ended {
+            Some(ended) => Some(&mut ended.state),
+            None => {
+                let items = self.state.charges.get_mut(&bill.account);
+                items.and_then(|items| items.get_mut(&bill.item))
+            }
+        };
+        let Some(charge) = charge else { return };
+        charge.from = to;
+        for evidence in &bill.evidence {
+            let register = self.state.meters.get(&evidence.meter);
+            let register = register.and_then(|m| m.registers.get(&evidence.register));
+            let point = register.and_then(|register| find_point(register, evidence.to.reading));
+            let source = charge.sources.iter_mut().find(|source| {
+                source.meter == evidence.meter
+                    && source.register == evidence.register
+                    && source.open.as_ref().is_none_or(|o| o.reading == evidence.from.reading)
+            });
+            if let (Some(source), Some(point)) = (source, point) {
+                source.open = Some(point);
+            }
+        }
+        // A closed source that is billed to its end has done its part.
+        charge.sources.retain(|source| match (&source.open, &source.closed) {
+            (Some(open), Some(closed)) => open.reading < closed.reading,
+            (None, Some(_)) | (_, None) => true,
+        });
+    }
+
+    fn apply_closed(&mut self, closed: &PeriodClosed) {
+        self.state.issued = super::Issued::default();
+        let (Some(to), Some(zone)) = (parse_day(&closed.period.to), &self.cache.zone) else {
+            return;
+        };
+        self.state.open_month = Some(to);
+        self.state.ended.retain(|ended| ended.to > to);
+        let end = zone.end_of(Month::of(to));
+        let mut needed: BTreeMap<(&MeterId, &RegisterName), Decimal> = BTreeMap::new();
+        let begun = self.state.charges.values().flat_map(BTreeMap::values);
+        for charge in begun.chain(self.state.ended.iter().map(|ended| &ended.state)) {
+            for source in &charge.sources {
+                let from = source.open.as_ref().map_or(Decimal::ZERO, |open| open.total);
+                let least = needed.entry((&source.meter, &source.register)).or_insert(from);
+                *least = from.min(*least);
+            }
+        }
+        for (id, meter) in &mut self.state.meters {
+            for (name, register) in &mut meter.registers {
+                register.marks.retain(|mark| mark.first.at >= end);
+                let from = needed.get(&(id, name)).copied().unwrap_or(register.last.total);
+                register.windows.values_mut().for_each(|log| log.forget_before(from));
+            }
+        }
+    }
+
+    fn apply_alarm(&mut self, alarm: &Alarm) {
+        let open = match alarm.change {
+            AlarmChange::Raised | AlarmChange::Updated => {
+                self.state.alarms.insert(alarm.id.clone(), alarm.clone());
+                true
+            }
+            AlarmChange::Cleared => {
+                self.state.alarms.remove(&alarm.id);
+                false
+            }
+        };
+        let id = alarm.subject.strip_prefix("meter/").and_then(|id| MeterId::new(id).ok());
+        let Some(id) = id else { return };
+        let set = |meter: &mut crate::metering::MeterState| match alarm.code {
+            AlarmCode::MeterOffline => meter.offline = open,
+            AlarmCode::MeterStuck => meter.stuck = open,
+            AlarmCode::ReadingHeld => meter.held = open,
+            AlarmCode::Unbilled
+            | AlarmCode::ClockUnsynced
+            | AlarmCode::ClockStepped
+            | AlarmCode::BrokerDown
+            | AlarmCode::Certificate
+            | AlarmCode::DeadLetter
+            | AlarmCode::Store => {}
+        };
+        set(self.state.meters.entry(id).or_default());
+        self.watch.silence_due = None;
+    }
+
+    fn apply_audit(&mut self, audit: &Audit) {
+        let setup = &mut self.state.setup;
+        match audit {
+            Audit::Started { .. } | Audit::ClockStepped { .. } => {}
+            Audit::BlockSet { zone, close_grace, .. } => {
+                setup.zone.clone_from(zone);
+                setup.close_grace = *close_grace;
+                self.cache.zone = Zone::new(zone).ok();
+                self.find_edges();
+            }
+            Audit::MetersSet { meters, .. } => {
+                setup.meters.extend(meters.clone());
+                self.find_sources();
+                self.watch.silence_due = None;
+            }
+            Audit::AccountsSet { at, accounts } => self.set_accounts(*at, accounts),
+            Audit::TariffSet { tariff, document, .. } => {
+                setup.tariffs.insert(tariff.clone(), (**document).clone());
+                self.find_window_users();
+            }
+            Audit::ChargesBegan { on, charges, .. } => {
+                let Some(on) = parse_day(on) else { return };
+                self.state.open_month.get_or_insert(Month::of(on).first());
+                for id in charges {
+                    let items = self.state.charges.entry(id.account.clone()).or_default();
+                    let state = ChargeState { from: on, sources: Vec::new() };
+                    items.entry(id.item.clone()).or_insert(state);
+                }
+                self.find_sources();
+            }
+            Audit::Removed { at, meters, accounts, tariffs } => {
+                for id in meters {
+                    setup.meters.remove(id);
+                }
+                for id in tariffs {
+                    setup.tariffs.remove(id);
+                }
+                for id in accounts {
+                    if let Some(old) = self.state.setup.accounts.remove(id) {
+                        self.end_charges(*at, id, &old, None);
+                    }
+                }
+                self.find_window_users();
+                self.watch.silence_due = None;
+            }
+            Audit::CommandAccepted { id, name, actor, .. } => {
+                let open = OpenCommand { name: name.clone(), actor: actor.clone() };
+                self.state.commands_open.insert(id.clone(), open);
+                self.see_command(id);
+            }
+            Audit::Command { id, .. } => {
+                self.state.commands_open.remove(id);
+                self.see_command(id);
+            }
+        }
+    }
+
+    fn see_command(&mut self, id: &blockgate_types::CommandId) {
+        if self.cache.seen.insert(id.clone()) {
+            self.state.commands_seen.push_back(id.clone());
+            if self.state.commands_seen.len() > COMMANDS_SEEN_MAX
+                && let Some(old) = self.state.commands_seen.pop_front()
+            {
+                self.cache.seen.remove(&old);
+            }
+        }
+    }
+
+    fn set_accounts(&mut self, at: Time, accounts: &BTreeMap<AccountId, AccountSetup>) {
+        for (id, account) in accounts {
+            if let Some(old) = self.state.setup.accounts.insert(id.clone(), account.clone()) {
+                self.end_charges(at, id, &old, Some(account));
+            }
+        }
+        self.find_sources();
+    }
+
+    /// Charges that `new` has no more are billed to the day on which they ended.
+    fn end_charges(
+        &mut self,
+        at: Time,
+        id: &AccountId,
+        old: &AccountSetup,
+        new: Option<&AccountSetup>,
+    ) {
+        let (Some(zone), Some(open)) = (&self.cache.zone, self.state.open_month) else { return };
+        let gone = |item: &ItemId| new.is_none_or(|new| !new.charges.contains_key(item));
+        let last = Month::of(open).next().first();
+        for (item, charge) in old.charges.iter().filter(|(item, _)| gone(item)) {
+            let begun = self.state.charges.get_mut(id);
+            let Some(mut state) = begun.and_then(|items| items.remove(item)) else { continue };
+            for source in &mut state.sources {
+                close_source(source, &self.state.meters);
+            }
+            // A wrong clock ends a charge inside what is not closed yet, and never before it began.
+            let to: Day = zone.day(at).min(last).max(state.from);
+            let terms = super::period::terms(old, charge);
+            let (account, item) = (id.clone(), item.clone());
+            self.state.ended.push(EndedCharge { account, item, terms, state, to });
+        }
+        if self.state.charges.get(id).is_some_and(BTreeMap::is_empty) {
+            self.state.charges.remove(id);
+        }
+    }
+
+    /// After a change of zone: the edge that each register comes to next.
+    fn find_edges(&mut self) {
+        let Some(zone) = &self.cache.zone else { return };
+        let registers = self.state.meters.values_mut().flat_map(|m| m.registers.values_mut());
+        for register in registers {
+            register.next_edge = zone.end_of(zone.month_of(register.last.at));
+        }
+    }
+
+    /// Binds each charge to the register that its setup names now; the one before is closed at its
+    /// last reading.
+    fn find_sources(&mut self) {
+        let State { setup, meters, charges, .. } = &mut self.state;
+        for (account, items) in charges.iter_mut() {
+            let Some(account) = setup.accounts.get(account) else { continue };
+            for (item, state) in items.iter_mut() {
+                let Some(wanted) = account.charges.get(item).and_then(|c| source_of(setup, c))
+                else {
+                    continue;
+                };
+                let present = state.sources.last().filter(|source| source.closed.is_none());
+                if present.is_some_and(|p| p.meter == wanted.0 && p.register == wanted.1) {
+                    continue;
+                }
+                if let Some(present) = state.sources.last_mut() {
+                    close_source(present, meters);
+                }
+                state.sources.retain(|source| source.open.is_some() || source.closed.is_some());
+                let register = meters.get(&wanted.0).and_then(|m| m.registers.get(&wanted.1));
+                let open = register.map(|register| register.last.clone());
+                let (meter, register) = wanted;
+                state.sources.push(Source { meter, register, open, closed: None });
+            }
+        }
+        self.find_window_users();
+    }
+
+    /// Finds the registers on which a tariff with windows is charged, and begins its log there.
+    pub(super) fn find_window_users(&mut self) {
+        self.cache.windows.clear();
+        let State { setup, meters, .. } = &mut self.state;
+        for account in setup.accounts.values() {
+            for charge in account.charges.values() {
+                let tariff = setup.tariffs.get(&charge.tariff);
+                let Some(key) =
+                    tariff.filter(|t| t.has_windows()).and_then(|_| source_of(setup, charge))
+                else {
+                    continue;
+                };
+                let register = meters.get_mut(&key.0).and_then(|m| m.registers.get_mut(&key.1));
+                if let Some(register) = register {
+                    let base = register.last.total;
+                    register
+                        .windows
+                        .entry(charge.tariff.clone())
+                        .or_insert_with(|| WindowLog::new(base));
+                }
+                self.cache.windows.entry(key).or_default().insert(charge.tariff.clone());
+            }
+        }
+    }
+}
+
+/// The register that a charge is metered by; `None` without a known meter.
+fn source_of(setup: &Setup, charge: &crate::setup::Charge) -> Option<(MeterId, RegisterName)> {
+    let id = charge.meter.as_ref()?;
+    let meter = setup.meters.get(id)?;
+    let name = match &charge.register {
+        Some(name) => name.clone(),
+        None => meter.registers.first()?.name.clone(),
+    };
+    Some((id.clone(), name))
+}
+
+/// Closes a source at its register's last reading.
+fn close_source(source: &mut Source, meters: &BTreeMap<MeterId, crate::metering::MeterState>) {
+    if source.closed.is_none() {
+        let register = meters.get(&source.meter).and_then(|m| m.registers.get(&source.register));
+        source.closed = register.map(|register| register.last.clone());
+        if let (None, Some(register)) = (&source.open, register) {
+            source.open = Some(register.opened.clone());
+        }
+    }
+}
+
+/// The point of a reading that the register still knows.
+fn find_point(register: &RegisterState, id: ReadingId) -> Option<Point> {
+    let marks = register.marks.iter().flat_map(|mark| [&mark.before, &mark.first]);
+    let mut points = marks.chain([&register.last, &register.opened]);
+    points.find(|point| point.reading == id).cloned()
+}
+
+/// Writes in which windows the time between two readings lies, up to the new total.
+fn write_windows(
+    tariff: &Tariff,
+    zone: &Zone,
+    last: &Point,
+    at: Time,
+    total: Decimal,
+    log: &mut WindowLog,
+) {
+    use crate::tariff::TimeOfUse;
+    let tou_on = |day: Day| tariff.pricing_on(day).and_then(|r| r.time_of_use());
+    let window_at = |at: Time| -> Option<(&TimeOfUse, &str, Time)> {
+        let day = zone.day(at);
+        let tou = tou_on(day)?;
+        let (window, end) = tou.at(zone.minute_of_day(at))?;
+        Some((tou, window.name.as_str(), zone.moment(day, end)))
+    };
+    let before_end = Time::from_millis(at.as_millis().saturating_sub(1)).max(last.at);
+    let Some((tou, window, _)) = window_at(before_end) else { return };
+    if tou.across_windows == AcrossWindows::AtEnd {
+        log.push(window, total);
+        return;
+    }
+    let span = Decimal::from(at.since(last.at).unwrap_or_default().as_millis().max(1));
+    let used = crate::money::minus(total, last.total).unwrap_or_default();
+    let mut moment = last.at;
+    for _ in 0..SPREAD_PARTS_MAX {
+        let Some((_, name, end)) = window_at(moment) else { break };
+        if end >= at || end <= moment {
+            log.push(name, total);
+            return;
+        }
+        // From the begin of the interval, so that rounding never adds up.
+        let gone = Decimal::from(end.since(last.at).unwrap_or_default().as_millis());
+        let part = times(used, gone).and_then(|p| p.checked_div(span)).unwrap_or_default();
+        let until = plus(last.total, part.trunc_with_scale(SPREAD_DECIMALS));
+        log.push(name, until.unwrap_or(last.total));
+        moment = end;
+    }
+    log.push(window, total);
+}
+
+/// Decimals to which the use between two readings is spread over windows.
+const SPREAD_DECIMALS: u32 = 6;

@@ -1,0 +1,181 @@
+//! Commands: each that is accepted has exactly one outcome (invariant 7). The acceptance is an event
+//! before anything is done, so that a restart in between answers `unknown` and never repeats.
+
+use super::Block;
+use crate::event::{Audit, Event, Outcome, Reading, Verdict};
+use crate::input::{Command, HeldDecision, Order};
+use crate::metering::{self, Held, RegisterState};
+use crate::money::minus;
+use crate::setup::BillingRegister;
+use blockgate_types::{ClockState, CommandId, Decimal, MeterId, RegisterName, Time};
+
+impl Block {
+    pub(super) fn decide_command(
+        &self,
+        now: Time,
+        clock: ClockState,
+        command: &Command,
+        out: &mut Vec<Event>,
+    ) {
+        let answer = |outcome, detail: &str| {
+            Event::Audit(Audit::Command {
+                at: now,
+                id: command.id.clone(),
+                name: command.order.name().to_owned(),
+                actor: command.actor.clone(),
+                outcome,
+                detail: detail.to_owned(),
+            })
+        };
+        if self.cache.seen.contains(&command.id) {
+            out.push(answer(Outcome::Duplicate, "this id was answered before"));
+            return;
+        }
+        if now >= command.expires_at {
+            out.push(answer(Outcome::Expired, "it came after its expires_at"));
+            return;
+        }
+        let accepted = Event::Audit(Audit::CommandAccepted {
+            at: now,
+            id: command.id.clone(),
+            name: command.order.name().to_owned(),
+            actor: command.actor.clone(),
+        });
+        let decided = match &command.order {
+            Order::Resend { from, to } if from > to => Err("from lies after to"),
+            Order::Resend { .. } => Ok(None),
+            Order::ReadNow { meter } if !self.state.setup.meters.contains_key(meter) => {
+                Err(NO_METER)
+            }
+            Order::ReadNow { .. } => Ok(None),
+            Order::DecideHeld { .. } | Order::ExchangeMeter { .. }
+                if clock == ClockState::Unsynced =>
+            {
+                Err("the clock is not synchronised: a decision about money needs a true time")
+            }
+            Order::DecideHeld { meter, register, decision } => {
+                self.decided(meter, register, *decision, now).map(Some)
+            }
+            Order::ExchangeMeter { meter, register, final_value, initial_value } => {
+                self.exchanged(meter, register, *final_value, *initial_value, now).map(Some)
+            }
+        };
+        match decided {
+            Err(why) => out.push(answer(Outcome::Refused, why)),
+            // The gateway carries it out and reports back by `Input::CommandDone`.
+            Ok(None) => out.push(accepted),
+            Ok(Some(reading)) => {
+                let known = self.state.meters.get(&reading.meter);
+                let readings = vec![reading];
+                let meter = readings.first().map(|reading| reading.meter.clone());
+                let alarms = meter.map(|meter| self.alarms_of(&meter, known, &readings));
+                out.push(accepted);
+                out.push(Event::Reading { readings });
+                out.extend(alarms.unwrap_or_default());
+                out.push(answer(Outcome::Done, ""));
+            }
+        }
+    }
+
+    pub(super) fn decide_done(
+        &self,
+        now: Time,
+        id: &CommandId,
+        outcome: Outcome,
+        detail: &str,
+        out: &mut Vec<Event>,
+    ) {
+        // Answered already, or never accepted: one outcome is all there is.
+        let Some(open) = self.state.commands_open.get(id) else { return };
+        out.push(Event::Audit(Audit::Command {
+            at: now,
+            id: id.clone(),
+            name: open.name.clone(),
+            actor: open.actor.clone(),
+            outcome,
+            detail: detail.to_owned(),
+        }));
+    }
+
+    fn known(
+        &self,
+        meter: &MeterId,
+        register: &RegisterName,
+    ) -> Result<(&BillingRegister, &RegisterState), &'static str> {
+        let setup = self.state.setup.meters.get(meter).ok_or(NO_METER)?;
+        let setup = setup.registers.iter().find(|r| r.name == *register);
+        let setup = setup.ok_or("the meter has no billing register of this name")?;
+        let known = self.register_state(meter, register).ok_or("the register was never read")?;
+        Ok((setup, known))
+    }
+
+    /// The reading that a person's decision makes of a held one.
+    fn decided(
+        &self,
+        meter: &MeterId,
+        register: &RegisterName,
+        decision: HeldDecision,
+        now: Time,
+    ) -> Result<Reading, &'static str> {
+        let (setup, known) = self.known(meter, register)?;
+        let held = known.held.as_ref().ok_or("nothing is held on this register")?;
+        let at = later_than(known, held, now)?;
+        let (from, last) = (known.last.reading, known.last.value);
+        let verdict = match decision {
+            HeldDecision::Accept => {
+                let used = minus(held.value, last).filter(|used| !used.is_sign_negative());
+                let used =
+                    used.ok_or("the held value is lower: decide rollover, rebase or exchange")?;
+                Verdict::Accepted { from, used }
+            }
+            HeldDecision::Rollover => {
+                let used = metering::modular(setup, last, held.value);
+                let used =
+                    used.ok_or("no rollover: its end is not known, or the value is not lower")?;
+                Verdict::Rollover { from, used }
+            }
+            HeldDecision::Rebase => Verdict::Rebased { from },
+        };
+        Ok(metering::reading(meter, setup, at, held.value, verdict))
+    }
+
+    /// The first reading of an exchanged device.
+    fn exchanged(
+        &self,
+        meter: &MeterId,
+        register: &RegisterName,
+        final_value: Decimal,
+        initial_value: Decimal,
+        now: Time,
+    ) -> Result<Reading, &'static str> {
+        let (setup, known) = self.known(meter, register)?;
+        if now <= known.last.at {
+            return Err(BEHIND);
+        }
+        if initial_value.is_sign_negative() {
+            return Err("initial_value is negative");
+        }
+        let used = minus(final_value, known.last.value).filter(|used| !used.is_sign_negative());
+        let used = used.ok_or("final_value is lower than the last accepted reading")?;
+        if !metering::within_rate(setup, known.rate_from, now, used) {
+            return Err("final_value is more than the meter can have counted since it was read");
+        }
+        let from = known.last.reading;
+        let verdict = Verdict::Exchanged { from, final_value, used };
+        Ok(metering::reading(meter, setup, now, initial_value, verdict))
+    }
+}
+
+const NO_METER: &str = "there is no meter of this id";
+const BEHIND: &str = "the clock is behind the last accepted reading";
+
+/// When a held value counts: when it was read, or now where the clock was wrong then.
+fn later_than(known: &RegisterState, held: &Held, now: Time) -> Result<Time, &'static str> {
+    if held.at > known.last.at {
+        Ok(held.at)
+    } else if now > known.last.at {
+        Ok(now)
+    } else {
+        Err(BEHIND)
+    }
+}

@@ -1,0 +1,275 @@
+//! The Block: the state of a residential block as the fold of its events.
+//!
+//! [`Block::decide`] looks and says what happens; [`Block::apply`] alone changes what is known
+//! (invariant 2). Beside that the Block keeps a [`Watch`]: what it heard since the start of the
+//! process and never wrote down, such as when a meter last answered. The watch is no part of the
+//! state: it is not saved, two Blocks are equal whatever their watches hold, and no amount of money
+//! depends on it; it only times alarms.
+
+mod apply;
+mod command;
+mod decide;
+mod period;
+
+use crate::billing::{ChargeState, Counter, EndedCharge};
+use crate::calendar::{Day, Zone, day_text};
+use crate::event::{Alarm, Hold, ReadingId};
+use crate::input::Input;
+use crate::metering::{MeterState, RegisterState};
+use crate::money::Fen;
+use crate::setup::Setup;
+use blockgate_types::{
+    AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, MeterId, RegisterName, Span,
+    TariffId, Time,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How many command ids are remembered. An id that was forgotten is refused all the same once its
+/// command has expired.
+pub const COMMANDS_SEEN_MAX: usize = 4096;
+
+/// Entries of a setup in one event.
+pub const SETUP_CHUNK: usize = 100;
+
+/// How soon after a tick the next one can be of use.
+const TICK_AGAIN: Span = Span::from_secs(1);
+
+/// How soon after a tick it is of use to look again for closing readings.
+const CLOSE_AGAIN: Span = Span::from_secs(10);
+
+/// The Block. Serialised whole as a checkpoint; equal journals give equal Blocks (invariant 2).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "State", into = "State")]
+pub struct Block {
+    state: State,
+    cache: Cache,
+    watch: Watch,
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        self.state == other.state
+    }
+}
+
+impl Eq for Block {}
+
+/// What the events say.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct State {
+    setup: Setup,
+    meters: BTreeMap<MeterId, MeterState>,
+    charges: BTreeMap<AccountId, BTreeMap<ItemId, ChargeState>>,
+    ended: Vec<EndedCharge>,
+    counters: BTreeMap<AccountId, BTreeMap<ItemId, Counter>>,
+    /// First day of the month that closes next; `None` until the first charge began.
+    #[serde(with = "day_text::option")]
+    open_month: Option<Day>,
+    /// Bills of the open month that are out already.
+    issued: Issued,
+    alarms: BTreeMap<AlarmId, Alarm>,
+    commands_seen: VecDeque<CommandId>,
+    commands_open: BTreeMap<CommandId, OpenCommand>,
+}
+
+/// Bills of a period whose close has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Issued {
+    bills: u64,
+    total_fen: Fen,
+}
+
+/// A command that was accepted and has no outcome yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct OpenCommand {
+    name: String,
+    actor: String,
+}
+
+/// What follows from the state and would be slow to find each time.
+#[derive(Debug, Clone, Default)]
+struct Cache {
+    zone: Option<Zone>,
+    /// Tariffs with windows that are charged on a register.
+    windows: BTreeMap<(MeterId, RegisterName), BTreeSet<TariffId>>,
+    seen: BTreeSet<CommandId>,
+}
+
+/// What was heard since the start of the process and is no part of the state.
+#[derive(Debug, Clone, Default)]
+struct Watch {
+    /// Silence counts from here at the earliest: after a start or a step of the clock every meter
+    /// has its whole time to answer.
+    grace_from: Option<Time>,
+    /// When each meter last answered well.
+    heard: BTreeMap<MeterId, Time>,
+    last_tick: Option<Time>,
+    highest_tick: Option<Time>,
+    clock: Option<ClockState>,
+    /// A lower bound of the next silence that can raise an alarm; `None` when it must be found anew.
+    silence_due: Option<Time>,
+}
+
+impl From<State> for Block {
+    fn from(state: State) -> Self {
+        let mut block = Self { state, cache: Cache::default(), watch: Watch::default() };
+        block.cache.zone = Zone::new(&block.state.setup.zone).ok();
+        block.cache.seen = block.state.commands_seen.iter().cloned().collect();
+        block.find_window_users();
+        block
+    }
+}
+
+impl From<Block> for State {
+    fn from(block: Block) -> Self {
+        block.state
+    }
+}
+
+/// Where a register of a meter stands, for the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisterView {
+    /// The last accepted reading.
+    pub reading: ReadingId,
+    /// Its value.
+    pub value: Decimal,
+    /// When.
+    pub at: Time,
+    /// The value that is held for review, since when and why.
+    pub held: Option<(Decimal, Time, Hold)>,
+}
+
+impl Block {
+    /// An empty Block, before any event.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The setup as applied.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.state.setup
+    }
+
+    /// Open alarms by id.
+    #[must_use]
+    pub fn alarms(&self) -> &BTreeMap<AlarmId, Alarm> {
+        &self.state.alarms
+    }
+
+    /// Where a register stands; `None` before its first reading.
+    #[must_use]
+    pub fn register(&self, meter: &MeterId, register: &RegisterName) -> Option<RegisterView> {
+        let known = self.register_state(meter, register)?;
+        Some(RegisterView {
+            reading: known.last.reading,
+            value: known.last.value,
+            at: known.last.at,
+            held: known.held.as_ref().map(|held| (held.value, held.since, held.why)),
+        })
+    }
+
+    fn register_state(&self, meter: &MeterId, register: &RegisterName) -> Option<&RegisterState> {
+        self.state.meters.get(meter)?.registers.get(register)
+    }
+
+    /// Hears an input *after* it was decided: moves the watch, which only times alarms of silence
+    /// and of the clock. Without it an offline alarm goes by kept readings alone.
+    pub fn notice(&mut self, input: &Input) {
+        match input {
+            Input::Observed(observation) => {
+                if observation.outcome.is_ok() {
+                    match self.watch.heard.get_mut(&observation.meter) {
+                        Some(heard) => *heard = observation.at,
+                        None if self.state.setup.meters.contains_key(&observation.meter) => {
+                            self.watch.heard.insert(observation.meter.clone(), observation.at);
+                        }
+                        None => {}
+                    }
+                }
+            }
+            Input::Tick { now, clock } => self.watch.tick(*now, *clock),
+            Input::Started { now, .. } => {
+                self.watch.grace_from = Some(*now);
+                self.watch.silence_due = None;
+            }
+            Input::Setup { .. } => self.watch.silence_due = None,
+            Input::Command { .. } | Input::CommandDone { .. } | Input::Condition { .. } => {}
+        }
+        if self.watch.silence_due.is_none() {
+            self.watch.silence_due = Some(self.silence_due());
+        }
+    }
+
+    /// When a [`Input::Tick`] can next change something: the next period's end, the next silence
+    /// alarm, a charge that is to begin. `None` when nothing is set up. May be early, is never late.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Time> {
+        let (state, watch) = (&self.state, &self.watch);
+        if state.setup.meters.is_empty() && state.setup.accounts.is_empty() {
+            return None;
+        }
+        let silence = watch.silence_due.unwrap_or_else(|| self.silence_due());
+        let waits = watch.last_tick.map_or(Time::EPOCH, |last| last.plus(CLOSE_AGAIN));
+        let close = match self.period_end() {
+            _ if self.has_charges_to_begin() => waits,
+            Some(end) => end.max(waits),
+            None => Time::MAX,
+        };
+        let soonest = watch.last_tick.map_or(Time::EPOCH, |last| last.plus(TICK_AGAIN));
+        Some(silence.min(close).max(soonest))
+    }
+
+    /// The end of the month that closes next.
+    fn period_end(&self) -> Option<Time> {
+        let (month, zone) = (self.state.open_month?, self.cache.zone.as_ref()?);
+        Some(zone.end_of(crate::calendar::Month::of(month)))
+    }
+
+    /// The earliest time at which a meter can have been silent or still for too long.
+    fn silence_due(&self) -> Time {
+        let mut due = Time::MAX;
+        for (id, meter) in &self.state.setup.meters {
+            let known = self.state.meters.get(id);
+            if !known.is_some_and(|known| known.offline) {
+                due = due.min(self.heard_at(id).unwrap_or_default().plus(meter.offline_after));
+            }
+            if let (Some(known), Some(stuck_after)) = (known, meter.stuck_after) {
+                for register in known.registers.values().filter(|_| !known.stuck) {
+                    due = due.min(register.moved_at.plus(stuck_after));
+                }
+            }
+        }
+        due
+    }
+
+    /// When a meter last answered well, as far as is known; not before the grace began.
+    fn heard_at(&self, meter: &MeterId) -> Option<Time> {
+        let kept = self.state.meters.get(meter).and_then(MeterState::recorded_at);
+        let heard = self.watch.heard.get(meter).copied();
+        kept.max(heard).max(self.watch.grace_from)
+    }
+}
+
+impl Watch {
+    fn tick(&mut self, now: Time, clock: ClockState) {
+        let stepped = self.last_tick.is_some_and(|last| now < last);
+        let found = self.clock == Some(ClockState::Unsynced) && clock != ClockState::Unsynced;
+        if stepped || found || self.grace_from.is_none() {
+            self.grace_from = Some(now);
+            if stepped {
+                // What was heard lies in a time that has not come.
+                self.heard.clear();
+            }
+        }
+        self.last_tick = Some(now);
+        self.highest_tick = self.highest_tick.max(Some(now));
+        self.clock = Some(clock);
+        self.silence_due = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Tests of the Block as a whole.
+
+use super::*;
+use crate::event::{Event, Reading, Text, Verdict};
+use crate::setup::{AccountSetup, BillingRegister, Charge, MeterSetup};
+use crate::tariff::*;
+use blockgate_types::{
+    FaultClass, Observation, ReadFault, RegisterSpec, Role, Unit, Values, parse_decimal,
+};
+use std::sync::Arc;
+
+pub(super) fn d(text: &str) -> Decimal {
+    parse_decimal(text).unwrap()
+}
+
+pub(super) fn t(text: &str) -> Time {
+    text.parse().unwrap()
+}
+
+/// A block with its journal, fed as the engine feeds it.
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) block: Block,
+    pub(super) journal: Vec<Event>,
+}
+
+impl World {
+    pub(super) fn feed(&mut self, input: &Input) -> Vec<Event> {
+        let mut out = Vec::new();
+        self.block.decide(input, &mut out);
+        for event in &out {
+            self.journal.push(event.clone());
+            self.block.apply(u64::try_from(self.journal.len()).unwrap(), event);
+        }
+        self.block.notice(input);
+        out
+    }
+
+    pub(super) fn tick(&mut self, now: &str) -> Vec<Event> {
+        self.feed(&Input::Tick { now: t(now), clock: ClockState::Synced })
+    }
+
+    pub(super) fn read(&mut self, at: &str, value: &str) -> Vec<Event> {
+        self.feed(&observed("m-1", t(at), Some(d(value))))
+    }
+
+    pub(super) fn setup(&mut self, now: &str, setup: &Setup) -> Vec<Event> {
+        self.feed(&Input::Setup { now: t(now), setup: Box::new(setup.clone()) })
+    }
+
+    pub(super) fn replayed(&self) -> Block {
+        let mut block = Block::new();
+        for (n, event) in self.journal.iter().enumerate() {
+            block.apply(u64::try_from(n + 1).unwrap(), event);
+        }
+        block
+    }
+}
+
+pub(super) fn observed(meter: &str, at: Time, value: Option<Decimal>) -> Input {
+    let specs: Arc<[RegisterSpec]> = Arc::from([RegisterSpec {
+        name: RegisterName::new("energy_import").unwrap(),
+        unit: Unit::KilowattHour,
+        role: Role::Billing,
+        decimals: 2,
+        rollover_digits: Some(4),
+    }]);
+    let outcome = match value {
+        Some(value) => Ok(Values { specs, values: vec![Some(value)] }),
+        None => Err(ReadFault { class: FaultClass::Timeout, what: "silence".into(), raw: vec![] }),
+    };
+    Input::Observed(Observation { meter: MeterId::new(meter).unwrap(), at, outcome })
+}
+
+pub(super) fn text(word: &str) -> Text {
+    Text { zh: word.into(), en: word.into() }
+}
+
+pub(super) fn tiered() -> Tariff {
+    let tier = |up_to: Option<&str>, rate: &str| Tier {
+        up_to: up_to.map(d),
+        prices: BTreeMap::from([("charge".to_owned(), d(rate))]),
+        flat: None,
+    };
+    tariff(
+        Pricing::Metered(Box::new(Metered {
+            unit: Unit::KilowattHour,
+            tiering: Tiering::Month { catch_up: CatchUp::ScaleQuota },
+            tiers: vec![
+                tier(Some("240"), "0.4883"),
+                tier(Some("400"), "0.5383"),
+                tier(None, "0.7883"),
+            ],
+            quota_shift: vec![],
+            components: vec![Component {
+                name: "charge".into(),
+                label: text("x"),
+                factor: Decimal::ONE,
+            }],
+            tou: None,
+        })),
+        Rounding::PerLine,
+    )
+}
+
+pub(super) fn tariff(pricing: Pricing, rounding: Rounding) -> Tariff {
+    Tariff {
+        label: text("x"),
+        currency: "CNY".into(),
+        notice: "example".into(),
+        revisions: vec![Revision {
+            from: crate::calendar::parse_day("2020-01-01").unwrap(),
+            change_inside_period: PriceChange::NextPeriod,
+            rounding,
+            minimum: None,
+            cap: None,
+            pricing,
+        }],
+    }
+}
+
+pub(super) fn meter() -> MeterSetup {
+    MeterSetup {
+        profile: "sim".into(),
+        registers: vec![BillingRegister {
+            name: RegisterName::new("energy_import").unwrap(),
+            unit: Unit::KilowattHour,
+            decimals: 2,
+            rollover_at: Some(d("10000")),
+            max_per_hour: d("20"),
+        }],
+        multiplier: Decimal::ONE,
+        record_every: Span::from_mins(15),
+        stuck_after: Some(Span::from_days(90)),
+        offline_after: Span::from_days(62),
+    }
+}
+
+/// One meter, one account: tiered electricity and a property fee per m².
+pub(super) fn small() -> Setup {
+    let per_area = Pricing::PerArea(Monthly {
+        rate: d("2.10"),
+        per: Unit::SquareMetre,
+        proration: Proration::ActualDays,
+    });
+    let charge = |tariff: &str, meter: Option<&str>| Charge {
+        tariff: TariffId::new(tariff).unwrap(),
+        meter: meter.map(|m| MeterId::new(m).unwrap()),
+        register: None,
+    };
+    Setup {
+        zone: "Asia/Shanghai".into(),
+        close_grace: Span::from_hours(48),
+        meters: BTreeMap::from([(MeterId::new("m-1").unwrap(), meter())]),
+        accounts: BTreeMap::from([(
+            AccountId::new("a-1").unwrap(),
+            AccountSetup {
+                building: "1".into(),
+                area_m2: Some(d("89.53")),
+                persons: None,
+                charges: BTreeMap::from([
+                    (ItemId::new("electricity").unwrap(), charge("tiered", Some("m-1"))),
+                    (ItemId::new("property").unwrap(), charge("area", None)),
+                ]),
+            },
+        )]),
+        tariffs: BTreeMap::from([
+            (TariffId::new("tiered").unwrap(), tiered()),
+            (TariffId::new("area").unwrap(), tariff(per_area, Rounding::PerLine)),
+        ]),
+    }
+}
+
+/// What a test shows of events, one line each.
+pub(super) fn shown(events: &[Event]) -> Vec<String> {
+    let reading = |r: &Reading| match &r.verdict {
+        Verdict::Opened => format!("opened {}", r.value),
+        Verdict::Accepted { used, .. } => format!("accepted {} used {used}", r.value),
+        Verdict::Rollover { used, .. } => format!("rollover {} used {used}", r.value),
+        Verdict::Exchanged { used, .. } => format!("exchanged {} used {used}", r.value),
+        Verdict::Rebased { .. } => format!("rebased {}", r.value),
+        Verdict::Held { why, .. } => format!("held {} {why:?}", r.value),
+    };
+    let mut lines = Vec::new();
+    for event in events {
+        match event {
+            Event::Reading { readings } => lines.extend(readings.iter().map(reading)),
+            Event::Bill(b) => lines.push(format!(
+                "bill {} {} {}..{} {}",
+                b.account, b.item, b.period.from, b.period.to, b.total_fen
+            )),
+            Event::Ledger(c) => {
+                let why: Vec<String> =
+                    c.unbilled.iter().map(|u| format!("{}={}", u.item, u.why)).collect();
+                lines.push(
+                    format!("closed {} {} {}", c.bills, c.total_fen, why.join(" "))
+                        .trim_end()
+                        .to_owned(),
+                );
+            }
+            Event::Alarm(a) => {
+                lines.push(format!("alarm {} {:?}", crate::alarm::word(a.code), a.change));
+            }
+            Event::Gap(g) => lines.push(format!("gap {}", g.missing)),
+            Event::Audit(crate::event::Audit::Command { outcome, detail, .. }) => {
+                lines.push(format!("outcome {outcome:?} {detail}").trim_end().to_owned());
+            }
+            Event::Audit(audit) => {
+                let json = serde_json::to_value(audit).unwrap();
+                lines.push(format!("audit {}", json["what"].as_str().unwrap()));
+            }
+        }
+    }
+    lines
+}
+
+/// A world whose charges began on 1 March 2026 with a reading of 1000.
+pub(super) fn begun() -> World {
+    let mut world = World::default();
+    world.setup("2026-03-01T00:00:00+08:00", &small());
+    world.read("2026-03-01T00:00:00+08:00", "1000");
+    assert_eq!(shown(&world.tick("2026-03-01T00:00:01+08:00")), ["audit charges-began"]);
+    world
+}
+
+#[test]
+fn a_month_is_billed_from_its_first_reading_to_the_first_of_the_next() {
+    let mut world = begun();
+    world.read("2026-03-15T00:00:00+08:00", "1100");
+    assert!(world.tick("2026-03-31T23:59:59+08:00").is_empty());
+    assert!(world.tick("2026-04-01T00:00:00+08:00").is_empty(), "waits for the closing reading");
+    world.read("2026-04-01T00:05:00+08:00", "1241");
+    assert_eq!(
+        shown(&world.tick("2026-04-01T00:06:00+08:00")),
+        [
+            "bill a-1 electricity 2026-03-01..2026-04-01 117.73",
+            "bill a-1 property 2026-03-01..2026-04-01 188.01",
+            "closed 2 305.74"
+        ]
+    );
+    assert!(world.tick("2026-04-01T00:07:00+08:00").is_empty());
+    assert_eq!(world.replayed(), world.block);
+}

@@ -1,0 +1,371 @@
+//! Judges readings. Each billing register of each good poll is accepted, taken for a rollover, held
+//! for review or left out because its slot has a reading already. Never: a bill for a whole register
+//! at first sight, a silent new baseline, a negative quantity, a reading that is thrown away because
+//! it is odd (it is held, as evidence).
+//!
+//! A register that was judged is known by two [`Point`]s, the first and the last accepted one, and
+//! by a running total of what passed, so that every quantity between two readings is a difference of
+//! totals (invariant 6) whatever rollovers and exchanges lie between.
+//!
+//! A held reading clears by itself when a later one is plausible against the last accepted one and
+//! is not just the held series going on: a jump does not become true by waiting.
+
+use crate::event::{Hold, Reading, ReadingId, Verdict};
+use crate::money::{minus, plus, times};
+use crate::setup::{BillingRegister, MeterSetup};
+use blockgate_types::{Decimal, MeterId, RegisterName, Span, TariffId, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A reading that is lower by at most so many units of the last digit is [`Hold::Reverse`].
+pub const REVERSE_UNITS_MAX: i64 = 3;
+
+/// The shortest time that a rate is judged over: a poll that comes early does not look too fast.
+pub const RATE_TIME_MIN: Span = Span::from_mins(1);
+
+/// After so many rising readings, a held series counts as a new series: only a person ends it.
+pub const HELD_SERIES: u32 = 3;
+
+/// Milliseconds of an hour.
+const HOUR_MS: i64 = 3_600_000;
+
+/// What is known of one meter.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MeterState {
+    /// Its billing registers, as far as they were read.
+    pub registers: BTreeMap<RegisterName, RegisterState>,
+    /// An offline alarm is open.
+    pub offline: bool,
+    /// A stuck alarm is open.
+    pub stuck: bool,
+    /// A held alarm is open.
+    pub held: bool,
+}
+
+impl MeterState {
+    /// When a reading of it was last kept.
+    #[must_use]
+    pub fn recorded_at(&self) -> Option<Time> {
+        self.registers.values().map(|register| register.recorded_at).max()
+    }
+}
+
+/// An accepted reading on the register's axis of totals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// Which reading.
+    pub reading: ReadingId,
+    /// When.
+    pub at: Time,
+    /// The register's value.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub value: Decimal,
+    /// What passed since the first reading, times the multiplier.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub total: Decimal,
+}
+
+/// What is known of one register.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterState {
+    /// The first reading.
+    pub opened: Point,
+    /// The last accepted one.
+    pub last: Point,
+    /// When a reading, accepted or held, was last kept: marks the slot as taken.
+    pub recorded_at: Time,
+    /// From when on a rate is judged; the last accepted reading's time, but after an exchange that
+    /// of the old device, because nobody knows the minute of the exchange.
+    pub rate_from: Time,
+    /// When something last passed.
+    pub moved_at: Time,
+    /// What is held for review.
+    pub held: Option<Held>,
+    /// The next edge of a billing period; a reading there is kept whatever its slot.
+    pub next_edge: Time,
+    /// Edges that were crossed since the last close.
+    pub marks: Vec<Mark>,
+    /// Time of use on the axis of totals, by tariff.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub windows: BTreeMap<TariffId, WindowLog>,
+}
+
+/// A held reading.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The latest one.
+    pub reading: ReadingId,
+    /// When it was read.
+    pub at: Time,
+    /// Its value.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub value: Decimal,
+    /// Why.
+    pub why: Hold,
+    /// When the first of the series was read.
+    pub since: Time,
+    /// How many, each higher than the one before.
+    pub rising: u32,
+}
+
+/// The two readings around an edge of a billing period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The last one before.
+    pub before: Point,
+    /// The first one at it or after it.
+    pub first: Point,
+}
+
+/// Time of use on a register's axis of totals: entry by entry, up to which total which window ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowLog {
+    /// The total at which the log begins.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub base: Decimal,
+    /// The entries, ascending.
+    pub entries: Vec<WindowEntry>,
+}
+
+/// Up to `until`, from the entry before, `window` ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowEntry {
+    /// The window's name.
+    pub window: String,
+    /// A total.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub until: Decimal,
+}
+
+impl WindowLog {
+    /// A log that begins at a total.
+    #[must_use]
+    pub fn new(base: Decimal) -> Self {
+        Self { base, entries: Vec::new() }
+    }
+
+    /// Writes that `window` ran up to a total.
+    pub fn push(&mut self, window: &str, until: Decimal) {
+        match self.entries.last_mut() {
+            Some(last) if last.window == window => last.until = until,
+            Some(last) if last.until >= until => {}
+            Some(_) | None => {
+                self.entries.push(WindowEntry { window: window.to_owned(), until });
+            }
+        }
+    }
+
+    /// What ran between two totals, in time order; `None` as the window where the log knows nothing.
+    #[must_use]
+    pub fn between(&self, from: Decimal, to: Decimal) -> Vec<(Option<&str>, Decimal)> {
+        let mut parts = Vec::new();
+        let mut add = |window, low: Decimal, high: Decimal| {
+            if let Some(part) = minus(high, low).filter(|part| *part > Decimal::ZERO) {
+                parts.push((window, part));
+            }
+        };
+        add(None, from, to.min(self.base));
+        let mut low = self.base;
+        for entry in &self.entries {
+            add(Some(entry.window.as_str()), low.max(from), entry.until.min(to));
+            low = entry.until;
+        }
+        add(None, low.max(from), to);
+        parts
+    }
+
+    /// Forgets what lies before a total.
+    pub fn forget_before(&mut self, total: Decimal) {
+        let gone = self.entries.iter().take_while(|entry| entry.until <= total).count();
+        if let Some(last) = gone.checked_sub(1).and_then(|last| self.entries.get(last)) {
+            self.base = last.until;
+            self.entries.drain(..gone);
+        }
+    }
+}
+
+/// Judges a value of a register. `None` when there is nothing to keep: the slot has its reading, or
+/// the same value is held already.
+#[must_use]
+pub fn judge(
+    setup: &BillingRegister,
+    record_every: Span,
+    known: Option<&RegisterState>,
+    at: Time,
+    value: Decimal,
+) -> Option<Verdict> {
+    let Some(known) = known else { return Some(Verdict::Opened) };
+    if !slot_is_free(record_every, known, at) {
+        return None;
+    }
+    let from = known.last.reading;
+    match plausible(setup, known, at, value) {
+        Ok(Passed::Forward(used)) => Some(Verdict::Accepted { from, used }),
+        Ok(Passed::AroundTheEnd(used)) => Some(Verdict::Rollover { from, used }),
+        Err(why) => {
+            let again = known.held.as_ref().is_some_and(|h| h.why == why && h.value == value);
+            (!again).then_some(Verdict::Held { from, why })
+        }
+    }
+}
+
+/// Whether the slot of `at` has no reading yet. At the edge of a period there is always one more.
+fn slot_is_free(record_every: Span, known: &RegisterState, at: Time) -> bool {
+    slot(record_every, at) != slot(record_every, known.recorded_at)
+        || record_every.is_zero()
+        || (at >= known.next_edge && known.recorded_at < known.next_edge)
+}
+
+/// The number of a slot: whole lengths of `record_every` since the epoch.
+#[must_use]
+pub fn slot(record_every: Span, at: Time) -> i64 {
+    at.as_millis().checked_div(record_every.as_millis()).unwrap_or(0)
+}
+
+/// What a plausible value means.
+enum Passed {
+    Forward(Decimal),
+    AroundTheEnd(Decimal),
+}
+
+fn plausible(
+    setup: &BillingRegister,
+    known: &RegisterState,
+    at: Time,
+    value: Decimal,
+) -> Result<Passed, Hold> {
+    if at <= known.last.at {
+        return Err(Hold::NotLater);
+    }
+    if value >= known.last.value {
+        let used = minus(value, known.last.value).ok_or(Hold::TooFast)?;
+        if let Some(held) = &known.held {
+            match held.why {
+                Hold::TooFast if value >= held.value => return Err(Hold::TooFast),
+                Hold::Backwards
+                    if held.rising >= HELD_SERIES && goes_on(setup, held, at, value) =>
+                {
+                    return Err(Hold::Backwards);
+                }
+                Hold::TooFast | Hold::Backwards | Hold::Reverse | Hold::NotLater => {}
+            }
+        }
+        return if within_rate(setup, known.rate_from, at, used) {
+            Ok(Passed::Forward(used))
+        } else {
+            Err(Hold::TooFast)
+        };
+    }
+    if let Some(used) = modular(setup, known.last.value, value)
+        && within_rate(setup, known.rate_from, at, used)
+    {
+        return Ok(Passed::AroundTheEnd(used));
+    }
+    let jitter = Decimal::try_from_i128_with_scale(REVERSE_UNITS_MAX.into(), setup.decimals);
+    match (minus(known.last.value, value), jitter) {
+        (Some(back), Ok(jitter)) if back <= jitter => Err(Hold::Reverse),
+        (Some(_) | None, Ok(_) | Err(_)) => Err(Hold::Backwards),
+    }
+}
+
+/// Whether a value is what the held series would show now.
+fn goes_on(setup: &BillingRegister, held: &Held, at: Time, value: Decimal) -> bool {
+    value >= held.value
+        && minus(value, held.value).is_some_and(|used| within_rate(setup, held.at, at, used))
+}
+
+/// The difference around the counter's end; `None` where the end is not known or does not fit.
+#[must_use]
+pub fn modular(setup: &BillingRegister, last: Decimal, value: Decimal) -> Option<Decimal> {
+    let end = setup.rollover_at?;
+    if value >= end || last >= end || value.is_sign_negative() || value >= last {
+        return None;
+    }
+    plus(minus(end, last)?, value)
+}
+
+/// Whether so much can have passed since `from`: by the meter's rate over at least
+/// [`RATE_TIME_MIN`], and one unit of the last digit more.
+#[must_use]
+pub fn within_rate(setup: &BillingRegister, from: Time, at: Time, used: Decimal) -> bool {
+    let elapsed = at.since(from).unwrap_or_default().max(RATE_TIME_MIN);
+    let unit = Decimal::try_from_i128_with_scale(1, setup.decimals).unwrap_or_default();
+    let hour = Decimal::from(HOUR_MS);
+    let limit = times(setup.max_per_hour, Decimal::from(elapsed.as_millis()))
+        .zip(times(unit, hour))
+        .and_then(|(limit, slack)| plus(limit, slack));
+    match (times(used, hour), limit) {
+        (Some(used), Some(limit)) => used <= limit,
+        (Some(_) | None, Some(_) | None) => false,
+    }
+}
+
+impl RegisterState {
+    /// The state after the first reading.
+    #[must_use]
+    pub fn opened(point: Point, next_edge: Time) -> Self {
+        Self {
+            recorded_at: point.at,
+            rate_from: point.at,
+            moved_at: point.at,
+            held: None,
+            next_edge,
+            marks: Vec::new(),
+            windows: BTreeMap::new(),
+            last: point.clone(),
+            opened: point,
+        }
+    }
+
+    /// Takes a held reading.
+    pub fn hold(&mut self, id: ReadingId, at: Time, value: Decimal, why: Hold) {
+        let series = self.held.as_ref().filter(|held| held.why == why);
+        let since = self.held.as_ref().map_or(at, |held| held.since);
+        let rising = match series {
+            Some(held) if value > held.value => held.rising.saturating_add(1),
+            Some(_) | None => 1,
+        };
+        self.held = Some(Held { reading: id, at, value, why, since, rising });
+        self.recorded_at = at;
+    }
+
+    /// Takes an accepted reading after which `used`, times the multiplier, has passed. `edge_after`
+    /// tells the first edge of a billing period after a time.
+    pub fn accept(&mut self, point: Point, moved: bool, edge_after: impl Fn(Time) -> Time) {
+        if point.at >= self.next_edge {
+            self.marks.push(Mark { before: self.last.clone(), first: point.clone() });
+            self.next_edge = edge_after(point.at);
+        }
+        if moved {
+            self.moved_at = point.at;
+        }
+        self.recorded_at = point.at;
+        self.rate_from = point.at;
+        self.held = None;
+        self.last = point;
+    }
+}
+
+/// The registers of a meter in an observation that money depends on, with their values.
+pub fn billing_values<'a>(
+    meter: &'a MeterSetup,
+    values: &'a blockgate_types::Values,
+) -> impl Iterator<Item = (&'a BillingRegister, Decimal)> {
+    meter.registers.iter().filter_map(|register| {
+        let (_, value) = values.iter().find(|(spec, _)| spec.name == register.name)?;
+        Some((register, value?))
+    })
+}
+
+/// A reading as the journal keeps it.
+#[must_use]
+pub fn reading(
+    meter: &MeterId,
+    register: &BillingRegister,
+    at: Time,
+    value: Decimal,
+    verdict: Verdict,
+) -> Reading {
+    let (meter, name) = (meter.clone(), register.name.clone());
+    Reading { meter, register: name, at, value, unit: register.unit, verdict }
+}

@@ -1,0 +1,367 @@
+//! Tariffs: effective-dated documents. What changes money is a field of the document, and a
+//! document that leaves one out is not valid: nothing is decided silently (the fourteen switches).
+//!
+//! | module | what |
+//! |---|---|
+//! | this | the document as the Block keeps it |
+//! | [`rate`] | quantity to lines: the only place where a price meets a quantity |
+
+pub mod rate;
+
+use crate::calendar::{Day, Month, day_text};
+use crate::event::Text;
+use blockgate_types::{Decimal, Unit};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A tariff with its revisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tariff {
+    /// For bills.
+    pub label: Text,
+    /// ISO 4217. Amounts are in its hundredths.
+    pub currency: String,
+    /// Where the price comes from: the notice's name and date, for people.
+    pub notice: String,
+    /// By effective date, ascending; never empty.
+    pub revisions: Vec<Revision>,
+}
+
+/// What holds from a day on, until the next revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// First day.
+    #[serde(with = "day_text")]
+    pub from: Day,
+    /// How this revision begins when its first day lies inside a billing period.
+    pub change_inside_period: PriceChange,
+    /// Where amounts are rounded.
+    pub rounding: Rounding,
+    /// The least that a bill amounts to, in yuan; none when absent.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub minimum: Option<Decimal>,
+    /// The most that a bill amounts to, in yuan; none when absent.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub cap: Option<Decimal>,
+    /// The prices.
+    pub pricing: Pricing,
+}
+
+/// How a new revision begins inside a billing period (switch 10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceChange {
+    /// The period ends by the prices with which it began.
+    NextPeriod,
+    /// The quantity is spread evenly over the period's days, each priced by its own revision.
+    ByDays,
+}
+
+/// Where amounts are rounded to fen, half away from zero (switch 12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// Each line.
+    PerLine,
+    /// The sum of each component; its lines share the fen by largest remainder.
+    PerComponent,
+    /// The sum of the bill; its lines share the fen by largest remainder.
+    PerBill,
+}
+
+/// Prices by kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum Pricing {
+    /// For a quantity that a meter counts: kinds `flat`, `graduated`, `volume`, `tou`,
+    /// `graduated_tou`.
+    Metered(Box<Metered>),
+    /// For floor area, by the month: kind `per_area`. The price is per m² and month.
+    PerArea(Monthly),
+    /// By the month: kind `fixed`.
+    Fixed(Monthly),
+}
+
+/// Prices for a metered quantity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metered {
+    /// The unit of prices and bounds; the meter's register must have the same.
+    pub unit: Unit,
+    /// How the tiers work.
+    pub tiering: Tiering,
+    /// The tiers, ascending, the last without a bound; one tier for `flat` and `tou`.
+    pub tiers: Vec<Tier>,
+    /// More quota for larger households, by persons, ascending; empty when there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quota_shift: Vec<QuotaShift>,
+    /// What the price is made of; one entry when it has no parts.
+    pub components: Vec<Component>,
+    /// Time of use; absent for the other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tou: Option<TimeOfUse>,
+}
+
+/// How tiers work (switch 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tiering {
+    /// Each unit at the price of the tier in which it lies; the counter begins anew with each bill.
+    Month {
+        /// What a bill over several months gets.
+        catch_up: CatchUp,
+    },
+    /// The same, counted over a tier year.
+    Year {
+        /// Month and day on which the counter begins anew.
+        reset: (i8, i8),
+    },
+    /// All units at the price of the tier that contains the total, its bound included.
+    Volume,
+    /// There is one tier only.
+    Single,
+}
+
+/// The quota of a bill that covers several months because an earlier one could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatchUp {
+    /// Every month brings its quota.
+    ScaleQuota,
+    /// The quota of one month.
+    KeepQuota,
+}
+
+/// One tier: the part of the quantity below `up_to` and not below the tier before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tier {
+    /// Its upper end; `None` for the last.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub up_to: Option<Decimal>,
+    /// Yuan per unit, by component or, with time of use, by window.
+    #[serde(with = "prices_text")]
+    pub prices: BTreeMap<String, Decimal>,
+    /// A fixed amount in yuan, due once the tier is reached; tier 1's always.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub flat: Option<Decimal>,
+}
+
+/// More quota for a household of at least `persons_from`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaShift {
+    /// From how many persons on.
+    pub persons_from: u32,
+    /// What is added to each bound.
+    #[serde(with = "decimals_text")]
+    pub add: Vec<Decimal>,
+}
+
+/// A part of the price that rides on the same reading.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Its name in `prices`.
+    pub name: String,
+    /// For bills.
+    pub label: Text,
+    /// The share of the quantity that it is charged for: sewage on 0.9 of the water.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub factor: Decimal,
+}
+
+/// Time-of-use windows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeOfUse {
+    /// The windows; together they cover each minute of a day once.
+    pub windows: Vec<Window>,
+    /// How windows meet tiers; absent where there is one tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<Allocation>,
+    /// Where the use between two readings goes when a window ends between them.
+    pub across_windows: AcrossWindows,
+}
+
+/// One window of the day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its name in `prices`: `peak`.
+    pub name: String,
+    /// For bills.
+    pub label: Text,
+    /// Half-open spans in minutes from midnight, civil time, each inside one day.
+    pub spans: Vec<(u16, u16)>,
+}
+
+/// How time-of-use quantities are put into tiers (switch 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Allocation {
+    /// Every tier gets the windows in the bill's ratio.
+    Prorata,
+    /// The window named `peak` fills the tiers first, then the others in the order of the file.
+    PeakFirst,
+    /// The window named `valley` fills the tiers first, then the others in the order of the file.
+    ValleyFirst,
+    /// As the use came, in time order.
+    Chronological,
+}
+
+/// Where the use between two readings goes when a window ends between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcrossWindows {
+    /// Spread evenly over the time; the remainder of the division goes to the last part.
+    ByTime,
+    /// To the window in which the later reading lies.
+    AtEnd,
+}
+
+/// A price by the month.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monthly {
+    /// Yuan per m² and month, or yuan per month.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub rate: Decimal,
+    /// What the rate is for.
+    pub per: Unit,
+    /// What a part of a month costs.
+    pub proration: Proration,
+}
+
+/// What a part of a month costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proration {
+    /// Its days, of the days that this month has.
+    ActualDays,
+    /// Its days, of 30; never more than the month.
+    #[serde(rename = "fixed_30")]
+    Fixed30,
+    /// As much as the whole month.
+    FullMonth,
+    /// Nothing.
+    Free,
+}
+
+impl Tariff {
+    /// The revision that holds on a day; `None` before the first.
+    #[must_use]
+    pub fn revision_on(&self, day: Day) -> Option<&Revision> {
+        self.revisions.iter().rev().find(|r| r.from <= day)
+    }
+
+    /// The first day on which revision number `n` prices: its own, or the next period's (switch 10).
+    #[must_use]
+    pub fn effective(&self, n: usize, revision: &Revision) -> Day {
+        let month = Month::of(revision.from);
+        match revision.change_inside_period {
+            PriceChange::NextPeriod if n > 0 && month.first() != revision.from => {
+                month.next().first()
+            }
+            PriceChange::NextPeriod | PriceChange::ByDays => revision.from,
+        }
+    }
+
+    /// The revision that prices a day; `None` before the first.
+    #[must_use]
+    pub fn pricing_on(&self, day: Day) -> Option<&Revision> {
+        let mut dated = self.revisions.iter().enumerate().rev();
+        dated.find(|(n, revision)| self.effective(*n, revision) <= day).map(|(_, r)| r)
+    }
+
+    /// Whether a tariff needs a meter.
+    #[must_use]
+    pub fn is_metered(&self) -> bool {
+        self.revisions.iter().any(|r| matches!(r.pricing, Pricing::Metered(_)))
+    }
+
+    /// Whether it has time-of-use windows.
+    #[must_use]
+    pub fn has_windows(&self) -> bool {
+        self.revisions.iter().any(|r| r.time_of_use().is_some())
+    }
+}
+
+impl Revision {
+    /// Effective date and content: `2026-01-01/3fa94c0d11e27b65`. The same content has the same
+    /// name on every box.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
+        format!("{}/{}", self.from, crate::hex(hash.as_ref().get(..8).unwrap_or_default()))
+    }
+
+    /// Its windows, where it has time of use.
+    #[must_use]
+    pub fn time_of_use(&self) -> Option<&TimeOfUse> {
+        match &self.pricing {
+            Pricing::Metered(metered) => metered.tou.as_ref(),
+            Pricing::PerArea(_) | Pricing::Fixed(_) => None,
+        }
+    }
+}
+
+impl TimeOfUse {
+    /// The window of a minute of the day, and the minute at which it ends.
+    #[must_use]
+    pub fn at(&self, minute: u16) -> Option<(&Window, u16)> {
+        self.windows.iter().find_map(|window| {
+            let span = window.spans.iter().find(|(from, to)| *from <= minute && minute < *to)?;
+            Some((window, span.1))
+        })
+    }
+}
+
+/// Serde for prices: a map of decimal strings.
+mod prices_text {
+    use blockgate_types::{Decimal, parse_decimal};
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(super) fn serialize<S: Serializer>(
+        prices: &BTreeMap<String, Decimal>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        s.collect_map(prices.iter().map(|(name, price)| (name, price.to_string())))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<BTreeMap<String, Decimal>, D::Error> {
+        let texts = BTreeMap::<String, String>::deserialize(d)?;
+        texts
+            .into_iter()
+            .map(|(name, text)| Ok((name, parse_decimal(&text).map_err(serde::de::Error::custom)?)))
+            .collect()
+    }
+}
+
+/// Serde for a list of decimal strings.
+mod decimals_text {
+    use blockgate_types::{Decimal, parse_decimal};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(list: &[Decimal], s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(list.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Decimal>, D::Error> {
+        let texts = Vec::<String>::deserialize(d)?;
+        texts.iter().map(|t| parse_decimal(t).map_err(serde::de::Error::custom)).collect()
+    }
+}

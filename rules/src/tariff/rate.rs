@@ -1,0 +1,567 @@
+//! Quantity to lines: the only place where a price meets a quantity. Pure; knows no state.
+//!
+//! Bounds are half open on the axis that counts from the begin of the tier period: the quantity in a
+//! tier is the length of `[before, before + used)` inside `[lower, up_to)`. Amounts stay exact until
+//! the revision's one rounding; the lines sum to the total (invariant 4).
+
+use super::{Allocation, CatchUp, Metered, Monthly, Pricing, Revision, Rounding, Tiering, Window};
+use crate::event::{BillLine, Text};
+use crate::money::{Fen, minus, plus, share_fen, times};
+use blockgate_types::{Decimal, Unit};
+use rust_decimal::RoundingStrategy;
+use std::collections::BTreeMap;
+
+/// Decimals to which a quantity is split over tiers where the split does not come out even; the rest
+/// goes to the last tier, so that nothing is lost.
+const SPLIT_DECIMALS: u32 = 6;
+
+/// What is priced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// How much.
+    pub quantity: Quantity,
+    /// The tier counter before; zero where the tariff has none.
+    pub before: Decimal,
+    /// Months whose quota holds: 1, or more where [`CatchUp::ScaleQuota`] says so.
+    pub months: u32,
+    /// Persons of the household, where known.
+    pub persons: Option<u32>,
+    /// Floor area in m², where known.
+    pub area_m2: Option<Decimal>,
+}
+
+/// A quantity in the form that the tariff's kind needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Quantity {
+    /// One number.
+    Plain(Decimal),
+    /// By time-of-use window.
+    Windows(BTreeMap<String, Decimal>),
+    /// By time-of-use window, in time order.
+    Intervals(Vec<(String, Decimal)>),
+    /// Months and parts of months.
+    Months(Vec<MonthPart>),
+}
+
+/// A month, or the part of it that is charged for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MonthPart {
+    /// Days charged for.
+    pub days: u32,
+    /// Days of the month.
+    pub of: u32,
+}
+
+/// What a quantity costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rated {
+    /// The lines; their `amount_fen` sum to the total.
+    pub lines: Vec<BillLine>,
+    /// The exact sum in yuan.
+    pub exact: Decimal,
+    /// The total.
+    pub total_fen: Fen,
+    /// The tier counter afterwards.
+    pub after: Decimal,
+}
+
+/// Why a quantity has no price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RateError {
+    /// More digits than an exact result can have.
+    Overflow,
+    /// A price per area without an area.
+    NoArea,
+    /// A quota by household size without the number of persons.
+    NoPersons,
+    /// The quantity is negative.
+    Negative,
+    /// The quantity has another form than the tariff's kind needs; what it needs.
+    WrongQuantity(&'static str),
+    /// A window that the tariff does not know.
+    UnknownWindow(String),
+}
+
+impl std::fmt::Display for RateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Overflow => f.write_str("the numbers are too large to be exact"),
+            Self::NoArea => f.write_str("the tariff is per m2 and the input has no area"),
+            Self::NoPersons => f.write_str(
+                "the quota depends on the household's size and the input has no persons",
+            ),
+            Self::Negative => f.write_str("a quantity below zero cannot be priced"),
+            Self::WrongQuantity(needs) => write!(f, "this tariff needs {needs}"),
+            Self::UnknownWindow(name) => write!(f, "the tariff has no window {name:?}"),
+        }
+    }
+}
+
+impl std::error::Error for RateError {}
+
+impl RateError {
+    /// The stable word for [`crate::event::Unbilled::why`].
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Overflow => "overflow",
+            Self::NoArea => "no-area",
+            Self::NoPersons => "no-persons",
+            Self::Negative | Self::WrongQuantity(_) | Self::UnknownWindow(_) => "no-tariff",
+        }
+    }
+}
+
+/// Prices one quantity by one revision.
+///
+/// # Errors
+/// [`RateError`] when the quantity does not fit the revision, or the result is not exact.
+pub fn rate(label: &Text, revision: &Revision, usage: &Usage) -> Result<Rated, RateError> {
+    rate_parts(label, &[(revision, usage.clone())])
+}
+
+/// Prices the parts of one bill, each by its own revision. Minimum and cap are those of the last.
+///
+/// # Errors
+/// [`RateError`] when a quantity does not fit its revision, or a result is not exact.
+pub fn rate_parts(label: &Text, parts: &[(&Revision, Usage)]) -> Result<Rated, RateError> {
+    let mut whole = Rated {
+        lines: Vec::new(),
+        exact: Decimal::ZERO,
+        total_fen: Fen::ZERO,
+        after: Decimal::ZERO,
+    };
+    for (revision, usage) in parts {
+        let (mut lines, after) = match &revision.pricing {
+            Pricing::Metered(metered) => metered_lines(label, metered, usage)?,
+            Pricing::PerArea(monthly) => {
+                let area = usage.area_m2.ok_or(RateError::NoArea)?;
+                (month_lines(label, monthly, area, usage)?, Decimal::ZERO)
+            }
+            Pricing::Fixed(monthly) => {
+                let count = if monthly.per == Unit::Person {
+                    Decimal::from(usage.persons.ok_or(RateError::NoPersons)?)
+                } else {
+                    Decimal::ONE
+                };
+                (month_lines(label, monthly, count, usage)?, Decimal::ZERO)
+            }
+        };
+        round_lines(&mut lines, revision.rounding)?;
+        whole.lines.append(&mut lines);
+        whole.after = after;
+    }
+    if let Some((last, _)) = parts.last() {
+        bound_total(last, &mut whole.lines)?;
+    }
+    for line in &whole.lines {
+        whole.exact = plus(whole.exact, line.exact).ok_or(RateError::Overflow)?;
+    }
+    whole.total_fen =
+        Fen::sum(whole.lines.iter().map(|line| line.amount_fen)).ok_or(RateError::Overflow)?;
+    Ok(whole)
+}
+
+/// Rounds where the revision says so.
+fn round_lines(lines: &mut [BillLine], rounding: Rounding) -> Result<(), RateError> {
+    let mut groups: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
+    for (place, line) in lines.iter_mut().enumerate() {
+        match rounding {
+            Rounding::PerLine => {
+                line.amount_fen = Fen::round(line.exact).ok_or(RateError::Overflow)?
+            }
+            Rounding::PerComponent => {
+                groups.entry(line.component.clone()).or_default().push(place);
+            }
+            Rounding::PerBill => groups.entry(None).or_default().push(place),
+        }
+    }
+    for places in groups.values() {
+        let amounts: Vec<Decimal> =
+            places.iter().filter_map(|p| lines.get(*p)).map(|line| line.exact).collect();
+        let sum = amounts.iter().try_fold(Decimal::ZERO, |sum, more| plus(sum, *more));
+        let total = sum.and_then(Fen::round).ok_or(RateError::Overflow)?;
+        let shares = share_fen(total, &amounts).ok_or(RateError::Overflow)?;
+        for (place, share) in places.iter().zip(shares) {
+            if let Some(line) = lines.get_mut(*place) {
+                line.amount_fen = share;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Minimum and cap, each as a line of its own.
+fn bound_total(revision: &Revision, lines: &mut Vec<BillLine>) -> Result<(), RateError> {
+    let total = Fen::sum(lines.iter().map(|line| line.amount_fen)).ok_or(RateError::Overflow)?;
+    let (least, most) = (revision.minimum, revision.cap);
+    let (bound, zh, en) = match (least, most) {
+        (Some(least), _) if Fen::round(least).is_some_and(|fen| total < fen) => {
+            (least, "最低收费补差", "up to the minimum charge")
+        }
+        (_, Some(most)) if Fen::round(most).is_some_and(|fen| total > fen) => {
+            (most, "封顶减免", "down to the maximum charge")
+        }
+        _ => return Ok(()),
+    };
+    let fen = Fen::round(bound).ok_or(RateError::Overflow)?;
+    let amount_fen = Fen(fen.0.checked_sub(total.0).ok_or(RateError::Overflow)?);
+    let exact = Decimal::new(amount_fen.0, 2);
+    lines.push(BillLine {
+        label: Text { zh: zh.to_owned(), en: en.to_owned() },
+        quantity: Decimal::ONE,
+        unit: Unit::One,
+        unit_price: exact,
+        exact,
+        amount_fen,
+        tier: None,
+        window: None,
+        component: None,
+        days: None,
+    });
+    Ok(())
+}
+
+/// The lines of a price by the month: one a month, so that each is rounded by itself.
+fn month_lines(
+    label: &Text,
+    monthly: &Monthly,
+    count: Decimal,
+    usage: &Usage,
+) -> Result<Vec<BillLine>, RateError> {
+    use super::Proration;
+    let Quantity::Months(parts) = &usage.quantity else {
+        return Err(RateError::WrongQuantity("months: a price by the month has no metered usage"));
+    };
+    if count.is_sign_negative() {
+        return Err(RateError::Negative);
+    }
+    let mut lines = Vec::with_capacity(parts.len());
+    for part in parts {
+        let (days, of) = match monthly.proration {
+            _ if part.days >= part.of => (1, 1),
+            Proration::ActualDays => (part.days, part.of),
+            Proration::Fixed30 => (part.days.min(30), 30),
+            Proration::FullMonth if part.days > 0 => (1, 1),
+            Proration::FullMonth | Proration::Free => (0, 1),
+        };
+        // A part of a month that costs nothing is a line of its own: the bill says so.
+        let quantity = if days == 0 { Decimal::ZERO } else { count };
+        let whole = times(quantity, monthly.rate).ok_or(RateError::Overflow)?;
+        // Multiplied before it is divided, so that only what does not come out even is cut, at 28 digits.
+        let exact = times(whole, Decimal::from(days))
+            .and_then(|amount| amount.checked_div(Decimal::from(of)))
+            .map(|amount| cut(amount, 12))
+            .ok_or(RateError::Overflow)?;
+        lines.push(BillLine {
+            label: label.clone(),
+            quantity,
+            unit: monthly.per,
+            unit_price: monthly.rate,
+            exact,
+            amount_fen: Fen::ZERO,
+            tier: None,
+            window: None,
+            component: None,
+            days: (of > 1).then(|| format!("{days}/{of}")),
+        });
+    }
+    Ok(lines)
+}
+
+/// Rounded half away from zero to so many decimals.
+fn cut(value: Decimal, decimals: u32) -> Decimal {
+    value.round_dp_with_strategy(decimals, RoundingStrategy::MidpointAwayFromZero)
+}
+
+/// The lines of a metered quantity, and the tier counter afterwards.
+fn metered_lines(
+    label: &Text,
+    metered: &Metered,
+    usage: &Usage,
+) -> Result<(Vec<BillLine>, Decimal), RateError> {
+    let total = total_of(metered, &usage.quantity)?;
+    let after = plus(usage.before, total).ok_or(RateError::Overflow)?;
+    let bounds = bounds(metered, usage)?;
+    // By tier, then by component or window.
+    let mut parts: Vec<(usize, String, Decimal)> = Vec::new();
+    let mut reached = vec![false; metered.tiers.len()];
+    match (&usage.quantity, &metered.tou) {
+        (Quantity::Plain(used), None) => {
+            let split = match metered.tiering {
+                Tiering::Volume => volume(&bounds, *used),
+                Tiering::Month { .. } | Tiering::Year { .. } | Tiering::Single => {
+                    per_tier(&bounds, usage.before, *used)?
+                }
+            };
+            for (tier, quantity) in split.iter().enumerate() {
+                let in_volume = metered.tiering == Tiering::Volume && !quantity.1;
+                if let Some(flag) = reached.get_mut(tier) {
+                    *flag = quantity.1 || (tier == 0 && !in_volume);
+                }
+                for component in metered.components.iter().filter(|_| !quantity.0.is_zero()) {
+                    let charged = times(quantity.0, component.factor).ok_or(RateError::Overflow)?;
+                    parts.push((tier, component.name.clone(), charged));
+                }
+            }
+        }
+        (Quantity::Windows(_) | Quantity::Intervals(_), Some(tou)) => {
+            parts = in_windows(&bounds, usage, total, tou.allocation)?;
+        }
+        (Quantity::Plain(_), Some(_)) => {
+            return Err(RateError::WrongQuantity("the usage by window: peak, valley or windows"));
+        }
+        (_, _) => return Err(RateError::WrongQuantity("the usage as one number")),
+    }
+    if parts.is_empty() {
+        parts = nothing_used(metered, &bounds, usage.before);
+    }
+    let mut lines = Vec::with_capacity(parts.len());
+    for (tier, name, quantity) in parts {
+        lines.push(metered_line(label, metered, tier, &name, quantity)?);
+    }
+    for (tier, step) in
+        metered.tiers.iter().enumerate().filter(|(t, _)| reached.get(*t) == Some(&true))
+    {
+        if let Some(flat) = step.flat.filter(|flat| !flat.is_zero()) {
+            lines.push(flat_line(label, tier, flat));
+        }
+    }
+    Ok((lines, after))
+}
+
+/// A line that says that nothing was used: a bill has at least one line.
+fn nothing_used(
+    metered: &Metered,
+    bounds: &[Option<Decimal>],
+    before: Decimal,
+) -> Vec<(usize, String, Decimal)> {
+    let tier = bounds
+        .iter()
+        .position(|bound| bound.is_none_or(|bound| before < bound))
+        .unwrap_or_default();
+    let names: Vec<&String> = match &metered.tou {
+        Some(tou) => tou.windows.iter().map(|w| &w.name).collect(),
+        None => metered.components.iter().map(|c| &c.name).collect(),
+    };
+    names.into_iter().map(|name| (tier, name.clone(), Decimal::ZERO)).collect()
+}
+
+fn total_of(metered: &Metered, quantity: &Quantity) -> Result<Decimal, RateError> {
+    let known = |name: &String| {
+        let windows = metered.tou.as_ref().map(|tou| tou.windows.as_slice()).unwrap_or_default();
+        windows.iter().any(|w: &Window| w.name == *name)
+    };
+    let list: Vec<Decimal> = match quantity {
+        Quantity::Plain(used) => vec![*used],
+        Quantity::Windows(windows) => {
+            if let Some(name) = windows.keys().find(|name| metered.tou.is_some() && !known(name)) {
+                return Err(RateError::UnknownWindow(name.clone()));
+            }
+            windows.values().copied().collect()
+        }
+        Quantity::Intervals(list) => {
+            if let Some((name, _)) = list.iter().find(|(n, _)| metered.tou.is_some() && !known(n)) {
+                return Err(RateError::UnknownWindow(name.clone()));
+            }
+            list.iter().map(|(_, used)| *used).collect()
+        }
+        Quantity::Months(_) => return Err(RateError::WrongQuantity("a metered usage, not months")),
+    };
+    if list.iter().any(|used| used.is_sign_negative() && !used.is_zero()) {
+        return Err(RateError::Negative);
+    }
+    list.into_iter().try_fold(Decimal::ZERO, plus).ok_or(RateError::Overflow)
+}
+
+/// Upper bounds after household size and months.
+fn bounds(metered: &Metered, usage: &Usage) -> Result<Vec<Option<Decimal>>, RateError> {
+    let shift = match (metered.quota_shift.as_slice(), usage.persons) {
+        ([], _) => None,
+        (_, None) => return Err(RateError::NoPersons),
+        (shifts, Some(persons)) => shifts.iter().rev().find(|s| s.persons_from <= persons),
+    };
+    let months = match metered.tiering {
+        Tiering::Month { catch_up: CatchUp::ScaleQuota } => usage.months.max(1),
+        Tiering::Month { catch_up: CatchUp::KeepQuota }
+        | Tiering::Year { .. }
+        | Tiering::Volume
+        | Tiering::Single => 1,
+    };
+    let mut bounds = Vec::with_capacity(metered.tiers.len());
+    for (place, tier) in metered.tiers.iter().enumerate() {
+        let Some(bound) = tier.up_to else {
+            bounds.push(None);
+            continue;
+        };
+        let more = shift.and_then(|s| s.add.get(place)).copied().unwrap_or_default();
+        let bound = plus(bound, more).and_then(|b| times(b, Decimal::from(months)));
+        bounds.push(Some(bound.ok_or(RateError::Overflow)?));
+    }
+    Ok(bounds)
+}
+
+/// The part of `[before, before + used)` in each tier, and whether the tier is reached.
+fn per_tier(
+    bounds: &[Option<Decimal>],
+    before: Decimal,
+    used: Decimal,
+) -> Result<Vec<(Decimal, bool)>, RateError> {
+    let end = plus(before, used).ok_or(RateError::Overflow)?;
+    let mut lower = Decimal::ZERO;
+    let mut split = Vec::with_capacity(bounds.len());
+    for bound in bounds {
+        let top = bound.map_or(end, |bound| bound.min(end));
+        let part = minus(top, lower.max(before)).ok_or(RateError::Overflow)?.max(Decimal::ZERO);
+        split.push((part, !part.is_zero()));
+        lower = bound.unwrap_or(end);
+    }
+    Ok(split)
+}
+
+/// All of it in the tier that contains it, bound included.
+fn volume(bounds: &[Option<Decimal>], used: Decimal) -> Vec<(Decimal, bool)> {
+    let tier = bounds.iter().position(|bound| bound.is_none_or(|bound| used <= bound));
+    let here = |place| Some(place) == tier;
+    (0..bounds.len()).map(|p| (if here(p) { used } else { Decimal::ZERO }, here(p))).collect()
+}
+
+/// Windows × tiers.
+fn in_windows(
+    bounds: &[Option<Decimal>],
+    usage: &Usage,
+    total: Decimal,
+    allocation: Option<Allocation>,
+) -> Result<Vec<(usize, String, Decimal)>, RateError> {
+    let mut sums: Vec<(String, Decimal)> = Vec::new();
+    let order: Vec<(&String, Decimal)> = match &usage.quantity {
+        Quantity::Windows(windows) => windows.iter().map(|(name, used)| (name, *used)).collect(),
+        Quantity::Intervals(list) => list.iter().map(|(name, used)| (name, *used)).collect(),
+        Quantity::Plain(_) | Quantity::Months(_) => Vec::new(),
+    };
+    for (name, used) in &order {
+        match sums.iter_mut().find(|(known, _)| known == *name) {
+            Some((_, sum)) => *sum = plus(*sum, *used).ok_or(RateError::Overflow)?,
+            None => sums.push(((*name).clone(), *used)),
+        }
+    }
+    let first = match allocation {
+        None | Some(Allocation::Prorata) => return prorata(bounds, usage.before, total, &sums),
+        Some(Allocation::Chronological) => {
+            if !matches!(usage.quantity, Quantity::Intervals(_)) {
+                return Err(RateError::WrongQuantity("the usage as intervals in time order"));
+            }
+            sums = order.into_iter().map(|(name, used)| (name.clone(), used)).collect();
+            None
+        }
+        Some(Allocation::PeakFirst) => Some("peak"),
+        Some(Allocation::ValleyFirst) => Some("valley"),
+    };
+    sums.sort_by_key(|(name, _)| first.is_some_and(|first| name != first));
+    let mut found: BTreeMap<(usize, String), Decimal> = BTreeMap::new();
+    let mut before = usage.before;
+    for (name, used) in sums {
+        for (tier, (part, _)) in per_tier(bounds, before, used)?.into_iter().enumerate() {
+            if !part.is_zero() {
+                let sum = found.entry((tier, name.clone())).or_default();
+                *sum = plus(*sum, part).ok_or(RateError::Overflow)?;
+            }
+        }
+        before = plus(before, used).ok_or(RateError::Overflow)?;
+    }
+    Ok(found.into_iter().map(|((tier, name), used)| (tier, name, used)).collect())
+}
+
+/// Every tier gets the windows in the bill's ratio; what the split leaves goes to the last tier.
+fn prorata(
+    bounds: &[Option<Decimal>],
+    before: Decimal,
+    total: Decimal,
+    sums: &[(String, Decimal)],
+) -> Result<Vec<(usize, String, Decimal)>, RateError> {
+    let split = per_tier(bounds, before, total)?;
+    let last = split.iter().rposition(|(part, _)| !part.is_zero());
+    let mut parts = Vec::new();
+    let mut rests: Vec<Decimal> = sums.iter().map(|(_, used)| *used).collect();
+    for (tier, (in_tier, _)) in split.iter().enumerate().filter(|(_, (q, _))| !q.is_zero()) {
+        for ((name, used), rest) in sums.iter().zip(rests.iter_mut()) {
+            let part = if Some(tier) == last {
+                *rest
+            } else {
+                times(*in_tier, *used)
+                    .and_then(|product| product.checked_div(total))
+                    .map(|part| part.trunc_with_scale(SPLIT_DECIMALS))
+                    .ok_or(RateError::Overflow)?
+            };
+            *rest = minus(*rest, part).ok_or(RateError::Overflow)?;
+            if !part.is_zero() {
+                parts.push((tier, name.clone(), part));
+            }
+        }
+    }
+    Ok(parts)
+}
+
+fn metered_line(
+    label: &Text,
+    metered: &Metered,
+    tier: usize,
+    name: &str,
+    quantity: Decimal,
+) -> Result<BillLine, RateError> {
+    let unknown = || RateError::UnknownWindow(name.to_owned());
+    let prices = &metered.tiers.get(tier).ok_or(RateError::Overflow)?.prices;
+    let price = *prices.get(name).ok_or_else(unknown)?;
+    let window = metered.tou.as_ref().and_then(|t| t.windows.iter().find(|w| w.name == name));
+    let component = metered.components.iter().find(|c| c.name == name);
+    let several = metered.components.len() > 1;
+    let part = match (window, component) {
+        (Some(window), _) => Some(&window.label),
+        (None, Some(component)) if several => Some(&component.label),
+        (None, _) => None,
+    };
+    let number = metered.tiers.len() > 1;
+    let number = number.then(|| u32::try_from(tier).ok().and_then(|t| t.checked_add(1))).flatten();
+    Ok(BillLine {
+        label: line_label(label, number, part),
+        quantity,
+        unit: metered.unit,
+        unit_price: price,
+        exact: times(quantity, price).ok_or(RateError::Overflow)?,
+        amount_fen: Fen::ZERO,
+        tier: number,
+        window: window.map(|window| window.name.clone()),
+        component: (several && window.is_none()).then(|| name.to_owned()),
+        days: None,
+    })
+}
+
+fn flat_line(label: &Text, tier: usize, flat: Decimal) -> BillLine {
+    let number = u32::try_from(tier).ok().and_then(|t| t.checked_add(1));
+    let fixed = Text { zh: "固定费".to_owned(), en: "fixed part".to_owned() };
+    BillLine {
+        label: line_label(label, number, Some(&fixed)),
+        quantity: Decimal::ONE,
+        unit: Unit::One,
+        unit_price: flat,
+        exact: flat,
+        amount_fen: Fen::ZERO,
+        tier: number,
+        window: None,
+        component: None,
+        days: None,
+    }
+}
+
+fn line_label(label: &Text, tier: Option<u32>, part: Option<&Text>) -> Text {
+    let mut text = label.clone();
+    if let Some(part) = part {
+        text.zh = format!("{} {}", text.zh, part.zh);
+        text.en = format!("{}, {}", text.en, part.en);
+    }
+    if let Some(tier) = tier {
+        text.zh = format!("{} 第{tier}档", text.zh);
+        text.en = format!("{}, tier {tier}", text.en);
+    }
+    text
+}
