@@ -1,7 +1,7 @@
 //! The ways to the real world: the clock, the disk and the lines (invariant 11). Everything else in
 //! this crate asks these; `demo` and the simulation bring their own.
 //!
-//! The lines' port is [`Connect`], defined beside its user in `blockgate-drivers`.
+//! The lines' port is `Connect`, defined beside its user in `blockgate-drivers`.
 
 use blockgate_types::{ClockState, Time};
 use std::fs::{File, OpenOptions};

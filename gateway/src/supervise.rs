@@ -423,7 +423,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_error_a_panic_and_an_early_end_are_failures_and_the_first_one_counts() {
-        let cases: [(&str, fn() -> Result<(), String>); 3] = [
+        type End = fn() -> Result<(), String>;
+        let cases: [(&str, End); 3] = [
             ("lines: task t failed: port gone", || Err("port gone".to_owned())),
             ("lines: task t failed: panic: our bug", || panic!("our bug")),
             ("lines: task t ended by itself", || Ok(())),

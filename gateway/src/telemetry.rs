@@ -392,8 +392,8 @@ mod tests {
         let filter = parse_filter(filter).unwrap();
         with_default(tracing_subscriber::registry().with(filter).with(layer), work);
         queue.flush();
-        let entries = kept.0.lock().unwrap().clone();
-        entries
+        let mut entries = kept.0.lock().unwrap();
+        std::mem::take(&mut *entries)
     }
 
     fn field<'a>(entry: &'a Entry, name: &str) -> Option<&'a str> {
