@@ -85,3 +85,27 @@ pub const LINES_STOP_MAX: Duration = Duration::from_secs(8);
 pub const ENGINE_STOP_MAX: Duration = Duration::from_secs(8);
 /// Time that the outbox gets to tell the cloud and to keep its cursor.
 pub const OUTBOX_STOP_MAX: Duration = Duration::from_secs(3);
+/// Bytes that sled may keep of its trees.
+pub const TREES_CACHE_BYTES: u64 = 2 * 1024 * 1024;
+/// Bytes of one value in the trees; a longer telemetry row is refused.
+pub const TREES_VALUE_BYTES_MAX: usize = 16 * 1024;
+/// Readings of the history that are held in memory before they are written to the trees.
+pub const HISTORY_STAGED_MAX: usize = 64 * 1024;
+/// Days that the quarter-hour history reaches back; older rows go, a few at a time.
+pub const HISTORY_DAYS_MAX: u32 = 400;
+/// Changes of alarms that can be queried; the oldest go first (the journal keeps them).
+pub const ALARM_ROWS_MAX: u64 = 10_000;
+/// Waiting entries that the outbox keeps in memory only; more are written to sled.
+pub const OUTBOX_WINDOW: usize = 4096;
+/// Messages of one class sent and without a receipt; then the class waits for one.
+pub const OUTBOX_UNRECEIPTED_MAX: usize = 4096;
+/// Ranges of single receipts above the cursor; more are forgotten, highest first, and sent again.
+pub const OUTBOX_RANGES_MAX: usize = 4096;
+/// Ranges that wait to be sent again by command; more are refused.
+pub const OUTBOX_RESENDS_MAX: usize = 16;
+/// Dead letters; when so many lie there, a further message is tried again later instead.
+pub const DEAD_LETTERS_MAX: usize = 4096;
+/// Wait for a receipt before a message is sent again, the first time; doubled each time.
+pub const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest wait for a receipt.
+pub const RECEIPT_TIMEOUT_MAX: Duration = Duration::from_secs(3600);

@@ -1,12 +1,36 @@
 //! The outbox: which journal records the cloud has not confirmed yet. The payloads stay in the
-//! journal; sled holds one small entry a record, by class of service, and can be rebuilt from the
-//! journal and the receipt cursor.
+//! journal; here is one small entry a record, by class of service. The newest entries are in memory,
+//! a backlog's in sled. What is confirmed stands in `<state>/receipts` (see [`cursor`]); so the
+//! waiting set is always journal minus receipts, and sled may be deleted (invariant 3).
+//!
+//! It must never hold a record that is not durable (invariant 1), never let go of one without a
+//! receipt, and never change a byte of what it sends (invariant 8).
+//!
+//! ```text
+//! sled trees "outbox-bill", "outbox-event", "outbox-reading"
+//!   seq, u64 big-endian          position: segment, u64 | offset, u32, big-endian
+//! sled tree "outbox-meta"
+//!   'i'                          rows are complete up to this seq, u64 big-endian | crc32c
+//! ```
+
+pub mod cursor;
+mod queue;
+#[cfg(test)]
+mod tests;
 
 use crate::board::OutboxBoard;
-use crate::store::journal::{JournalError, Position};
+use crate::limits::{OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX, OUTBOX_WINDOW};
+use crate::ports::Disk;
+use crate::store::journal::{JournalError, Position, Reader, Records};
+use crate::store::trees::{Trees, TreesError};
 use blockgate_types::Time;
 use bytes::Bytes;
+use cursor::Cursor;
+use queue::Queue;
 use serde::Deserialize;
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Class of service, in the order in which a backlog is sent: bills first, then events.
@@ -97,6 +121,8 @@ pub enum OutboxError {
     Sled(sled::Error),
     /// The journal failed.
     Journal(JournalError),
+    /// The trees failed.
+    Trees(TreesError),
     /// The receipts' file failed.
     Io(std::io::Error),
 }
@@ -106,7 +132,8 @@ impl std::fmt::Display for OutboxError {
         match self {
             Self::Sled(_) => write!(f, "the outbox's sled trees failed"),
             Self::Journal(_) => write!(f, "a waiting record cannot be read from the journal"),
-            Self::Io(_) => write!(f, "the receipts cannot be saved"),
+            Self::Trees(_) => write!(f, "a bill cannot be looked up"),
+            Self::Io(_) => write!(f, "the receipts cannot be read or saved"),
         }
     }
 }
@@ -116,50 +143,212 @@ impl std::error::Error for OutboxError {
         match self {
             Self::Sled(e) => Some(e),
             Self::Journal(e) => Some(e),
+            Self::Trees(e) => Some(e),
             Self::Io(e) => Some(e),
         }
     }
 }
 
+impl From<sled::Error> for OutboxError {
+    fn from(e: sled::Error) -> Self {
+        Self::Sled(e)
+    }
+}
+
+/// Whose turn it is. A class that has nothing gives its turn to the first that has. So of 16
+/// messages of a full backlog 12 are bills, 2 events and 2 readings: nobody starves.
+const TURNS: [Class; 16] = {
+    use Class::{Bill as B, Event as E, Reading as R};
+    [B, B, B, E, B, B, B, R, B, B, B, E, B, B, B, R]
+};
+const CLASSES: [Class; 3] = [Class::Bill, Class::Event, Class::Reading];
+/// Rows of sled that are read or removed at once.
+const ROWS_AT_ONCE: usize = 512;
+
+struct Inner {
+    cursor: Cursor,
+    /// The last record that was pushed.
+    last: u64,
+    /// sled has a row for every waiting record up to here.
+    indexed: u64,
+    queues: [Queue; 3],
+    meta: sled::Tree,
+    turn: usize,
+    resends: VecDeque<(u64, u64)>,
+    /// Reads the first range of `resends`.
+    resending: Option<Reader>,
+    /// Sent again by command, not yet acknowledged. They are not waiting.
+    resent: BTreeSet<u64>,
+    acknowledged: u64,
+    oldest: Option<(u64, Time)>,
+}
+
 /// The outbox, shared by the engine (pushes) and the MQTT client (takes).
-#[derive(Default)]
 pub struct Outbox {
+    disk: Arc<dyn Disk>,
+    file: PathBuf,
+    records: Records,
+    trees: Arc<Trees>,
+    inner: Mutex<Inner>,
     changed: Notify,
 }
 
+/// What of a payload tells where it goes, and its time.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    id: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    r#type: std::borrow::Cow<'a, str>,
+    time: Time,
+}
+
+fn envelope(payload: &[u8]) -> Option<Envelope<'_>> {
+    serde_json::from_slice(payload).ok()
+}
+
+/// The kind in an envelope: `bill` of `blockgate.bill.v1`.
+#[must_use]
+pub fn kind_of(payload: &[u8]) -> String {
+    let whole = envelope(payload);
+    let kind = whole.as_ref().and_then(|e| e.r#type.strip_prefix("blockgate.")?.split('.').next());
+    kind.unwrap_or("audit").to_owned()
+}
+
 impl Outbox {
-    /// Adds records that are durable, in order.
+    /// Opens the outbox. Records after [`Outbox::indexed`] must then be pushed again, in order.
+    ///
+    /// # Errors
+    /// [`OutboxError`]. A damaged receipts' file is an error: without it everything would be sent
+    /// again; removing the file does exactly that.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        state: &Path,
+        trees: Arc<Trees>,
+        records: Records,
+        last: u64,
+    ) -> Result<Self, OutboxError> {
+        let file = state.join("receipts");
+        let cursor = Cursor::load(&*disk, &file).map_err(OutboxError::Io)?;
+        let db = trees.db();
+        let meta = db.open_tree("outbox-meta")?;
+        let said = meta.get("i")?.and_then(|row| {
+            let (number, crc) = row.split_first_chunk::<8>()?;
+            let good = crc == crc32c::crc32c(number).to_be_bytes();
+            good.then_some(u64::from_be_bytes(*number)).filter(|n| *n <= last)
+        });
+        let through = cursor.through;
+        let indexed = said.unwrap_or(0).max(through);
+        let queue = |name: &str| -> Result<Queue, OutboxError> {
+            let tree = db.open_tree(name)?;
+            if said.is_none() {
+                tree.clear()?; // rows of a start that never told how far they go
+            }
+            Ok(Queue::new(tree, through))
+        };
+        let mut queues = [queue("outbox-bill")?, queue("outbox-event")?, queue("outbox-reading")?];
+        queues[0].count()?;
+        let inner = Inner {
+            cursor,
+            last: indexed,
+            indexed,
+            queues,
+            meta,
+            turn: 0,
+            resends: VecDeque::new(),
+            resending: None,
+            resent: BTreeSet::new(),
+            acknowledged: 0,
+            oldest: None,
+        };
+        let inner = Mutex::new(inner);
+        Ok(Self { disk, file, records, trees, inner, changed: Notify::new() })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last record that the outbox knows.
+    #[must_use]
+    pub fn indexed(&self) -> u64 {
+        self.inner().last
+    }
+
+    /// The receipt cursor: a record that the cloud has confirmed was durable here.
+    #[must_use]
+    pub fn through(&self) -> u64 {
+        self.inner().cursor.through
+    }
+
+    /// Adds records that are durable, in order. Those that are known already change nothing.
     ///
     /// # Errors
     /// [`OutboxError`].
     pub fn push(&self, records: &[(u64, Class, Position)]) -> Result<(), OutboxError> {
-        let _ = records;
+        let mut inner = self.inner();
+        for &(seq, class, position) in records {
+            if seq > inner.last {
+                inner.last = seq;
+                if !inner.cursor.settled(seq) {
+                    inner.queues[class as usize].recent.push_back((seq, position));
+                }
+            }
+        }
+        if inner.queues.iter().map(|q| q.recent.len()).sum::<usize>() > OUTBOX_WINDOW {
+            inner.spill()?;
+        }
+        drop(inner);
         self.changed.notify_one();
         Ok(())
     }
 
     /// The next messages, at most `max`; they are on their way until acknowledged, refused or
-    /// [`Outbox::reset_in_flight`]. `now` starts the time of each receipt. Reads the journal.
+    /// [`Outbox::reset_in_flight`]. Reads the journal.
+    ///
+    /// Bills go before events, events before readings, each class in order of seq; but of 16 turns
+    /// two belong to events and two to readings, so that neither starves behind the other.
     ///
     /// # Errors
     /// [`OutboxError`].
     pub fn take(&self, max: usize, now: Time) -> Result<Vec<Outgoing>, OutboxError> {
-        let _ = (max, now);
-        Ok(Vec::new())
+        let mut inner = self.inner();
+        let mut out: Vec<Outgoing> = Vec::new();
+        while out.len() < max {
+            let Some((seq, position)) = inner.next(now)? else { break };
+            let payload = self.records.read_at(seq, position).map_err(OutboxError::Journal)?;
+            out.push(Outgoing { seq, kind: kind_of(&payload), payload });
+        }
+        while out.len() < max {
+            let Some(again) = inner.next_resend(&self.records)? else { break };
+            if out.iter().all(|o| o.seq != again.seq) {
+                out.push(again);
+            }
+        }
+        Ok(out)
     }
 
     /// The broker has acknowledged it (PUBACK). It stays until its receipt.
     pub fn acknowledged(&self, seq: u64, now: Time) {
-        let _ = (seq, now);
+        let mut inner = self.inner();
+        inner.resent.remove(&seq);
+        if inner.queues.iter_mut().any(|q| q.acknowledge(seq, now)) {
+            inner.acknowledged += 1;
+        }
     }
 
-    /// It cannot be delivered: to the dead letters.
+    /// It cannot be delivered: to the dead letters, for good. When these are full it is tried again
+    /// later instead.
     ///
     /// # Errors
     /// [`OutboxError`].
     pub fn refused(&self, seq: u64, reason: &str) -> Result<(), OutboxError> {
-        let _ = (seq, reason);
-        Ok(())
+        let mut inner = self.inner();
+        if inner.cursor.settled(seq) || seq > inner.last {
+            inner.resent.remove(&seq);
+            return Ok(());
+        }
+        if inner.cursor.bury(seq, reason) { inner.drop_one(seq) } else { Ok(()) }
     }
 
     /// Takes a receipt in.
@@ -167,20 +356,93 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`]; a receipt that names what we do not know is an outcome, not an error.
     pub fn receipt(&self, receipt: &Receipt) -> Result<ReceiptOutcome, OutboxError> {
-        let _ = receipt;
-        Ok(ReceiptOutcome::default())
+        let mut outcome = ReceiptOutcome::default();
+        let mut inner = self.inner();
+        let before = inner.waiting();
+        if receipt.through.is_none() && receipt.ids.is_empty() {
+            outcome.refused.push(ReceiptRefusal::Empty);
+        }
+        match receipt.through {
+            Some(through) if through > inner.last => {
+                let last = inner.last;
+                outcome.refused.push(ReceiptRefusal::Future { through, last });
+            }
+            Some(through) => inner.confirm_through(through)?,
+            None => {}
+        }
+        for id in &receipt.ids {
+            match self.seq_of(&inner, id)? {
+                Some(seq) if inner.cursor.settled(seq) => {}
+                Some(seq) => {
+                    inner.cursor.confirm(seq);
+                    inner.drop_one(seq)?;
+                    let through = inner.cursor.through;
+                    inner.confirm_through(through)?;
+                }
+                None => outcome.refused.push(ReceiptRefusal::Unknown(id.clone())),
+            }
+        }
+        outcome.confirmed = before - inner.waiting();
+        drop(inner);
+        self.changed.notify_one(); // a class may have waited for room
+        Ok(outcome)
+    }
+
+    /// The record that has this id, when it is ours.
+    fn seq_of(&self, inner: &Inner, id: &str) -> Result<Option<u64>, OutboxError> {
+        let bill = self.trees.bill_seq(id).map_err(OutboxError::Trees)?;
+        let number = || id.rsplit_once('-').and_then(|(_, seq)| seq.parse::<u64>().ok());
+        let Some(seq) = bill.or_else(number).filter(|s| (1..=inner.last).contains(s)) else {
+            return Ok(None);
+        };
+        if inner.cursor.settled(seq) {
+            return Ok(Some(seq)); // said twice; which boot it was no longer matters
+        }
+        for queue in &inner.queues {
+            if let Some(position) = queue.position(seq)? {
+                let read = self.records.read_at(seq, position).map_err(OutboxError::Journal)?;
+                return Ok(envelope(&read).filter(|e| e.id == id).map(|_| seq));
+            }
+        }
+        Ok(None)
     }
 
     /// After a new connection: what was sent and not acknowledged is to be sent again.
-    pub fn reset_in_flight(&self) {}
+    pub fn reset_in_flight(&self) {
+        let mut inner = self.inner();
+        inner.queues.iter_mut().for_each(Queue::reset);
+        // One range each; they are rare and few.
+        for seq in std::mem::take(&mut inner.resent).into_iter().rev() {
+            match inner.resends.front_mut() {
+                Some((from, _)) if *from == seq + 1 => *from = seq,
+                Some(_) | None => inner.resends.push_front((seq, seq)),
+            }
+        }
+        inner.resending = None;
+        drop(inner);
+        self.changed.notify_one();
+    }
 
-    /// Sends `from..=to` again, receipted or not; gives how many there are of these.
+    /// Sends `from..=to` again, receipted or not, behind what waits; gives how many these are.
     ///
     /// # Errors
     /// A sentence, when the range is empty or past the last record, or too many wait already.
     pub fn resend(&self, from: u64, to: u64) -> Result<u64, String> {
-        let _ = (from, to);
-        Ok(0)
+        let mut inner = self.inner();
+        let last = inner.last;
+        if from == 0 || from > to {
+            return Err(format!("from {from} to {to} is no range: from 1 on, and from <= to"));
+        }
+        if to > last {
+            return Err(format!("the last record is {last}: there is no {to} to send"));
+        }
+        if inner.resends.len() >= OUTBOX_RESENDS_MAX {
+            return Err(format!("{OUTBOX_RESENDS_MAX} ranges wait to be sent again: try later"));
+        }
+        inner.resends.push_back((from, to));
+        drop(inner);
+        self.changed.notify_one();
+        Ok(to - from + 1)
     }
 
     /// What is due by `now`: acknowledged messages without a receipt are sent again, confirmed rows
@@ -189,25 +451,61 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`].
     pub fn tend(&self, now: Time) -> Result<(), OutboxError> {
-        let _ = now;
+        let mut inner = self.inner();
+        let mut due = false;
+        let through = inner.cursor.through;
+        for queue in &mut inner.queues {
+            due |= queue.overdue(now);
+            queue.sweep(through, ROWS_AT_ONCE)?;
+        }
+        let oldest = inner.oldest_waiting()?;
+        if inner.oldest.map(|(seq, _)| seq) != oldest.map(|(seq, _)| seq) {
+            inner.oldest = None;
+            if let Some((seq, position)) = oldest {
+                let payload = self.records.read_at(seq, position).map_err(OutboxError::Journal)?;
+                inner.oldest = envelope(&payload).map(|e| (seq, e.time));
+            }
+        }
+        drop(inner);
+        if due {
+            self.changed.notify_one();
+        }
         Ok(())
     }
 
-    /// Saves the receipt cursor when it has moved. Blocks; call about once a second and at the stop.
+    /// Saves receipts and dead letters when they have changed. Blocks; call about once a second and
+    /// at the stop.
     ///
     /// # Errors
     /// [`OutboxError`]; the receipts since the last save are asked for again after a restart.
     pub fn save(&self) -> Result<(), OutboxError> {
-        Ok(())
+        let Some(bytes) = self.inner().cursor.to_save() else { return Ok(()) };
+        let saved = crate::store::checkpoint::replace(&*self.disk, &self.file, &bytes);
+        saved.map_err(|e| {
+            self.inner().cursor.changed();
+            OutboxError::Io(e)
+        })
+    }
+
+    /// Writes what waits to sled, so that the next start need not look for it in the journal. The
+    /// caller makes the trees durable after it.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn index(&self) -> Result<(), OutboxError> {
+        self.inner().spill()
     }
 
     /// The dead letters in order, after `after`.
     ///
     /// # Errors
-    /// [`OutboxError`].
+    /// None today; kept for a list that outgrows memory.
     pub fn dead(&self, after: Option<u64>, limit: usize) -> Result<Vec<DeadLetter>, OutboxError> {
-        let _ = (after, limit);
-        Ok(Vec::new())
+        let inner = self.inner();
+        let dead = inner.cursor.dead.range(after.map_or(0, |a| a.saturating_add(1))..);
+        let letter =
+            |(seq, reason): (&u64, &String)| DeadLetter { seq: *seq, reason: reason.clone() };
+        Ok(dead.take(limit).map(letter).collect())
     }
 
     /// Told when there is something to take.
@@ -216,9 +514,108 @@ impl Outbox {
         &self.changed
     }
 
-    /// The numbers for board, page and metrics.
+    /// The numbers for board, page and metrics. The count of bills may be high for some seconds after
+    /// a receipt for a long backlog.
     #[must_use]
     pub fn stats(&self) -> OutboxBoard {
-        OutboxBoard::default()
+        let inner = self.inner();
+        OutboxBoard {
+            waiting: inner.waiting(),
+            bills: inner.queues[0].waiting(inner.indexed),
+            acknowledged: inner.queues.iter().map(Queue::acknowledged).sum(),
+            dead: inner.cursor.dead.len() as u64,
+            oldest: inner.oldest.map(|(_, time)| time),
+            through: inner.cursor.through,
+        }
+    }
+}
+
+impl Inner {
+    /// Records without a receipt that are not dead.
+    fn waiting(&self) -> u64 {
+        self.last.saturating_sub(self.cursor.through) - self.cursor.above(self.last)
+    }
+
+    /// The next message, marked as sent.
+    fn next(&mut self, now: Time) -> Result<Option<(u64, Position)>, OutboxError> {
+        let turn = TURNS[self.turn % TURNS.len()];
+        for class in std::iter::once(turn).chain(CLASSES) {
+            let queue = &mut self.queues[class as usize];
+            if queue.flights() < OUTBOX_UNRECEIPTED_MAX
+                && let Some(sent) = queue.send(self.indexed, &self.cursor, now)?
+            {
+                self.turn = (self.turn + 1) % TURNS.len();
+                return Ok(Some(sent));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next record of a range that is to be sent again.
+    fn next_resend(&mut self, records: &Records) -> Result<Option<Outgoing>, OutboxError> {
+        while let Some(&(from, to)) = self.resends.front() {
+            let reader = self.resending.get_or_insert_with(|| records.from(from));
+            match reader.read().map_err(OutboxError::Journal)? {
+                Some(item) if item.seq <= to && self.resent.len() < OUTBOX_UNRECEIPTED_MAX => {
+                    let payload = Bytes::copy_from_slice(item.payload);
+                    let seq = item.seq;
+                    if seq == to {
+                        self.resends.pop_front();
+                        self.resending = None;
+                    } else if let Some((from, _)) = self.resends.front_mut() {
+                        *from = seq + 1;
+                    }
+                    self.resent.insert(seq);
+                    return Ok(Some(Outgoing { seq, kind: kind_of(&payload), payload }));
+                }
+                Some(_) => {
+                    self.resending = None; // read again when there is room
+                    return Ok(None);
+                }
+                None => {
+                    self.resends.pop_front();
+                    self.resending = None;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn confirm_through(&mut self, through: u64) -> Result<(), OutboxError> {
+        self.cursor.confirm_through(through);
+        let through = self.cursor.through;
+        for queue in &mut self.queues {
+            queue.drop_through(through);
+            queue.sweep(through, ROWS_AT_ONCE)?;
+        }
+        Ok(())
+    }
+
+    fn drop_one(&mut self, seq: u64) -> Result<(), OutboxError> {
+        let indexed = self.indexed;
+        self.queues.iter_mut().try_for_each(|q| q.drop_one(seq, seq <= indexed))
+    }
+
+    /// Writes the entries that are in memory only to sled.
+    fn spill(&mut self) -> Result<(), OutboxError> {
+        if self.indexed == self.last {
+            return Ok(());
+        }
+        let (indexed, last) = (self.indexed, self.last);
+        self.queues.iter_mut().try_for_each(|q| q.spill(indexed, last, ROWS_AT_ONCE))?;
+        let number = last.to_be_bytes();
+        let row = [&number[..], &crc32c::crc32c(&number).to_be_bytes()].concat();
+        self.meta.insert("i", row)?;
+        self.indexed = last;
+        Ok(())
+    }
+
+    fn oldest_waiting(&self) -> Result<Option<(u64, Position)>, OutboxError> {
+        let mut oldest: Option<(u64, Position)> = None;
+        for queue in &self.queues {
+            let first = queue.oldest(self.indexed, &self.cursor)?;
+            oldest = oldest.into_iter().chain(first).min();
+        }
+        Ok(oldest)
     }
 }

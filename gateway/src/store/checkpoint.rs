@@ -149,6 +149,22 @@ pub fn load<T: DeserializeOwned, E: From<io::Error>>(
     Ok((None, passed))
 }
 
+/// The seq of the newest whole checkpoint, whatever journal it is of; 0 without one. That record was
+/// durable once.
+///
+/// # Errors
+/// The disk's.
+pub fn newest(disk: &dyn Disk, dir: &Path) -> io::Result<u64> {
+    disk.create_dir(dir)?;
+    for seq in list(disk, dir)?.into_iter().rev() {
+        let whole = |bytes: Vec<u8>| parse::<serde::de::IgnoredAny>(seq, &bytes).is_ok();
+        if read_file(disk, &dir.join(name(seq))).is_ok_and(whole) {
+            return Ok(seq);
+        }
+    }
+    Ok(0)
+}
+
 fn parse<T: DeserializeOwned>(seq: u64, bytes: &[u8]) -> Result<Checkpoint<T>, String> {
     let (head, state) = bytes.split_at_checked(HEAD).ok_or("it is too short")?;
     let crc = crc32c::crc32c(&bytes[16..]).to_le_bytes();

@@ -1,0 +1,196 @@
+use super::*;
+use crate::ports::RealDisk;
+use crate::store::journal::{Journal, Options};
+
+struct World {
+    dir: tempfile::TempDir,
+    journal: Journal,
+    outbox: Outbox,
+}
+
+fn open(dir: &Path, journal: &Journal) -> Outbox {
+    let (records, last) = (journal.records(), journal.head().0);
+    let (trees, _) = Trees::open(dir, records.clone(), last).unwrap();
+    Outbox::open(Arc::new(RealDisk), dir, Arc::new(trees), records, last).unwrap()
+}
+
+fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(&dir.path().join("journal"), Options::default()).unwrap();
+    let outbox = open(dir.path(), &journal);
+    World { dir, journal, outbox }
+}
+
+impl World {
+    fn push(&mut self, kinds: &[&str]) {
+        let first = self.journal.next_seq();
+        for (seq, kind) in (first..).zip(kinds) {
+            let text = format!(
+                r#"{{"id":"aa-{seq}","type":"blockgate.{kind}.v1","time":"2026-03-01T00:00:00Z"}}"#
+            );
+            self.journal.append(text.as_bytes()).unwrap();
+        }
+        let committed = self.journal.cut().unwrap().unwrap().commit().unwrap();
+        let classes = kinds.iter().map(|kind| Class::of(kind));
+        let all: Vec<_> = committed.records().zip(classes).map(|((s, p), c)| (s, c, p)).collect();
+        self.outbox.push(&all).unwrap();
+    }
+
+    fn take(&self, max: usize) -> Vec<u64> {
+        self.outbox.take(max, Time::EPOCH).unwrap().into_iter().map(|o| o.seq).collect()
+    }
+}
+
+#[test]
+fn bills_go_first_and_nobody_starves() {
+    let mut world = world();
+    world.push(&["reading"; 40]);
+    world.push(&["alarm"; 40]);
+    world.push(&["bill"; 40]);
+    let sent = world.take(16);
+    let count = |range: std::ops::RangeInclusive<u64>| {
+        let class: Vec<_> = sent.iter().filter(|s| range.contains(s)).copied().collect();
+        assert!(class.is_sorted(), "{class:?}");
+        class.len()
+    };
+    assert_eq!((count(81..=120), count(41..=80), count(1..=40)), (12, 2, 2));
+    assert_eq!(sent[0], 81);
+    assert_eq!(world.take(1000).len(), 104);
+    assert!(world.take(1).is_empty());
+}
+
+#[test]
+fn what_was_not_acknowledged_is_sent_again_after_a_new_connection() {
+    let mut world = world();
+    world.push(&["bill"; 5]);
+    assert_eq!(world.take(4), [1, 2, 3, 4]);
+    world.outbox.acknowledged(2, Time::EPOCH);
+    world.outbox.reset_in_flight();
+    assert_eq!(world.take(9), [1, 3, 4, 5]);
+    assert_eq!(world.outbox.stats().acknowledged, 1);
+}
+
+#[test]
+fn an_acknowledgement_is_no_receipt_and_the_wait_for_it_grows() {
+    let mut world = world();
+    world.push(&["bill"]);
+    let mut now = 0;
+    for wait in [60, 120, 240, 480, 960, 1920, 3600, 3600] {
+        assert_eq!(world.take(9), [1]);
+        world.outbox.acknowledged(1, Time::from_millis(now));
+        world.outbox.tend(Time::from_millis(now + wait * 1000 - 1)).unwrap();
+        assert!(world.take(9).is_empty(), "after {wait} s");
+        now += wait * 1000;
+        world.outbox.tend(Time::from_millis(now)).unwrap();
+    }
+    assert_eq!(world.outbox.stats().waiting, 1);
+}
+
+#[test]
+fn a_receipt_confirms_what_it_names_and_nothing_else() {
+    let mut world = world();
+    world.push(&["bill"; 9]);
+    world.take(9);
+    let receipt = |through, ids: &[&str]| {
+        let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        let outcome = world.outbox.receipt(&Receipt { through, ids }).unwrap();
+        (outcome.confirmed, outcome.refused)
+    };
+    assert_eq!(receipt(Some(2), &[]), (2, vec![]));
+    assert_eq!(receipt(Some(1), &[]), (0, vec![]));
+    assert_eq!(receipt(None, &["aa-4", "aa-4", "aa-6"]), (2, vec![]));
+    let unknown = |id: &str| ReceiptRefusal::Unknown(id.to_owned());
+    for id in ["bb-5", "aa-10", "aa-0", "5", "", "aa-99999999999999999999"] {
+        assert_eq!(receipt(None, &[id]), (0, vec![unknown(id)]), "{id:?}");
+    }
+    assert_eq!(receipt(Some(10), &[]).1, [ReceiptRefusal::Future { through: 10, last: 9 }]);
+    assert_eq!(receipt(None, &[]).1, [ReceiptRefusal::Empty]);
+    assert_eq!((world.outbox.stats().waiting, world.outbox.through()), (5, 2));
+    assert_eq!(receipt(None, &["aa-3"]), (1, vec![]));
+    assert_eq!(world.outbox.through(), 4);
+    world.outbox.reset_in_flight();
+    assert_eq!(world.take(9), [5, 7, 8, 9]);
+}
+
+#[test]
+fn a_refused_message_is_kept_as_a_dead_letter_over_a_restart() {
+    let mut world = world();
+    world.push(&["bill"; 3]);
+    world.take(3);
+    world.outbox.refused(2, "payload format invalid").unwrap();
+    world.outbox.save().unwrap();
+    assert_eq!((world.outbox.stats().waiting, world.outbox.stats().dead), (2, 1));
+    let World { dir, journal, outbox } = world;
+    drop(outbox);
+    let outbox = open(dir.path(), &journal);
+    let reason = "payload format invalid".to_owned();
+    assert_eq!(outbox.dead(None, 9).unwrap(), [DeadLetter { seq: 2, reason }]);
+    assert!(outbox.dead(Some(2), 9).unwrap().is_empty());
+}
+
+#[test]
+fn a_long_backlog_lies_in_sled_and_comes_back_in_order() {
+    let mut world = world();
+    let n = 3 * OUTBOX_WINDOW as u64;
+    for _ in 0..n / 512 {
+        world.push(&["reading"; 512]);
+    }
+    assert!(world.outbox.inner().queues[2].recent.len() <= OUTBOX_WINDOW);
+    let mut expected = 1;
+    while expected <= n {
+        let sent = world.take(100);
+        assert_eq!(sent, (expected..=n.min(expected + 99)).collect::<Vec<_>>());
+        expected += 100;
+        let last = *sent.last().unwrap();
+        world.outbox.receipt(&Receipt { through: Some(last), ids: vec![] }).unwrap();
+    }
+    assert_eq!(world.outbox.stats().waiting, 0);
+    for _ in 0..30 {
+        world.outbox.tend(Time::EPOCH).unwrap();
+    }
+    assert!(world.outbox.trees.db().open_tree("outbox-reading").unwrap().is_empty());
+}
+
+#[test]
+fn a_class_without_receipts_stops_at_its_bound_and_leaves_the_others_alone() {
+    let mut world = world();
+    for _ in 0..OUTBOX_UNRECEIPTED_MAX / 512 + 1 {
+        world.push(&["reading"; 512]);
+    }
+    assert_eq!(world.take(100_000).len(), OUTBOX_UNRECEIPTED_MAX);
+    world.push(&["bill"]);
+    assert_eq!(world.take(9).len(), 1);
+}
+
+#[test]
+fn resending_sends_the_same_bytes_receipted_or_not() {
+    let mut world = world();
+    world.push(&["bill"; 6]);
+    let first = world.outbox.take(9, Time::EPOCH).unwrap();
+    world.outbox.receipt(&Receipt { through: Some(6), ids: vec![] }).unwrap();
+    assert_eq!(world.outbox.resend(2, 4), Ok(3));
+    let again = world.outbox.take(2, Time::EPOCH).unwrap();
+    assert_eq!(again, first[1..3]);
+    world.outbox.acknowledged(2, Time::EPOCH);
+    world.outbox.reset_in_flight();
+    assert_eq!(world.outbox.take(9, Time::EPOCH).unwrap(), first[2..4]);
+    for (from, to) in [(0, 1), (3, 2), (1, 7)] {
+        assert!(world.outbox.resend(from, to).is_err(), "{from} to {to}");
+    }
+}
+
+#[test]
+fn a_damaged_receipts_file_is_refused_with_what_to_do() {
+    let mut world = world();
+    world.push(&["bill"]);
+    world.outbox.receipt(&Receipt { through: Some(1), ids: vec![] }).unwrap();
+    world.outbox.save().unwrap();
+    let file = world.dir.path().join("receipts");
+    let good = std::fs::read(&file).unwrap();
+    for place in 0..good.len() {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        std::fs::write(&file, bad).unwrap();
+        assert!(Cursor::load(&RealDisk, &file).is_err(), "byte {place}");
+    }
+}

@@ -1,0 +1,211 @@
+use super::*;
+use crate::outbox::Receipt;
+use blockgate_rules::Event;
+use blockgate_rules::event::{Bill, Period, Reading, ReadingId, Verdict};
+use blockgate_types::{ClockState, MeterId, RegisterName, Time, Unit, parse_decimal};
+use record::Origin;
+use trees::BillFilter;
+
+fn origin() -> Origin {
+    Origin { source: "/blockgate/t/g".to_owned(), boot: "5f0c12ab".to_owned() }
+}
+
+fn minute(n: u64) -> Time {
+    Time::from_millis(1_772_323_200_000 + i64::try_from(n).unwrap() * 60_000)
+}
+
+fn reading(n: u64) -> Event {
+    let from = ReadingId { seq: 1, index: 0 };
+    let used = parse_decimal("1").unwrap();
+    let reading = |m: u64| Reading {
+        meter: MeterId::new(&format!("m-{m}")).unwrap(),
+        register: RegisterName::new("energy_import").unwrap(),
+        at: minute(n),
+        value: parse_decimal(&format!("{n}.25")).unwrap(),
+        unit: Unit::KilowattHour,
+        verdict: Verdict::Accepted { from, used },
+    };
+    Event::Reading { readings: (0..3).map(reading).collect() }
+}
+
+fn bill(n: u64) -> Event {
+    Event::Bill(Box::new(Bill {
+        bill: format!("bill-{n}").parse().unwrap(),
+        account: format!("a-{}", n % 3).parse().unwrap(),
+        item: "electricity".parse().unwrap(),
+        period: Period {
+            from: format!("2026-{:02}-01", 1 + n % 12),
+            to: "2026-12-31".to_owned(),
+            zone: "Asia/Shanghai".to_owned(),
+        },
+        tariff: "t-1".parse().unwrap(),
+        tariff_revision: "2026-01-01/3fa9".to_owned(),
+        revision: 0,
+        currency: "CNY".to_owned(),
+        lines: Vec::new(),
+        total_fen: blockgate_rules::Fen::default(),
+        evidence: Vec::new(),
+        tier_counter: None,
+        issued_at: minute(n),
+    }))
+}
+
+/// Journals `count` events, every tenth of them a bill, as the engine does.
+fn journal(store: &mut Store, block: &mut Block, count: u64) {
+    for _ in 0..count {
+        let seq = store.journal.next_seq();
+        let event = if seq.is_multiple_of(10) { bill(seq) } else { reading(seq) };
+        let mut payload = Vec::new();
+        let synced = ClockState::Synced;
+        record::encode(&origin(), seq, minute(seq), synced, &event, &mut payload).unwrap();
+        store.journal.append(&payload).unwrap();
+        let committed = store.journal.cut().unwrap().unwrap().commit().unwrap();
+        let position = committed.positions[0];
+        block.apply(seq, &event);
+        store.trees.apply(&[Applied { seq, time: minute(seq), record: &event, position }]).unwrap();
+        store.outbox.push(&[(seq, Class::of(event.kind()), position)]).unwrap();
+    }
+}
+
+/// Everything that the trees and the outbox can be asked.
+fn answers(store: &Store) -> String {
+    let trees = &store.trees;
+    let mut text = String::new();
+    for account in [None, Some("a-0"), Some("a-2")] {
+        let account = account.map(|a| a.parse().unwrap());
+        let filter = BillFilter { account, ..BillFilter::default() };
+        let mut after = None;
+        while let Some((last, page)) = {
+            let page = trees.bills(&filter, after, 7).unwrap();
+            page.last().map(|(seq, _)| *seq).map(|seq| (seq, page))
+        } {
+            text += &format!("{page:?}\n");
+            after = Some(last);
+        }
+    }
+    let from = BillFilter { period_from: Some("2026-03-01".to_owned()), ..Default::default() };
+    text += &format!("{:?}\n", trees.bills(&from, None, 500).unwrap());
+    text += &format!("{:?}\n", trees.bill(&"bill-20".parse().unwrap()).unwrap());
+    let (meter, register) =
+        (MeterId::new("m-1").unwrap(), RegisterName::new("energy_import").unwrap());
+    let history = trees.history(&meter, &register, Time::EPOCH, Time::MAX, 10_000).unwrap();
+    text += &format!("{history:?}\n");
+    text += &format!("{:?} {:?}\n", trees.alarms(None, 500).unwrap(), store.outbox.stats());
+    text
+}
+
+fn drain(store: &Store) -> Vec<(u64, String, bytes::Bytes)> {
+    let mut all = Vec::new();
+    loop {
+        let some = store.outbox.take(64, Time::EPOCH).unwrap();
+        if some.is_empty() {
+            all.sort();
+            return all;
+        }
+        all.extend(some.into_iter().map(|o| (o.seq, o.kind, o.payload)));
+    }
+}
+
+// invariant 3
+// invariant 8
+#[test]
+fn deleting_the_sled_folder_changes_no_answer_and_no_waiting_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, mut block, _) = Store::open(dir.path()).unwrap();
+    journal(&mut store, &mut block, 400);
+    store.saver().save(&store.checkpoint(&block).unwrap()).unwrap();
+    journal(&mut store, &mut block, 300);
+    store.outbox.receipt(&Receipt { through: Some(120), ids: vec!["bill-130".into()] }).unwrap();
+    store.outbox.refused(140, "too large").unwrap();
+    store.outbox.save().unwrap();
+    store.outbox.tend(minute(0)).unwrap();
+    let before = (answers(&store), drain(&store));
+    assert_eq!(before.1.len(), 700 - 120 - 2);
+    drop(store);
+    for round in 0..2 {
+        if round == 1 {
+            std::fs::remove_dir_all(dir.path().join("sled")).unwrap();
+        }
+        let (store, replayed, found) = Store::open(dir.path()).unwrap();
+        assert_eq!((found.last, found.checkpoint, found.replayed), (700, 400, 300));
+        assert_eq!(replayed, block);
+        store.outbox.tend(minute(0)).unwrap();
+        store.outbox.tend(minute(0)).unwrap();
+        assert!((answers(&store), drain(&store)) == before, "round {round}");
+        let blobs = dir.path().join("sled/blobs");
+        assert!(!blobs.exists() || std::fs::read_dir(blobs).unwrap().next().is_none());
+    }
+}
+
+#[test]
+fn a_second_daemon_on_the_same_folder_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, ..) = Store::open(dir.path()).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Locked(_))));
+    drop(store);
+    assert!(Store::open(dir.path()).is_ok());
+}
+
+#[test]
+fn a_state_folder_of_a_newer_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("format"), "blockgate-state 2\n").unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Format(..))));
+}
+
+#[test]
+fn broken_trees_are_set_aside_and_rebuilt_from_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, mut block, _) = Store::open(dir.path()).unwrap();
+    journal(&mut store, &mut block, 50);
+    store.saver().save(&store.checkpoint(&block).unwrap()).unwrap();
+    let before = answers(&store);
+    drop(store);
+    for round in 1..=4 {
+        std::fs::write(dir.path().join("sled/conf"), [0xff; 64]).unwrap();
+        let (store, _, found) = Store::open(dir.path()).unwrap();
+        assert!(found.warnings[0].contains(&format!("sled.broken-{round}")), "{found:?}");
+        assert_eq!(answers(&store).lines().next(), before.lines().next());
+        drop(store);
+    }
+    let kept = RealDisk.list(dir.path()).unwrap();
+    assert_eq!(kept.iter().filter(|n| n.starts_with("sled.broken-")).count(), 2);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, mut block, _) = Store::open(dir.path()).unwrap();
+    for _ in 0..3 {
+        journal(&mut store, &mut block, 20);
+        store.saver().save(&store.checkpoint(&block).unwrap()).unwrap();
+    }
+    drop(store);
+    let folder = dir.path().join("checkpoints");
+    let names = RealDisk.list(&folder).unwrap();
+    assert_eq!(names.len(), 2);
+    let path = folder.join(&names[1]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let (_, again, found) = Store::open(dir.path()).unwrap();
+    assert_eq!((found.checkpoint, found.replayed, found.warnings.len()), (40, 20, 1));
+    assert_eq!(again, block);
+}
+
+#[test]
+fn a_journal_that_ends_before_a_confirmed_record_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, mut block, _) = Store::open(dir.path()).unwrap();
+    journal(&mut store, &mut block, 20);
+    store.outbox.receipt(&Receipt { through: Some(20), ids: Vec::new() }).unwrap();
+    store.outbox.save().unwrap();
+    drop(store);
+    let file = dir.path().join("journal/00000000000000000001.bgj");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let end = bytes.iter().rposition(|b| *b != 0).unwrap();
+    bytes[end] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let Err(StoreError::Journal(e)) = Store::open(dir.path()) else { panic!("it opened") };
+    assert!(e.to_string().contains("record 20"), "{e}");
+}
