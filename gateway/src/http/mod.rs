@@ -10,8 +10,129 @@
 //! | [`serve`] | accept loop: TLS, timeouts, counts, stop |
 //! | [`certificate`] | the page's certificate, configured or made |
 //! | [`auth`] | people, sessions, tokens |
+//! | `gate` | host names, who asks, where a change comes from |
+//! | `routes` | the closed list of what can be asked |
+//! | `answer` | the API's answers |
+//! | [`wire`] | its JSON |
+//! | `events`, `commands`, `metrics` | the event stream, orders, Prometheus |
+//! | `page` | the maintenance page, without JavaScript too |
+//! | [`archive`] | what is asked about the past |
 
+mod answer;
+pub mod archive;
 pub mod auth;
 pub mod certificate;
+mod commands;
+mod events;
+mod gate;
+mod metrics;
+mod page;
+mod request;
+mod routes;
 pub(crate) mod secret_file;
 pub mod serve;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+pub use routes::ROUTES;
+
+use crate::board::Board;
+use crate::command::CommandDoor;
+use crate::config::HttpConfig;
+use crate::limits;
+use crate::outbox::Outbox;
+use crate::ports::Clock;
+use archive::Archive;
+use blockgate_rules::setup::Setup;
+use blockgate_types::Time;
+use bytes::Bytes;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+
+/// Who this gateway is and since when it runs.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The program's version.
+    pub version: &'static str,
+    /// This start's id.
+    pub boot: String,
+    /// Hash of the config.
+    pub config_hash: String,
+    /// When the process started.
+    pub started: Time,
+    /// Tenant.
+    pub tenant: String,
+    /// Gateway.
+    pub gateway: String,
+    /// IANA zone in which the page shows times.
+    pub zone: String,
+}
+
+/// What the answers share.
+pub struct Shared {
+    /// Live values and states.
+    pub board: Arc<Board>,
+    /// Queries about the past.
+    pub trees: Arc<dyn Archive>,
+    /// What waits for the cloud.
+    pub outbox: Arc<Outbox>,
+    /// The one door for orders.
+    pub door: CommandDoor,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Who may come in.
+    pub accounts: auth::Accounts,
+    /// Who we are.
+    pub status: Status,
+    /// The block as the config wants it; for names.
+    pub setup: RwLock<Arc<Setup>>,
+    /// Durable events as the engine commits them: sequence number and envelope.
+    pub durable: broadcast::Sender<(u64, Bytes)>,
+}
+
+/// Binds the configured address.
+///
+/// # Errors
+/// When it is taken or not ours.
+pub async fn bind(config: &HttpConfig) -> io::Result<TcpListener> {
+    TcpListener::bind(config.listen).await.map_err(|fault| {
+        io::Error::new(fault.kind(), format!("http.listen {}: {fault}", config.listen))
+    })
+}
+
+/// Serves page and API until `stop`, and ends within [`limits::HTTP_STOP_TIMEOUT`] then.
+///
+/// # Errors
+/// When the certificate cannot be used.
+pub async fn run(
+    config: HttpConfig,
+    listener: TcpListener,
+    state_dir: &Path,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let server = serve::Server::open(&config, listener, state_dir)?;
+    if let Some(code) = shared.accounts.take_set_up_code() {
+        // The one time that it is shown: whoever reads the box's own log stands beside the box.
+        tracing::warn!(%code, "no password yet: open /setup with this code, it is valid once");
+    }
+    let ring = Arc::new(events::Ring::new());
+    let filling = tokio::spawn(ring.clone().fill(shared.durable.subscribe(), stop.clone()));
+    let desk = Arc::new(answer::Desk {
+        site: gate::Site { hosts: config.hosts, tls: server.certificate().is_some() },
+        certificate: server.certificate().cloned(),
+        shared,
+        ring,
+        streams: Arc::new(Semaphore::new(limits::HTTP_STREAMS_MAX)),
+        answers: Arc::default(),
+        stop: stop.clone(),
+    });
+    let served = server.serve(routes::routes(desk), stop).await;
+    filling.abort();
+    served
+}

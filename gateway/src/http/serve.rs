@@ -37,17 +37,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address. TLS is used when a certificate is named, and always beyond loopback.
+    /// Takes a bound listener. TLS is used when a certificate is named, and always beyond loopback.
     ///
     /// # Errors
-    /// When the address is taken or not ours, or the certificate cannot be used.
-    pub async fn bind(config: &HttpConfig, state_dir: &Path) -> io::Result<Self> {
+    /// When the certificate cannot be used.
+    pub fn open(config: &HttpConfig, listener: TcpListener, state_dir: &Path) -> io::Result<Self> {
         let tls =
             config.cert.is_some() || config.key.is_some() || !config.listen.ip().is_loopback();
         let certificate = if tls { Some(Certificate::open(config, state_dir)?) } else { None };
-        let listener = TcpListener::bind(config.listen).await.map_err(|fault| {
-            io::Error::new(fault.kind(), format!("http.listen {}: {fault}", config.listen))
-        })?;
         let address = listener.local_addr()?;
         if let Some(certificate) = &certificate {
             tracing::info!(%address, fingerprint = %certificate.fingerprint(), "page over HTTPS");
@@ -218,7 +215,8 @@ mod tests {
             key: None,
             hosts: Vec::new(),
         };
-        let server = Server::bind(&config, Path::new("/nonexistent")).await.unwrap();
+        let listener = crate::http::bind(&config).await.unwrap();
+        let server = Server::open(&config, listener, Path::new("/nonexistent")).unwrap();
         let address = server.address();
         let hello = warp::path("hello").map(|| "hello");
         (address, tokio::spawn(server.serve(hello, stop.clone())))

@@ -1,0 +1,232 @@
+//! Bills: every line with its quantity, price, exact and rounded amount, and the two readings that
+//! the quantity comes from. Nothing is computed here; the page shows what was journaled.
+
+use super::Page;
+use super::parts::{View, unit};
+use crate::http::answer::{Answered, Desk, query};
+use crate::http::request::Fields;
+use crate::problem::Code;
+use crate::store::trees::BillFilter;
+use blockgate_rules::event::{Bill, BillLine, Evidence, EvidenceReading, Period};
+use blockgate_rules::money::Fen;
+use blockgate_types::BillId;
+use maud::{Markup, html};
+
+/// Bills on one page.
+const ROWS: usize = 50;
+
+/// The list.
+pub(super) async fn list(desk: &Desk, page: &Page<'_>) -> Answered {
+    let (view, say) = (&page.view, page.view.say);
+    let known = ["account", "item", "month", "after"];
+    let fields = Fields::parse(page.request.query.as_bytes(), &known)?;
+    let filter = BillFilter {
+        account: fields.parsed("account")?,
+        item: fields.parsed("item")?,
+        period_from: fields.get("month").map(|month| format!("{month}-01")),
+    };
+    let after = fields.parsed::<u64>("after")?;
+    let rows = query(desk, move |trees| trees.bills(&filter, after, ROWS)).await?;
+    let next = (rows.len() == ROWS).then(|| rows.last().map(|(seq, _)| *seq)).flatten();
+    let next = next.map(|next| {
+        let mut query = form_urlencoded::Serializer::new("/bills?".to_owned());
+        for name in ["account", "item", "month"] {
+            if let Some(value) = fields.get(name) {
+                query.append_pair(name, value);
+            }
+        }
+        query.append_pair("after", &next.to_string()).finish()
+    });
+    Ok(page.framed(
+        say.bills(),
+        false,
+        html! {
+            div.head { h1.grow { (say.bills()) } }
+            form.card method="get" action="/bills" {
+                div.row {
+                    label { (say.account()) input name="account" value=[fields.get("account")] autocapitalize="none"; }
+                    label { (say.item()) input name="item" value=[fields.get("item")] autocapitalize="none"; }
+                    label { (say.month()) input name="month" type="month" value=[fields.get("month")] placeholder="2026-03"; }
+                    button.button type="submit" { (say.filter()) }
+                }
+            }
+            section.card {
+                @if rows.is_empty() { p.mute { (say.no_bills()) } } @else { (table(view, &rows)) }
+            }
+            div.row {
+                @if after.is_some() { a.button.second href="/bills" { (say.first_page()) } }
+                @if let Some(next) = next { a.button.second href=(next) { (say.next_page()) } }
+            }
+        },
+    ))
+}
+
+fn table(view: &View, rows: &[(u64, Bill)]) -> Markup {
+    let say = view.say;
+    html! {
+        table.stack {
+            thead { tr {
+                th { (say.bill()) } th { (say.account()) } th { (say.item()) } th { (say.period()) } th.num { (say.total()) }
+            } }
+            tbody {
+                @for (seq, bill) in rows {
+                    tr {
+                        td.lead { a href={ "/bills/" (bill.bill) } { "№ " (seq) } @if bill.revision > 0 { " " span.pill.late { (revision(view, bill)) } } }
+                        td data-name=(say.account()) { (bill.account) }
+                        td data-name=(say.item()) { (bill.item) }
+                        td.num data-name=(say.period()) { (period(&bill.period)) }
+                        td.num data-name=(say.total()) { strong { (money(bill.total_fen, &bill.currency)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `2026-03`, or both days where it is no whole month.
+fn period(period: &Period) -> String {
+    match (period.from.strip_suffix("-01"), period.to.strip_suffix("-01")) {
+        (Some(month), Some(next)) if follows(month, next) => month.to_owned(),
+        _ => format!("{} – {}", period.from, period.to),
+    }
+}
+
+fn follows(month: &str, next: &str) -> bool {
+    let number = |text: &str| {
+        let (year, month) = text.split_once('-')?;
+        Some(year.parse::<i32>().ok()? * 12 + month.parse::<i32>().ok()?)
+    };
+    matches!((number(month), number(next)), (Some(a), Some(b)) if b == a + 1)
+}
+
+fn money(amount: Fen, currency: &str) -> String {
+    if currency == "CNY" { format!("¥ {amount}") } else { format!("{amount} {currency}") }
+}
+
+fn revision(view: &View, bill: &Bill) -> String {
+    let say = view.say;
+    match bill.revision {
+        0 => say.first_issue().to_owned(),
+        n => say.fill(say.correction(), &[&n.to_string()]),
+    }
+}
+
+/// One bill.
+pub(super) async fn detail(desk: &Desk, page: &Page<'_>, id: BillId) -> Answered {
+    let (view, say) = (&page.view, page.view.say);
+    Fields::parse(page.request.query.as_bytes(), &[])?;
+    let (seq, bill) = query(desk, move |trees| trees.bill(&id)).await?.ok_or(Code::NotFound)?;
+    Ok(page.framed(
+        say.bill(),
+        false,
+        html! {
+            div.head { h1.grow { (bill.account) " · " (bill.item) " · " (period(&bill.period)) } }
+            section.card {
+                p.big { (money(bill.total_fen, &bill.currency)) }
+                dl {
+                    dt { (say.account()) } dd { a href={ "/bills?account=" (bill.account) } { (bill.account) } }
+                    dt { (say.period()) } dd { (bill.period.from) " – " (bill.period.to) " " span.mute { (bill.period.zone) } }
+                    dt { (say.tariff()) } dd { (bill.tariff) " " span.mono.mute { (bill.tariff_revision) } }
+                    dt { (say.revision()) } dd { (revision(view, &bill)) }
+                    dt { (say.issued()) } dd { (view.time(bill.issued_at)) }
+                    dt { (say.bill_id()) } dd.mono { (bill.bill) " · № " (seq) }
+                }
+            }
+            section.card { header { h2 { (say.bill_lines()) } } (lines(view, &bill)) }
+            section.card { header { h2 { (say.evidence()) } } (evidence(view, &bill)) }
+        },
+    ))
+}
+
+fn lines(view: &View, bill: &Bill) -> Markup {
+    let say = view.say;
+    html! {
+        table.stack {
+            thead { tr {
+                th { (say.label()) } th.num { (say.quantity()) } th.num { (say.unit_price()) }
+                th.num { (say.exact()) } th.num { (say.amount()) }
+            } }
+            tbody { @for line in &bill.lines { (line_row(view, bill, line)) } }
+            tfoot { tr {
+                td.lead { (say.total()) } td {} td {} td {}
+                td.num data-name=(say.total()) { (money(bill.total_fen, &bill.currency)) }
+            } }
+        }
+        @if let Some(counter) = &bill.tier_counter {
+            p.mute.small {
+                (say.fill(say.tier_counter(), &[&counter.period, &counter.before.to_string(), &counter.after.to_string()]))
+            }
+        }
+    }
+}
+
+fn line_row(view: &View, bill: &Bill, line: &BillLine) -> Markup {
+    let say = view.say;
+    html! {
+        tr {
+            td.lead {
+                (say.of(&line.label))
+                @if let Some(tier) = line.tier { " " span.pill { (say.fill(say.tier(), &[&tier.to_string()])) } }
+                @if let Some(window) = &line.window { " " span.pill { (window) } }
+            }
+            td.num data-name=(say.quantity()) { (line.quantity) " " (unit(line.unit)) }
+            td.num data-name=(say.unit_price()) { "× " (line.unit_price) }
+            td.num.mute data-name=(say.exact()) { (line.exact) }
+            td.num data-name=(say.amount()) { (money(line.amount_fen, &bill.currency)) }
+        }
+    }
+}
+
+fn evidence(view: &View, bill: &Bill) -> Markup {
+    let say = view.say;
+    html! {
+        @if bill.evidence.is_empty() { p.mute { (say.no_evidence()) } }
+        @for evidence in &bill.evidence {
+            p { a href={ "/meters/" (evidence.meter) } { (evidence.meter) } " · " (say.register(evidence.register.as_str())) }
+            table.stack {
+                thead { tr { th {} th.num { (say.value()) } th { (say.when()) } th.num { (say.reading_id()) } } }
+                tbody {
+                    (reading(view, say.opening(), evidence, &evidence.from))
+                    (reading(view, say.closing(), evidence, &evidence.to))
+                }
+                tfoot { tr {
+                    td.lead { (say.used()) }
+                    td.num data-name=(say.used()) { (evidence.used) " " (unit(evidence.unit)) }
+                    td data-name=(say.multiplier()) { "× " (evidence.multiplier) }
+                    td {}
+                } }
+            }
+        }
+    }
+}
+
+fn reading(view: &View, name: &str, evidence: &Evidence, reading: &EvidenceReading) -> Markup {
+    let say = view.say;
+    html! {
+        tr {
+            td.lead { (name) }
+            td.num data-name=(say.value()) { (reading.value) " " (unit(evidence.unit)) }
+            td data-name=(say.when()) { (view.time(reading.at)) }
+            td.num data-name=(say.reading_id()) { (reading.reading) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_month_is_told_as_one() {
+        for (from, to, want) in [
+            ("2026-03-01", "2026-04-01", "2026-03"),
+            ("2026-12-01", "2027-01-01", "2026-12"),
+            ("2026-03-12", "2026-04-01", "2026-03-12 – 2026-04-01"),
+            ("2026-01-01", "2026-04-01", "2026-01-01 – 2026-04-01"),
+        ] {
+            let zone = "Asia/Shanghai".to_owned();
+            let text = period(&Period { from: from.to_owned(), to: to.to_owned(), zone });
+            assert_eq!(text, want);
+        }
+    }
+}

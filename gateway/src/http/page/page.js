@@ -1,0 +1,53 @@
+// Live values for pages that the server has written whole: nothing here is needed to read or to order.
+'use strict';
+(() => {
+  const words = document.body.dataset;
+  const ago = (at) => {
+    const s = Math.max(0, Math.round((Date.now() - Date.parse(at)) / 1000 + skew));
+    const [n, text] = s < 60 ? [s, words.seconds] : s < 3600 ? [Math.floor(s / 60), words.minutes]
+      : s < 172800 ? [Math.floor(s / 3600), words.hours] : [Math.floor(s / 86400), words.days];
+    return text.replace('{}', n);
+  };
+  // The box's clock is the one that counts: ages are measured by it, not by the phone's.
+  const skew = (Date.parse(words.now) - Date.now()) / 1000;
+  const age = () => document.querySelectorAll('time[data-age]').forEach((t) => { t.textContent = ago(t.dateTime); });
+
+  const show = (meter) => {
+    for (const card of document.querySelectorAll(`[data-meter="${CSS.escape(meter.id)}"]`)) {
+      for (const pill of card.querySelectorAll('[data-freshness]')) {
+        pill.className = `pill ${meter.freshness}`;
+        pill.textContent = words[meter.freshness];
+      }
+      card.classList.toggle('old', meter.freshness !== 'good');
+      for (const t of card.querySelectorAll('time[data-age]')) {
+        if (meter.at) { t.dateTime = meter.at; t.textContent = ago(meter.at); }
+      }
+      for (const [name, quantity] of Object.entries(meter.values || {})) {
+        const place = card.querySelector(`[data-register="${CSS.escape(name)}"]`);
+        if (place) place.textContent = quantity ? quantity.value : words.none;
+      }
+    }
+  };
+  const overview = (numbers) => {
+    for (const place of document.querySelectorAll('[data-overview]')) {
+      const value = numbers[place.dataset.overview];
+      if (typeof value === 'number') place.textContent = value;
+    }
+  };
+
+  const offline = document.getElementById('offline');
+  if (words.live !== undefined && window.EventSource) {
+    const events = new EventSource('/v1/events');
+    events.addEventListener('live', (e) => JSON.parse(e.data).meters.forEach(show));
+    events.addEventListener('overview', (e) => overview(JSON.parse(e.data)));
+    events.onopen = () => { offline.hidden = true; };
+    events.onerror = () => { offline.hidden = false; };
+    addEventListener('pagehide', () => events.close());
+  }
+  setInterval(age, 5000);
+  // A command is sent once, however often its button is pressed.
+  document.addEventListener('submit', (e) => {
+    const button = e.target.querySelector('button');
+    if (e.target.method === 'post' && button) setTimeout(() => { button.disabled = true; }, 0);
+  });
+})();

@@ -1,0 +1,190 @@
+//! Small pieces of the page: times, ages, pills, icons.
+
+use super::text::Say;
+use crate::http::wire::Freshness;
+use crate::problem::Lang;
+use blockgate_rules::event::{Hold, Severity, Verdict};
+use blockgate_types::{FaultClass, Span, Time, Unit};
+use jiff::tz::TimeZone;
+use maud::{Markup, PreEscaped, html};
+
+/// A page's language, zone and moment.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) say: Say,
+    pub(super) zone: TimeZone,
+    pub(super) now: Time,
+}
+
+impl View {
+    /// A point in time as the block's people read it.
+    pub(super) fn time(&self, at: Time) -> Markup {
+        let civil = jiff::Timestamp::from(at).to_zoned(self.zone.clone());
+        html! {
+            time datetime=(at) title=(at) { (civil.strftime("%Y-%m-%d %H:%M:%S").to_string()) }
+        }
+    }
+
+    /// How long ago; the script keeps it moving.
+    pub(super) fn ago(&self, at: Time) -> Markup {
+        let text = self.span(self.now.since(at).unwrap_or(Span::ZERO));
+        html! { time datetime=(at) data-age { (text) } }
+    }
+
+    fn span(&self, span: Span) -> String {
+        let seconds = span.as_millis() / 1000;
+        let (text, count) = match seconds {
+            0..60 => (self.say.seconds_ago(), seconds),
+            60..3600 => (self.say.minutes_ago(), seconds / 60),
+            3600..172_800 => (self.say.hours_ago(), seconds / 3600),
+            _ => (self.say.days_ago(), seconds / 86_400),
+        };
+        self.say.fill(text, &[&count.to_string()])
+    }
+
+    /// A meter's freshness in word, colour and shape.
+    pub(super) fn freshness(&self, freshness: Freshness) -> Markup {
+        let word = match freshness {
+            Freshness::Good => self.say.good(),
+            Freshness::Late => self.say.late(),
+            Freshness::Silent => self.say.silent(),
+        };
+        html! { span class={ "pill " (freshness.text()) } data-freshness { (word) } }
+    }
+
+    /// An alarm's urgency.
+    pub(super) fn severity(&self, severity: Severity) -> Markup {
+        let (class, word) = match severity {
+            Severity::Info => ("pill", self.say.info()),
+            Severity::Warning => ("pill late", self.say.warning()),
+            Severity::Critical => ("pill bad", self.say.critical()),
+        };
+        html! { span class=(class) { (word) } }
+    }
+}
+
+impl Say {
+    /// A class of faults, and what to check.
+    pub(super) fn class(self, class: FaultClass) -> (&'static str, &'static str) {
+        match class {
+            FaultClass::Timeout => (self.class_timeout(), self.check_timeout()),
+            FaultClass::Checksum => (self.class_checksum(), self.check_checksum()),
+            FaultClass::Protocol => (self.class_protocol(), self.check_protocol()),
+            FaultClass::Value => (self.class_value(), self.check_value()),
+        }
+    }
+
+    /// Why a register is held.
+    pub(super) fn hold(self, why: Hold) -> &'static str {
+        match why {
+            Hold::Reverse => self.held_reverse(),
+            Hold::Backwards => self.held_backwards(),
+            Hold::TooFast => self.held_too_fast(),
+            Hold::NotLater => self.held_not_later(),
+        }
+    }
+
+    /// How a reading was judged.
+    pub(super) fn verdict(self, verdict: &Verdict) -> &'static str {
+        match verdict {
+            Verdict::Opened => self.judged_opened(),
+            Verdict::Accepted { .. } => self.judged_accepted(),
+            Verdict::Rollover { .. } => self.judged_rollover(),
+            Verdict::Exchanged { .. } => self.judged_exchanged(),
+            Verdict::Rebased { .. } => self.judged_rebased(),
+            Verdict::Held { .. } => self.judged_held(),
+        }
+    }
+
+    /// A broker's trouble in our words; the client's own sentence where we have none.
+    pub(super) fn trouble(self, word: &str, sentence: &str) -> String {
+        let known = match word {
+            "dns" => self.trouble_dns(),
+            "refused" | "unreachable" | "connect-timeout" => self.trouble_unreachable(),
+            "not-authorised" | "client-id" | "banned" => self.trouble_auth(),
+            word if word.starts_with("tls-") => self.trouble_tls(),
+            _ => return sentence.to_owned(),
+        };
+        match self.0 {
+            Lang::Zh => known.to_owned(),
+            Lang::En if sentence.is_empty() => known.to_owned(),
+            Lang::En => sentence.to_owned(),
+        }
+    }
+
+    /// A standard register's name for people; others keep their own.
+    pub(super) fn register(self, name: &str) -> String {
+        let known = match name {
+            "energy_import" => Some(("正向有功电能", "energy import")),
+            "energy_export" => Some(("反向有功电能", "energy export")),
+            "energy_total" => Some(("组合有功电能", "energy total")),
+            "energy_import_t1" => Some(("正向有功电能 · 尖", "energy import T1")),
+            "energy_import_t2" => Some(("正向有功电能 · 峰", "energy import T2")),
+            "energy_import_t3" => Some(("正向有功电能 · 平", "energy import T3")),
+            "energy_import_t4" => Some(("正向有功电能 · 谷", "energy import T4")),
+            "voltage_l1" => Some(("A 相电压", "voltage L1")),
+            "voltage_l2" => Some(("B 相电压", "voltage L2")),
+            "voltage_l3" => Some(("C 相电压", "voltage L3")),
+            "current_l1" => Some(("A 相电流", "current L1")),
+            "current_l2" => Some(("B 相电流", "current L2")),
+            "current_l3" => Some(("C 相电流", "current L3")),
+            "power_total" => Some(("总有功功率", "power total")),
+            "power_l1" => Some(("A 相功率", "power L1")),
+            "power_l2" => Some(("B 相功率", "power L2")),
+            "power_l3" => Some(("C 相功率", "power L3")),
+            "power_factor" => Some(("功率因数", "power factor")),
+            "frequency" => Some(("频率", "frequency")),
+            "volume" => Some(("累计水量", "volume")),
+            "volume_flow" => Some(("流量", "flow")),
+            "heat" => Some(("累计热量", "heat")),
+            _ => None,
+        };
+        match (known, self.0) {
+            (Some((zh, _)), Lang::Zh) => zh.to_owned(),
+            (Some((_, en)), Lang::En) => en.to_owned(),
+            (None, _) => name.replace('_', " "),
+        }
+    }
+}
+
+/// A unit as people write it.
+pub(super) fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::CubicMetre => "m³",
+        Unit::CubicMetrePerHour => "m³/h",
+        Unit::SquareMetre => "m²",
+        Unit::Celsius => "°C",
+        Unit::Degree => "°",
+        Unit::One => "",
+        other => other.text(),
+    }
+}
+
+/// The drawing of a navigation entry: its path data on a 24 × 24 field.
+pub(super) fn icon(path: &'static str) -> Markup {
+    html! {
+        svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.7"
+            stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" {
+            path d=(PreEscaped(path)) {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_its_largest_unit_and_is_never_negative() {
+        let now: Time = "2026-03-01T12:00:00Z".parse().unwrap();
+        let view = View { say: Say(Lang::En), zone: TimeZone::UTC, now };
+        for (seconds, want) in
+            [(0, "0 s"), (59, "59 s"), (60, "1 min"), (7200, "2 h"), (172_800, "2 d")]
+        {
+            let text = view.ago(now.minus(Span::from_secs(seconds))).into_string();
+            assert!(text.contains(&format!(">{want} ago<")), "{text}");
+        }
+        let ahead = view.ago(now.plus(Span::from_hours(1))).into_string();
+        assert!(ahead.contains(">0 s ago<"), "{ahead}");
+    }
+}

@@ -1,0 +1,286 @@
+//! The routes: warp filters turn a request into an [`Ask`], the closed list of what can be asked.
+//! Each has one scope, and one answer in [`super::answer`]. A refusal at any stage goes through the
+//! one [`recover`], so that no text of warp's own ever leaves.
+
+use super::auth::{Caller, Scope};
+use super::request::{Refused, Request, body, head};
+use super::{answer, gate, page};
+use crate::problem::{Code, Problem};
+use blockgate_types::{BillId, MeterId};
+use bytes::Bytes;
+use std::convert::Infallible;
+use std::sync::Arc;
+use warp::filters::BoxedFilter;
+use warp::http::HeaderValue;
+use warp::reject::{
+    InvalidHeader, InvalidQuery, LengthRequired, MethodNotAllowed, MissingHeader, PayloadTooLarge,
+    UnsupportedMediaType,
+};
+use warp::reply::Response;
+use warp::{Filter, Rejection};
+
+/// Everything that can be asked.
+#[derive(Debug, Clone)]
+pub(super) enum Ask {
+    Health,
+    Ready,
+    Metrics,
+    OpenApi,
+    Status,
+    Meters,
+    Meter(MeterId),
+    History(MeterId),
+    Bills,
+    Bill(BillId),
+    Alarms,
+    Outbox,
+    Events,
+    Command(Bytes),
+    Asset(String),
+    Language(String),
+    LoginPage,
+    Login(Bytes),
+    SetUpPage,
+    SetUp(Bytes),
+    Logout(Bytes),
+    OverviewPage,
+    MetersPage,
+    MeterPage(MeterId),
+    MeterRead(MeterId, Bytes),
+    MeterDecide(MeterId, Bytes),
+    BillsPage,
+    BillPage(BillId),
+    OutboxPage,
+    AlarmsPage,
+}
+
+impl Ask {
+    /// What the caller must be allowed; `None` is open to all.
+    fn needs(&self) -> Option<Scope> {
+        match self {
+            Self::Health
+            | Self::Asset(_)
+            | Self::Language(_)
+            | Self::LoginPage
+            | Self::Login(_)
+            | Self::SetUpPage
+            | Self::SetUp(_) => None,
+            Self::Ready | Self::Metrics => Some(Scope::Metrics),
+            Self::OpenApi
+            | Self::Status
+            | Self::Meters
+            | Self::Meter(_)
+            | Self::History(_)
+            | Self::Bills
+            | Self::Bill(_)
+            | Self::Alarms
+            | Self::Outbox
+            | Self::Events
+            | Self::Logout(_)
+            | Self::OverviewPage
+            | Self::MetersPage
+            | Self::MeterPage(_)
+            | Self::BillsPage
+            | Self::BillPage(_)
+            | Self::OutboxPage
+            | Self::AlarmsPage => Some(Scope::Read),
+            Self::Command(_) | Self::MeterRead(..) | Self::MeterDecide(..) => Some(Scope::Command),
+        }
+    }
+}
+
+/// Every path with its methods; `{}` is one id. Tests hold it against the filters and the OpenAPI
+/// document, and a 405 takes its `Allow` from it.
+pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
+    ("GET", "/healthz", None),
+    ("GET", "/readyz", Some(Scope::Metrics)),
+    ("GET", "/metrics", Some(Scope::Metrics)),
+    ("GET", "/v1/openapi.json", Some(Scope::Read)),
+    ("GET", "/v1/status", Some(Scope::Read)),
+    ("GET", "/v1/meters", Some(Scope::Read)),
+    ("GET", "/v1/meters/{}", Some(Scope::Read)),
+    ("GET", "/v1/meters/{}/history", Some(Scope::Read)),
+    ("GET", "/v1/bills", Some(Scope::Read)),
+    ("GET", "/v1/bills/{}", Some(Scope::Read)),
+    ("GET", "/v1/alarms", Some(Scope::Read)),
+    ("GET", "/v1/outbox", Some(Scope::Read)),
+    ("GET", "/v1/events", Some(Scope::Read)),
+    ("POST", "/v1/commands", Some(Scope::Command)),
+    ("GET", "/assets/{}", None),
+    ("GET", "/language/{}", None),
+    ("GET", "/login", None),
+    ("POST", "/login", None),
+    ("GET", "/setup", None),
+    ("POST", "/setup", None),
+    ("POST", "/logout", Some(Scope::Read)),
+    ("GET", "/", Some(Scope::Read)),
+    ("GET", "/meters", Some(Scope::Read)),
+    ("GET", "/meters/{}", Some(Scope::Read)),
+    ("POST", "/meters/{}/read", Some(Scope::Command)),
+    ("POST", "/meters/{}/decide", Some(Scope::Command)),
+    ("GET", "/bills", Some(Scope::Read)),
+    ("GET", "/bills/{}", Some(Scope::Read)),
+    ("GET", "/outbox", Some(Scope::Read)),
+    ("GET", "/alarms", Some(Scope::Read)),
+];
+
+/// The methods that a path takes, for `Allow`.
+fn methods(path: &str) -> String {
+    let fits = |template: &str| {
+        let (mut want, mut given) = (template.split('/'), path.split('/'));
+        loop {
+            match (want.next(), given.next()) {
+                (None, None) => return true,
+                (Some("{}"), Some(id)) if !id.is_empty() => {}
+                (Some(want), Some(given)) if want == given => {}
+                _ => return false,
+            }
+        }
+    };
+    let all: Vec<&str> = ROUTES.iter().filter(|(_, t, _)| fits(t)).map(|(m, _, _)| *m).collect();
+    all.join(", ")
+}
+
+/// All routes behind the gate.
+pub(super) fn routes(site: Arc<answer::Desk>) -> BoxedFilter<(Response,)> {
+    let (gate_desk, answer_desk, page_desk) = (site.clone(), site.clone(), site);
+    let admitted = head().and_then(move |request: Request| {
+        let desk = gate_desk.clone();
+        async move {
+            let caller = gate::admit(&desk.site, &desk.shared.accounts, &request)
+                .map_err(super::request::refuse)?;
+            Ok::<_, Rejection>((request, caller))
+        }
+    });
+    let answered = admitted
+        .and(asks())
+        .and_then(move |(request, caller): (Request, Caller), ask: Ask| {
+            let desk = answer_desk.clone();
+            async move {
+                if let Some(scope) = ask.needs()
+                    && !caller.may(scope)
+                {
+                    let detail = format!("it needs the scope {}", scope.text());
+                    return Err(super::request::refuse(Problem::new(Code::Forbidden, detail)));
+                }
+                answer::answer(&desk, &request, &caller, ask).await.map_err(super::request::refuse)
+            }
+        })
+        .recover(recover)
+        .unify();
+    head()
+        .and(answered)
+        .map(move |request: Request, response: Response| {
+            let allow = methods(&request.path);
+            let mut response = page::finish(&page_desk, &request, response);
+            if response.status() == 405
+                && let Ok(allow) = HeaderValue::from_str(&allow)
+            {
+                response.headers_mut().insert("allow", allow);
+            }
+            response
+        })
+        .boxed()
+}
+
+/// Maps every rejection to a problem; [`page::finish`] writes it in the caller's language.
+async fn recover(rejection: Rejection) -> Result<Response, Infallible> {
+    let problem = if let Some(Refused(problem)) = rejection.find() {
+        problem.clone()
+    } else if rejection.is_not_found() {
+        Code::NotFound.into()
+    } else if rejection.find::<MethodNotAllowed>().is_some() {
+        Code::MethodNotAllowed.into()
+    } else if rejection.find::<PayloadTooLarge>().is_some() {
+        Code::PayloadTooLarge.into()
+    } else if rejection.find::<UnsupportedMediaType>().is_some() {
+        Code::UnsupportedMediaType.into()
+    } else if let Some(header) = rejection.find::<InvalidHeader>() {
+        Problem::new(Code::BadRequest, format!("header {}", header.name()))
+    } else if let Some(header) = rejection.find::<MissingHeader>() {
+        Problem::new(Code::BadRequest, format!("header {} is missing", header.name()))
+    } else if rejection.find::<LengthRequired>().is_some()
+        || rejection.find::<InvalidQuery>().is_some()
+    {
+        Code::BadRequest.into()
+    } else {
+        tracing::error!(?rejection, "a rejection that nobody knows");
+        Code::Internal.into()
+    };
+    Ok(answer::refused(problem))
+}
+
+/// `GET` of a fixed path.
+fn get(path: &'static str, ask: Ask) -> BoxedFilter<(Ask,)> {
+    warp::path(path).and(warp::path::end()).and(warp::get()).map(move || ask.clone()).boxed()
+}
+
+/// `GET` of a path with an id.
+fn get_id<I>(path: &'static str, ask: fn(I) -> Ask) -> BoxedFilter<(Ask,)>
+where
+    I: std::str::FromStr + Send + 'static,
+{
+    warp::path(path)
+        .and(warp::path::param::<I>())
+        .and(warp::path::end())
+        .and(warp::get())
+        .map(ask)
+        .boxed()
+}
+
+/// `POST` with a body.
+fn post(path: &'static str, ask: fn(Bytes) -> Ask) -> BoxedFilter<(Ask,)> {
+    warp::path(path).and(warp::path::end()).and(warp::post()).and(body()).map(ask).boxed()
+}
+
+/// `POST` under a meter's path.
+fn post_meter(verb: &'static str, ask: fn(MeterId, Bytes) -> Ask) -> BoxedFilter<(Ask,)> {
+    let path = warp::path("meters").and(warp::path::param::<MeterId>()).and(warp::path(verb));
+    path.and(warp::path::end()).and(warp::post()).and(body()).map(ask).boxed()
+}
+
+fn any_of(all: Vec<BoxedFilter<(Ask,)>>) -> BoxedFilter<(Ask,)> {
+    let nothing = warp::any().and_then(|| async { Err(warp::reject::not_found()) }).boxed();
+    all.into_iter().fold(nothing, |some, next| some.or(next).unify().boxed())
+}
+
+fn asks() -> BoxedFilter<(Ask,)> {
+    let v1 = || warp::path("v1");
+    let history = v1().and(warp::path("meters")).and(warp::path::param::<MeterId>());
+    let history = history.and(warp::path("history")).and(warp::path::end()).and(warp::get());
+    let api = v1().and(any_of(vec![
+        get("openapi.json", Ask::OpenApi),
+        get("status", Ask::Status),
+        get("meters", Ask::Meters),
+        get_id("meters", Ask::Meter),
+        get("bills", Ask::Bills),
+        get_id("bills", Ask::Bill),
+        get("alarms", Ask::Alarms),
+        get("outbox", Ask::Outbox),
+        get("events", Ask::Events),
+        post("commands", Ask::Command),
+    ]));
+    any_of(vec![
+        api.boxed(),
+        history.map(Ask::History).boxed(),
+        get("healthz", Ask::Health),
+        get("readyz", Ask::Ready),
+        get("metrics", Ask::Metrics),
+        get_id("assets", Ask::Asset),
+        get_id("language", Ask::Language),
+        get("login", Ask::LoginPage),
+        post("login", Ask::Login),
+        get("setup", Ask::SetUpPage),
+        post("setup", Ask::SetUp),
+        post("logout", Ask::Logout),
+        warp::path::end().and(warp::get()).map(|| Ask::OverviewPage).boxed(),
+        get("meters", Ask::MetersPage),
+        get_id("meters", Ask::MeterPage),
+        post_meter("read", Ask::MeterRead),
+        post_meter("decide", Ask::MeterDecide),
+        get("bills", Ask::BillsPage),
+        get_id("bills", Ask::BillPage),
+        get("outbox", Ask::OutboxPage),
+        get("alarms", Ask::AlarmsPage),
+    ])
+}
