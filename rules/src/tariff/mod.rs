@@ -4,9 +4,14 @@
 //! | module | what |
 //! |---|---|
 //! | this | the document as the Block keeps it |
+//! | [`parse`] | strict TOML tariff files, every fault at once with line and column |
 //! | [`rate`] | quantity to lines: the only place where a price meets a quantity |
 
+pub mod parse;
 pub mod rate;
+mod read;
+
+pub use parse::{RuleError, TariffFile};
 
 use crate::calendar::{Day, Month, day_text};
 use crate::event::Text;

@@ -1,0 +1,633 @@
+//! Tariff files: strict TOML. Unknown keys, missing switches, gaps between windows, bounds that do
+//! not rise: every fault of a file is found at once, with its line and column, and a file with one
+//! fault gives no tariff at all. Nothing has a silent default.
+//!
+//! ```toml
+//! [[tariff]]
+//! id = "electricity-tiered"
+//! label = { zh = "居民阶梯电价", en = "Residential electricity, tiered" }
+//! currency = "CNY"
+//! notice = "which notice the prices come from"
+//!
+//! [[tariff.revision]]
+//! from = "2026-01-01"
+//! kind = "graduated"                     # flat, graduated, volume, tou, graduated_tou, per_area, fixed
+//! rounding = "per_line"                  # per_line, per_component, per_bill
+//! change_inside_period = "next_period"   # next_period, by_days
+//! unit = "kWh"
+//! tier_period = "month"                  # month, with catch_up; year, with tier_reset
+//! catch_up = "scale_quota"               # scale_quota, keep_quota
+//! tiers = [ { up_to = "240", price = "0.4883" }, { price = "0.5383" } ]
+//! ```
+
+use super::read::{Faults, Table};
+use super::{
+    AcrossWindows, Allocation, CatchUp, Component, Metered, Monthly, PriceChange, Pricing,
+    Proration, QuotaShift, Revision, Rounding, Tariff, Tier, Tiering, TimeOfUse, Window,
+};
+use crate::event::Text;
+use crate::money::plus;
+use blockgate_types::{Decimal, TariffId, Unit};
+use std::collections::{BTreeMap, BTreeSet};
+use toml::de::DeTable;
+
+/// Longest file, in bytes.
+pub const FILE_MAX: usize = 256 * 1024;
+
+/// A fault in a rule file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleError {
+    /// The file.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// What is wrong, and how it is written.
+    pub message: String,
+}
+
+impl std::fmt::Display for RuleError {
+    /// `file:line:column: message`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+    }
+}
+
+impl std::error::Error for RuleError {}
+
+/// A file of tariffs.
+pub struct TariffFile;
+
+impl TariffFile {
+    /// Reads a file of tariffs.
+    ///
+    /// # Errors
+    /// Every fault in the file, by place.
+    pub fn parse(text: &str, file_name: &str) -> Result<Vec<(TariffId, Tariff)>, Vec<RuleError>> {
+        let mut faults = Faults::new(file_name, text);
+        if text.len() > FILE_MAX {
+            faults.at(&(0..0), format!("the file is longer than {FILE_MAX} bytes"));
+            return Err(faults.sorted());
+        }
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            faults.at(&error.span().unwrap_or(0..0), error.message().to_owned());
+        }
+        let root = Table::new(document.get_ref(), 0..0);
+        root.only(&["tariff"], &mut faults);
+        let mut tariffs: Vec<(TariffId, Tariff)> = Vec::new();
+        for table in root.tables("tariff", "[[tariff]]", &mut faults) {
+            if let Some((id, tariff)) = tariff(&table, &mut faults) {
+                if tariffs.iter().any(|(known, _)| *known == id) {
+                    faults.at(&table.place_of("id"), format!("there are two tariffs \"{id}\""));
+                }
+                tariffs.push((id, tariff));
+            }
+        }
+        if faults.list.is_empty() { Ok(tariffs) } else { Err(faults.sorted()) }
+    }
+}
+
+fn tariff(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<(TariffId, Tariff)> {
+    table.only(&["id", "label", "currency", "notice", "revision"], faults);
+    let id = table.text("id", "\"electricity-tiered\"", faults);
+    let id = id.and_then(|id| match TariffId::new(id) {
+        Ok(id) => Some(id),
+        Err(error) => {
+            faults.at(&table.place_of("id"), error.to_string());
+            None
+        }
+    });
+    let label = table.label("label", faults);
+    let currency = table.text("currency", "\"CNY\"", faults);
+    if let Some(currency) = currency.filter(|c| !has_hundredths(c)) {
+        faults.at(
+            &table.place_of("currency"),
+            format!("{currency:?} is not a currency of hundredths: write it like \"CNY\""),
+        );
+    }
+    let notice = table.text("notice", "\"the notice that fixes the price\"", faults);
+    let mut revisions: Vec<Revision> = Vec::new();
+    let tables = table.tables("revision", "[[tariff.revision]]", faults);
+    if tables.is_empty() && table.has("revision") {
+        faults.at(&table.place, "a tariff needs a [[tariff.revision]]");
+    }
+    let count = tables.len();
+    for table in tables {
+        let Some(revision) = revision(&table, label.as_ref(), faults) else { continue };
+        if revisions.iter().any(|known| known.from == revision.from) {
+            let message = format!("two revisions begin on {}", revision.from);
+            faults.at(&table.place_of("from"), message);
+        }
+        if let Some(other) = revisions.first().filter(|known| form(known) != form(&revision)) {
+            let message = format!(
+                "a revision of another form ({} instead of {}): make it a tariff of its own",
+                form(&revision),
+                form(other)
+            );
+            faults.at(&table.place_of("kind"), message);
+        }
+        revisions.push(revision);
+    }
+    revisions.sort_by_key(|revision| revision.from);
+    let (label, currency, notice) = (label?, currency?.to_owned(), notice?.to_owned());
+    let whole = revisions.len() == count;
+    whole.then_some((id?, Tariff { label, currency, notice, revisions }))
+}
+
+/// Codes of ISO 4217 with two decimals, by their shape; the ones without are left out by name.
+fn has_hundredths(currency: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "BHD", "CLP", "IQD", "ISK", "JOD", "JPY", "KRW", "KWD", "LYD", "OMR", "PYG", "RWF", "TND",
+        "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+    ];
+    currency.len() == 3
+        && currency.bytes().all(|b| b.is_ascii_uppercase())
+        && !OTHERS.contains(&currency)
+}
+
+/// What may not change from revision to revision.
+fn form(revision: &Revision) -> String {
+    match &revision.pricing {
+        Pricing::Metered(metered) if metered.tou.is_some() => format!("{} by window", metered.unit),
+        Pricing::Metered(metered) => format!("{} metered", metered.unit),
+        Pricing::PerArea(_) => "per area".to_owned(),
+        Pricing::Fixed(monthly) => format!("fixed per {}", monthly.per),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Flat,
+    Graduated,
+    Volume,
+    Tou,
+    GraduatedTou,
+    PerArea,
+    Fixed,
+}
+
+const KINDS: &[(&str, Kind)] = &[
+    ("flat", Kind::Flat),
+    ("graduated", Kind::Graduated),
+    ("volume", Kind::Volume),
+    ("tou", Kind::Tou),
+    ("graduated_tou", Kind::GraduatedTou),
+    ("per_area", Kind::PerArea),
+    ("fixed", Kind::Fixed),
+];
+
+/// Keys of every revision.
+const COMMON: &[&str] = &["from", "kind", "rounding", "change_inside_period", "minimum", "cap"];
+
+impl Kind {
+    /// The keys of the kind.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Flat => &["unit", "price", "prices", "components"],
+            Self::Graduated => &[
+                "unit",
+                "tiers",
+                "tier_period",
+                "tier_reset",
+                "catch_up",
+                "components",
+                "household_quota",
+            ],
+            Self::Volume => &["unit", "tiers", "components"],
+            Self::Tou => &["unit", "prices", "windows", "across_windows"],
+            Self::GraduatedTou => &[
+                "unit",
+                "tiers",
+                "tier_period",
+                "tier_reset",
+                "catch_up",
+                "household_quota",
+                "windows",
+                "across_windows",
+                "allocation",
+            ],
+            Self::PerArea => &["price", "proration"],
+            Self::Fixed => &["price", "per", "proration"],
+        }
+    }
+}
+
+fn revision(
+    table: &Table<'_, '_>,
+    label: Option<&Text>,
+    faults: &mut Faults<'_>,
+) -> Option<Revision> {
+    let before = faults.list.len();
+    let from = table.day("from", faults);
+    let rounding = table.choice(
+        "rounding",
+        &[
+            ("per_line", Rounding::PerLine),
+            ("per_component", Rounding::PerComponent),
+            ("per_bill", Rounding::PerBill),
+        ],
+        faults,
+    );
+    let change_inside_period = table.choice(
+        "change_inside_period",
+        &[("next_period", PriceChange::NextPeriod), ("by_days", PriceChange::ByDays)],
+        faults,
+    );
+    let minimum = amount(table, "minimum", faults);
+    let cap = amount(table, "cap", faults);
+    if minimum.zip(cap).is_some_and(|(minimum, cap)| minimum > cap) {
+        faults.at(&table.place_of("minimum"), "\"minimum\" is more than \"cap\"");
+    }
+    let kind = table.choice("kind", KINDS, faults);
+    match kind {
+        Some(kind) => check_keys(table, kind, faults),
+        None => {
+            let all = KINDS.iter().flat_map(|(_, kind)| kind.keys()).chain(COMMON);
+            table.only(&all.copied().collect::<Vec<_>>(), faults);
+        }
+    }
+    let pricing = match kind? {
+        Kind::PerArea => monthly(table, Unit::SquareMetre, faults).map(Pricing::PerArea),
+        Kind::Fixed => {
+            let per = table.choice(
+                "per",
+                &[("household", Unit::Household), ("person", Unit::Person)],
+                faults,
+            );
+            monthly(table, per.unwrap_or(Unit::Household), faults).map(Pricing::Fixed)
+        }
+        kind @ (Kind::Flat | Kind::Graduated | Kind::Volume | Kind::Tou | Kind::GraduatedTou) => {
+            metered(table, kind, label, faults).map(|m| Pricing::Metered(Box::new(m)))
+        }
+    };
+    let whole = faults.list.len() == before;
+    let revision = Revision {
+        from: from?,
+        change_inside_period: change_inside_period?,
+        rounding: rounding?,
+        minimum,
+        cap,
+        pricing: pricing?,
+    };
+    whole.then_some(revision)
+}
+
+/// Notes keys that are unknown, and keys that belong to another kind.
+fn check_keys(table: &Table<'_, '_>, kind: Kind, faults: &mut Faults<'_>) {
+    let known: Vec<&str> = kind.keys().iter().chain(COMMON).copied().collect();
+    let others: BTreeSet<&str> = KINDS.iter().flat_map(|(_, k)| k.keys()).copied().collect();
+    let word = KINDS.iter().find(|(_, k)| *k == kind).map_or("", |(word, _)| word);
+    for (key, place) in table.keys().filter(|(key, _)| !known.contains(key)) {
+        if others.contains(key) {
+            faults.at(&place, format!("\"{key}\" has no meaning in kind \"{word}\""));
+        }
+    }
+    let rest: Vec<&str> = known.iter().chain(others.iter()).copied().collect();
+    table.only(&rest, faults);
+}
+
+/// An amount or a price that must not be negative.
+fn amount(table: &Table<'_, '_>, key: &str, faults: &mut Faults<'_>) -> Option<Decimal> {
+    let amount = table.optional_decimal(key, faults)?;
+    not_negative(amount, &table.place_of(key), faults)
+}
+
+fn not_negative(
+    amount: Decimal,
+    place: &std::ops::Range<usize>,
+    faults: &mut Faults<'_>,
+) -> Option<Decimal> {
+    if amount.is_sign_negative() {
+        faults.at(place, "this must not be negative");
+        return None;
+    }
+    Some(amount)
+}
+
+fn required_amount(table: &Table<'_, '_>, key: &str, faults: &mut Faults<'_>) -> Option<Decimal> {
+    let amount = table.decimal(key, faults)?;
+    not_negative(amount, &table.place_of(key), faults)
+}
+
+fn monthly(table: &Table<'_, '_>, per: Unit, faults: &mut Faults<'_>) -> Option<Monthly> {
+    let rate = required_amount(table, "price", faults);
+    let proration = table.choice(
+        "proration",
+        &[
+            ("actual_days", Proration::ActualDays),
+            ("fixed_30", Proration::Fixed30),
+            ("full_month", Proration::FullMonth),
+            ("free", Proration::Free),
+        ],
+        faults,
+    );
+    Some(Monthly { rate: rate?, per, proration: proration? })
+}
+
+fn metered(
+    table: &Table<'_, '_>,
+    kind: Kind,
+    label: Option<&Text>,
+    faults: &mut Faults<'_>,
+) -> Option<Metered> {
+    let unit = table.choice(
+        "unit",
+        &[
+            ("kWh", Unit::KilowattHour),
+            ("m3", Unit::CubicMetre),
+            ("GJ", Unit::Gigajoule),
+            ("kvarh", Unit::KilovarHour),
+            ("h", Unit::Hour),
+            ("1", Unit::One),
+        ],
+        faults,
+    );
+    let by_window = matches!(kind, Kind::Tou | Kind::GraduatedTou);
+    let windows = if by_window { windows(table, faults) } else { Vec::new() };
+    let components = match (by_window, table.has("components")) {
+        (true, _) => Vec::new(),
+        (false, true) => components(table, faults),
+        (false, false) => {
+            let label = label.cloned().unwrap_or(Text { zh: String::new(), en: String::new() });
+            vec![Component { name: ONE_PRICE.to_owned(), label, factor: Decimal::ONE }]
+        }
+    };
+    let names: Vec<&str> = if by_window {
+        windows.iter().map(|window| window.name.as_str()).collect()
+    } else {
+        components.iter().map(|component| component.name.as_str()).collect()
+    };
+    let tiering = tiering(table, kind, faults);
+    let tiers = match kind {
+        Kind::Flat | Kind::Tou => {
+            let prices = prices(table, &names, faults);
+            prices.map(|prices| vec![Tier { up_to: None, prices, flat: None }])
+        }
+        Kind::Graduated | Kind::Volume | Kind::GraduatedTou => tiers(table, &names, faults),
+        Kind::PerArea | Kind::Fixed => None,
+    };
+    let across = by_window.then(|| {
+        let words = [("by_time", AcrossWindows::ByTime), ("at_end", AcrossWindows::AtEnd)];
+        table.choice("across_windows", &words, faults)
+    });
+    let allocation =
+        (kind == Kind::GraduatedTou).then(|| allocation(table, &names, faults)).flatten();
+    let tiers = tiers?;
+    let quota_shift = if table.has("household_quota") {
+        household_quota(table, &tiers, faults)
+    } else {
+        Vec::new()
+    };
+    let tou = match across {
+        Some(across) => Some(TimeOfUse { windows, allocation, across_windows: across? }),
+        None => None,
+    };
+    Some(Metered { unit: unit?, tiering: tiering?, tiers, quota_shift, components, tou })
+}
+
+/// The name of the one component of a price that has no parts.
+const ONE_PRICE: &str = "charge";
+
+fn tiering(table: &Table<'_, '_>, kind: Kind, faults: &mut Faults<'_>) -> Option<Tiering> {
+    match kind {
+        Kind::Volume => return Some(Tiering::Volume),
+        Kind::Flat | Kind::Tou | Kind::PerArea | Kind::Fixed => return Some(Tiering::Single),
+        Kind::Graduated | Kind::GraduatedTou => {}
+    }
+    let monthly = table.choice("tier_period", &[("month", true), ("year", false)], faults)?;
+    let (other, of) = if monthly { ("tier_reset", "year") } else { ("catch_up", "month") };
+    if table.has(other) {
+        let message = format!("\"{other}\" goes with tier_period = \"{of}\"");
+        faults.at(&table.place_of(other), message);
+    }
+    if monthly {
+        let words = [("scale_quota", CatchUp::ScaleQuota), ("keep_quota", CatchUp::KeepQuota)];
+        let catch_up = table.choice("catch_up", &words, faults)?;
+        return Some(Tiering::Month { catch_up });
+    }
+    let text = table.text("tier_reset", "\"01-01\"", faults)?;
+    // Any year without 29 February: a reset day must come every year.
+    let day = crate::calendar::parse_day(&format!("2025-{text}"));
+    if day.is_none() {
+        let message = format!("{text:?} is not a day of every year: write it like \"01-01\"");
+        faults.at(&table.place_of("tier_reset"), message);
+    }
+    day.map(|day| Tiering::Year { reset: (day.month(), day.day()) })
+}
+
+/// `price` where there is one price, else `prices` with one for each name.
+fn prices(
+    table: &Table<'_, '_>,
+    names: &[&str],
+    faults: &mut Faults<'_>,
+) -> Option<BTreeMap<String, Decimal>> {
+    if names == [ONE_PRICE] {
+        if table.has("prices") {
+            faults.at(&table.place_of("prices"), "there is one price: write price = \"0.4883\"");
+        }
+        let price = required_amount(table, "price", faults)?;
+        return Some(BTreeMap::from([(ONE_PRICE.to_owned(), price)]));
+    }
+    if table.has("price") {
+        faults.at(&table.place_of("price"), "there are several prices: write prices = { … }");
+    }
+    let found = table.table("prices", "{ peak = \"0.617\", valley = \"0.307\" }", faults)?;
+    found.only(names, faults);
+    let mut prices = BTreeMap::new();
+    for name in names {
+        if let Some(price) = required_amount(&found, name, faults) {
+            prices.insert((*name).to_owned(), price);
+        }
+    }
+    (prices.len() == names.len()).then_some(prices)
+}
+
+fn tiers(table: &Table<'_, '_>, names: &[&str], faults: &mut Faults<'_>) -> Option<Vec<Tier>> {
+    let found = table.tables("tiers", "[ { up_to = \"240\", price = \"0.4883\" }, … ]", faults);
+    if found.is_empty() {
+        if table.has("tiers") {
+            faults.at(&table.place_of("tiers"), "there is no tier");
+        }
+        return None;
+    }
+    let (count, mut lower, mut tiers) = (found.len(), Decimal::ZERO, Vec::new());
+    for (n, tier) in found.iter().enumerate() {
+        tier.only(&["up_to", "price", "prices", "flat"], faults);
+        let is_last = n.saturating_add(1) == count;
+        let up_to = tier.optional_decimal("up_to", faults);
+        match (is_last, tier.has("up_to")) {
+            (true, true) => faults.at(&tier.place_of("up_to"), "the last tier has no \"up_to\""),
+            (false, false) => {
+                faults.at(&tier.place, "\"up_to\" is missing: only the last tier has no end");
+            }
+            (true, false) | (false, true) => {}
+        }
+        if let Some(bound) = up_to {
+            if bound <= lower {
+                faults.at(&tier.place_of("up_to"), format!("\"up_to\" must be more than {lower}"));
+            }
+            lower = bound;
+        }
+        let flat = amount(tier, "flat", faults);
+        if let Some(prices) = prices(tier, names, faults) {
+            tiers.push(Tier { up_to, prices, flat });
+        }
+    }
+    (tiers.len() == count).then_some(tiers)
+}
+
+fn components(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Vec<Component> {
+    const LIKE: &str = "[ { name = \"sewage\", label = { … }, factor = \"1\" } ]";
+    let mut components: Vec<Component> = Vec::new();
+    for entry in table.tables("components", LIKE, faults) {
+        entry.only(&["name", "label", "factor"], faults);
+        let name = name(&entry, faults);
+        let label = entry.label("label", faults);
+        let factor = required_amount(&entry, "factor", faults);
+        if let (Some(name), Some(label), Some(factor)) = (name, label, factor) {
+            if components.iter().any(|known| known.name == name) {
+                faults.at(&entry.place_of("name"), format!("there are two \"{name}\""));
+            }
+            components.push(Component { name, label, factor });
+        }
+    }
+    if components.is_empty() {
+        faults.at(&table.place_of("components"), "there is no component");
+    }
+    components
+}
+
+/// A short name: `[a-z][a-z0-9_]*`.
+fn name(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<String> {
+    let name = table.text("name", "\"peak\"", faults)?;
+    match blockgate_types::RegisterName::new(name) {
+        Ok(_) => Some(name.to_owned()),
+        Err(_) => {
+            let message = format!("{name:?} is not a name: write it like \"peak\"");
+            faults.at(&table.place_of("name"), message);
+            None
+        }
+    }
+}
+
+fn household_quota(
+    table: &Table<'_, '_>,
+    tiers: &[Tier],
+    faults: &mut Faults<'_>,
+) -> Vec<QuotaShift> {
+    const LIKE: &str = "[ { persons_from = 5, add = [\"100\", \"0\"] } ]";
+    let bounds: Vec<Decimal> = tiers.iter().filter_map(|tier| tier.up_to).collect();
+    let mut shifts: Vec<QuotaShift> = Vec::new();
+    for entry in table.tables("household_quota", LIKE, faults) {
+        entry.only(&["persons_from", "add"], faults);
+        let persons_from = entry.number("persons_from", faults);
+        let add = entry.decimals("add", faults);
+        if add.len() != bounds.len() {
+            let message = format!("\"add\" needs one number for each of {} bounds", bounds.len());
+            faults.at(&entry.place_of("add"), message);
+        }
+        let moved: Option<Vec<Decimal>> =
+            bounds.iter().zip(&add).map(|(bound, more)| plus(*bound, *more)).collect();
+        let rising = moved.is_some_and(|moved| {
+            moved.iter().all(|bound| *bound > Decimal::ZERO)
+                && moved.windows(2).all(|pair| matches!(pair, [low, high] if low < high))
+        });
+        if !rising {
+            faults.at(&entry.place_of("add"), "with \"add\" the bounds do not rise any more");
+        }
+        let Some(persons_from) = persons_from else { continue };
+        if shifts.last().is_some_and(|last| last.persons_from >= persons_from) {
+            faults.at(&entry.place_of("persons_from"), "\"persons_from\" must rise");
+        }
+        shifts.push(QuotaShift { persons_from, add });
+    }
+    shifts
+}
+
+fn windows(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Vec<Window> {
+    const LIKE: &str = "[ { name = \"peak\", label = { … }, spans = [\"06:00-22:00\"] } ]";
+    let mut windows: Vec<Window> = Vec::new();
+    let before = faults.list.len();
+    for entry in table.tables("windows", LIKE, faults) {
+        entry.only(&["name", "label", "spans"], faults);
+        let name = name(&entry, faults);
+        let label = entry.label("label", faults);
+        let mut spans = Vec::new();
+        for (text, place) in entry.texts("spans", "[\"06:00-22:00\"]", faults) {
+            match span(text) {
+                // Over midnight: two spans of one day each.
+                Some((from, to)) if from >= to => {
+                    spans.extend([(from, 1440), (0, to)].into_iter().filter(|(f, t)| f < t));
+                }
+                Some(span) => spans.push(span),
+                None => faults.at(&place, format!("{text:?} is not a span like \"22:00-06:00\"")),
+            }
+        }
+        if let (Some(name), Some(label)) = (name, label) {
+            if windows.iter().any(|known| known.name == name) {
+                faults.at(&entry.place_of("name"), format!("there are two \"{name}\""));
+            }
+            windows.push(Window { name, label, spans });
+        }
+    }
+    let mut spans: Vec<(u16, u16)> = windows.iter().flat_map(|w| w.spans.clone()).collect();
+    spans.sort_unstable();
+    let mut reached = 0;
+    for (from, to) in spans.into_iter().chain([(1440, 1440)]) {
+        // One fault at a time: the rest may follow from it.
+        if from != reached && faults.list.len() == before {
+            let what = if from > reached { "no window covers" } else { "two windows cover" };
+            let (low, high) = (clock(from.min(reached)), clock(from.max(reached)));
+            faults.at(&table.place_of("windows"), format!("{what} {low}-{high}"));
+        }
+        reached = reached.max(to);
+    }
+    windows
+}
+
+/// `06:00-22:00` in minutes; the end may be 24:00.
+fn span(text: &str) -> Option<(u16, u16)> {
+    let minutes = |text: &str| -> Option<u16> {
+        let (hour, minute) = text.split_once(':')?;
+        let digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+        if !digits(hour) || !digits(minute) {
+            return None;
+        }
+        let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+        let total = hour.checked_mul(60)?.checked_add(minute)?;
+        (minute < 60 && total <= 1440).then_some(total)
+    };
+    let (from, to) = text.split_once('-')?;
+    let (from, to) = (minutes(from)?, minutes(to)?);
+    (from < 1440 && from != to).then_some((from, to))
+}
+
+fn clock(minutes: u16) -> String {
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+fn allocation(
+    table: &Table<'_, '_>,
+    names: &[&str],
+    faults: &mut Faults<'_>,
+) -> Option<Allocation> {
+    let words = [
+        ("prorata", Allocation::Prorata),
+        ("peak_first", Allocation::PeakFirst),
+        ("valley_first", Allocation::ValleyFirst),
+        ("chronological", Allocation::Chronological),
+    ];
+    let allocation = table.choice("allocation", &words, faults)?;
+    let needs = match allocation {
+        Allocation::PeakFirst => Some("peak"),
+        Allocation::ValleyFirst => Some("valley"),
+        Allocation::Prorata | Allocation::Chronological => None,
+    };
+    if let Some(name) = needs.filter(|name| !names.contains(name)) {
+        let message = format!("this needs a window named \"{name}\"");
+        faults.at(&table.place_of("allocation"), message);
+    }
+    Some(allocation)
+}
