@@ -292,8 +292,9 @@ fn a_float_is_told_from_a_tuple_a_range_and_a_name() {
     }
 }
 
-/// The invariants of ARCHITECTURE.md: number, line, whether it claims a proof.
-fn invariants(text: &str) -> Result<Vec<(u32, usize, bool)>, String> {
+/// The invariants of ARCHITECTURE.md: number, line, the tests that prove it; none when it says that
+/// it is not yet tested.
+fn invariants(text: &str) -> Result<Vec<(u32, usize, Vec<String>)>, String> {
     let start = text.find("\n## Invariants").ok_or("ARCHITECTURE.md: no section \"Invariants\"")?;
     let first = line_of(text, start + 1);
     let mut found: Vec<(u32, usize, String)> = Vec::new();
@@ -308,16 +309,19 @@ fn invariants(text: &str) -> Result<Vec<(u32, usize, bool)>, String> {
     found
         .into_iter()
         .map(|(number, line, text)| {
-            let proved = text.ends_with("— proved");
+            let tests: Vec<String> =
+                text.split_once("— proved by ").map_or(Vec::new(), |(_, names)| {
+                    names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+                });
             let pending =
                 text.split_once("— not yet tested: ").is_some_and(|(_, why)| !why.is_empty());
-            if proved == pending {
+            if pending != tests.is_empty() {
                 return Err(format!(
-                    "ARCHITECTURE.md:{line}: ends neither with \"— proved\" nor with \
+                    "ARCHITECTURE.md:{line}: ends neither with \"— proved by `TEST`\" nor with \
                      \"— not yet tested: REASON\""
                 ));
             }
-            Ok((number, line, proved))
+            Ok((number, line, tests))
         })
         .collect()
 }
@@ -331,39 +335,49 @@ fn every_invariant_is_proved_by_a_test_that_names_it_or_says_why_not() {
             found.push(format!("ARCHITECTURE.md:{line}: invariant {number} is out of order"));
         }
     }
-    let mut named: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    let mut named: BTreeMap<u32, Vec<(String, String)>> = BTreeMap::new();
     for file in rust_files() {
         let lines: Vec<&str> = file.text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
             let Some(list) = line.trim().strip_prefix("// invariant ") else { continue };
-            let place = format!("{}:{}", file.path, index + 1);
-            let above_a_test = lines[index + 1..].iter().take(6).any(|l| {
-                let l = l.trim();
-                l.starts_with("#[test]") || l.starts_with("#[tokio::test")
-            });
-            if !above_a_test {
-                found.push(format!("{place}: no test follows within six lines"));
+            // A mark is numbers only; a comment that goes on in words is a comment.
+            if list.contains(|c: char| !(c.is_ascii_digit() || matches!(c, ',' | ' '))) {
+                continue;
             }
-            for number in list.trim_end_matches('.').split([',', ' ']).filter(|n| !n.is_empty()) {
+            let place = format!("{}:{}", file.path, index + 1);
+            let below: Vec<&str> = lines[index + 1..].iter().take(6).map(|l| l.trim()).collect();
+            let is_test =
+                below.iter().any(|l| l.starts_with("#[test]") || l.starts_with("#[tokio::test"));
+            let name = below.iter().find_map(|l| {
+                let l = l.trim_start_matches("async ").strip_prefix("fn ")?;
+                l.split('(').next()
+            });
+            let Some(name) = name.filter(|_| is_test) else {
+                found.push(format!("{place}: no test follows within six lines"));
+                continue;
+            };
+            for number in list.split([',', ' ']).filter(|n| !n.is_empty()) {
                 match number.parse() {
                     Ok(n) if listed.iter().any(|(known, _, _)| *known == n) => {
-                        named.entry(n).or_default().push(place.clone());
+                        named.entry(n).or_default().push((name.to_owned(), place.clone()));
                     }
                     Ok(_) | Err(_) => found.push(format!("{place}: no invariant {number:?}")),
                 }
             }
         }
     }
-    for (number, line, proved) in listed {
-        match (proved, named.get(&number)) {
-            (true, None) => found.push(format!(
-                "ARCHITECTURE.md:{line}: invariant {number} claims a proof and no test names it"
-            )),
-            (false, Some(tests)) => found.push(format!(
-                "ARCHITECTURE.md:{line}: invariant {number} says \"not yet tested\", but {} names it",
-                tests.join(", ")
-            )),
-            (true, Some(_)) | (false, None) => {}
+    for (number, line, proofs) in listed {
+        let marked = named.get(&number).map_or(&[][..], Vec::as_slice);
+        if let (true, Some((name, place))) = (proofs.is_empty(), marked.first()) {
+            found.push(format!(
+                "ARCHITECTURE.md:{line}: invariant {number} says \"not yet tested\", but {place} \
+                 marks `{name}`"
+            ));
+        }
+        for proof in proofs.iter().filter(|proof| !marked.iter().any(|(name, _)| name == *proof)) {
+            found.push(format!(
+                "ARCHITECTURE.md:{line}: invariant {number} names `{proof}`, which no mark stands above"
+            ));
         }
     }
     none(
