@@ -5,12 +5,15 @@
 //! |---|---|
 //! | this | the document as the Block keeps it |
 //! | [`parse`] | strict TOML tariff files, every fault at once with line and column |
+//! | [`document`] | pricing without state: `blockgate rate` |
 //! | [`rate`] | quantity to lines: the only place where a price meets a quantity |
 
+pub mod document;
 pub mod parse;
 pub mod rate;
 mod read;
 
+pub use document::{RateOutput, rate_document};
 pub use parse::{RuleError, TariffFile};
 
 use crate::calendar::{Day, Month, day_text};

@@ -1,0 +1,243 @@
+//! Pricing without state: a tariff file and an input document to lines. `blockgate rate` is this
+//! function and two files.
+//!
+//! The input is JSON or TOML with decimal strings:
+//!
+//! | key | what |
+//! |---|---|
+//! | `tariff` | which tariff of the file; may be left out where there is one |
+//! | `on` | the day whose revision prices; may be left out where there is one |
+//! | `usage` | a metered quantity |
+//! | `peak`, `valley` or `windows` | metered quantities by window |
+//! | `intervals` | `[["peak", "1.5"], …]` in time order, for `allocation = "chronological"` |
+//! | `cumulative_before` | the tier counter before; zero when left out |
+//! | `months` | whole months to charge for, or whose quota holds |
+//! | `from`, `to` | days `[from, to)` to charge for, by calendar months |
+//! | `area`, `persons` | of the household |
+
+use super::parse::{RuleError, TariffFile};
+use super::rate::{MonthPart, Quantity, Usage, rate};
+use super::read::Faults;
+use super::{Pricing, Revision, Tariff};
+use crate::calendar::{self, Day, Month, parse_day};
+use crate::event::BillLine;
+use crate::money::Fen;
+use blockgate_types::{Decimal, TariffId, parse_decimal};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most months that one input may charge for.
+pub const MONTHS_MAX: u32 = 1_200;
+
+/// What a document costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RateOutput {
+    /// By which tariff.
+    pub tariff: TariffId,
+    /// By which revision of it.
+    pub tariff_revision: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// The lines; they sum to the total.
+    pub lines: Vec<BillLine>,
+    /// The exact sum in yuan.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub exact: Decimal,
+    /// The total.
+    pub total_fen: Fen,
+    /// The tier counter afterwards.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub cumulative_after: Decimal,
+}
+
+/// The input document.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RateInput {
+    tariff: Option<String>,
+    on: Option<String>,
+    usage: Option<String>,
+    peak: Option<String>,
+    valley: Option<String>,
+    windows: Option<BTreeMap<String, String>>,
+    intervals: Option<Vec<(String, String)>>,
+    cumulative_before: Option<String>,
+    months: Option<u32>,
+    from: Option<String>,
+    to: Option<String>,
+    area: Option<String>,
+    persons: Option<u32>,
+}
+
+/// Prices an input document by a tariff file.
+///
+/// # Errors
+/// Every fault of the tariff file, or what is wrong with the input; each names its file.
+pub fn rate_document(
+    rule_text: &str,
+    rule_name: &str,
+    input_text: &str,
+    input_name: &str,
+) -> Result<RateOutput, Vec<RuleError>> {
+    let tariffs = TariffFile::parse(rule_text, rule_name)?;
+    let input = read(input_text, input_name)?;
+    let fault = |message: String| {
+        let file = input_name.to_owned();
+        vec![RuleError { file, line: 1, column: 1, message }]
+    };
+    let (id, tariff) = choose(tariffs, input.tariff.as_deref()).map_err(fault)?;
+    let revision = revision(&tariff, input.on.as_deref()).map_err(fault)?;
+    let usage = usage(&input, revision).map_err(fault)?;
+    let rated = rate(&tariff.label, revision, &usage).map_err(|error| fault(error.to_string()))?;
+    Ok(RateOutput {
+        tariff: id,
+        tariff_revision: revision.name(),
+        currency: tariff.currency.clone(),
+        lines: rated.lines,
+        exact: rated.exact,
+        total_fen: rated.total_fen,
+        cumulative_after: rated.after,
+    })
+}
+
+/// JSON where it begins with a brace, else TOML.
+fn read(text: &str, name: &str) -> Result<RateInput, Vec<RuleError>> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            vec![RuleError { file: name.to_owned(), line, column, message: error.to_string() }]
+        });
+    }
+    toml::from_str(text).map_err(|error| {
+        let mut faults = Faults::new(name, text);
+        faults.at(&error.span().unwrap_or(0..0), error.message().to_owned());
+        faults.sorted()
+    })
+}
+
+fn choose(
+    tariffs: Vec<(TariffId, Tariff)>,
+    wanted: Option<&str>,
+) -> Result<(TariffId, Tariff), String> {
+    let known: Vec<String> = tariffs.iter().map(|(id, _)| id.to_string()).collect();
+    let known = known.join(", ");
+    let mut left = match wanted {
+        Some(wanted) => tariffs.into_iter().filter(|(id, _)| id.as_str() == wanted).collect(),
+        None => tariffs,
+    };
+    match (left.pop(), left.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (Some(_), false) => Err(format!("\"tariff\" is missing: the file has {known}")),
+        (None, _) => Err(format!("the file has no such tariff; it has {known}")),
+    }
+}
+
+fn revision<'t>(tariff: &'t Tariff, on: Option<&str>) -> Result<&'t Revision, String> {
+    match (on, tariff.revisions.as_slice()) {
+        (None, [one]) => Ok(one),
+        (None, _) => Err("\"on\" is missing: the tariff has several revisions".to_owned()),
+        (Some(text), _) => {
+            let day = day(text)?;
+            tariff.revision_on(day).ok_or(format!("the tariff begins after {day}"))
+        }
+    }
+}
+
+fn day(text: &str) -> Result<Day, String> {
+    parse_day(text).ok_or_else(|| format!("{text:?} is not a day: write it like \"2026-01-01\""))
+}
+
+fn number(text: Option<&str>) -> Result<Option<Decimal>, String> {
+    text.map(|text| parse_decimal(text).map_err(|error| error.to_string())).transpose()
+}
+
+fn usage(input: &RateInput, revision: &Revision) -> Result<Usage, String> {
+    let quantity = match &revision.pricing {
+        Pricing::PerArea(_) | Pricing::Fixed(_) => Quantity::Months(months(input)?),
+        Pricing::Metered(_) => metered(input)?,
+    };
+    let has_usage = input.usage.is_some() || input.peak.is_some() || input.valley.is_some();
+    let has_usage = has_usage || input.windows.is_some() || input.intervals.is_some();
+    if has_usage && matches!(quantity, Quantity::Months(_)) {
+        return Err("a price by the month has no metered usage".to_owned());
+    }
+    Ok(Usage {
+        quantity,
+        before: number(input.cumulative_before.as_deref())?.unwrap_or_default(),
+        months: input.months.unwrap_or(1),
+        persons: input.persons,
+        area_m2: number(input.area.as_deref())?,
+    })
+}
+
+fn metered(input: &RateInput) -> Result<Quantity, String> {
+    let pair = |(name, text): (&String, &String)| -> Result<(String, Decimal), String> {
+        Ok((name.clone(), parse_decimal(text).map_err(|error| error.to_string())?))
+    };
+    let named = [("peak", &input.peak), ("valley", &input.valley)];
+    let mut windows = BTreeMap::new();
+    for (name, text) in named {
+        if let Some(used) = number(text.as_deref())? {
+            windows.insert(name.to_owned(), used);
+        }
+    }
+    for (name, used) in input.windows.iter().flatten().map(pair).collect::<Result<Vec<_>, _>>()? {
+        if windows.insert(name.clone(), used).is_some() {
+            return Err(format!("the window {name:?} is given twice"));
+        }
+    }
+    match (number(input.usage.as_deref())?, windows.is_empty(), &input.intervals) {
+        (Some(used), true, None) => Ok(Quantity::Plain(used)),
+        // Intervals say more than sums; sums beside them must say the same.
+        (None, sums_missing, Some(list)) => {
+            let pairs = list.iter().map(|(name, text)| pair((name, text)));
+            let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
+            if !sums_missing && !same_sums(&windows, &pairs) {
+                return Err("the intervals do not add up to the windows".to_owned());
+            }
+            Ok(Quantity::Intervals(pairs))
+        }
+        (None, false, None) => Ok(Quantity::Windows(windows)),
+        (None, true, None) => Err("\"usage\" is missing: write usage = \"123.4\"".to_owned()),
+        (Some(_), _, _) => Err("give \"usage\" or the use by window, not both".to_owned()),
+    }
+}
+
+fn same_sums(windows: &BTreeMap<String, Decimal>, list: &[(String, Decimal)]) -> bool {
+    let mut left = windows.clone();
+    for (name, used) in list {
+        let rest = left.get(name).and_then(|rest| crate::money::minus(*rest, *used));
+        let Some(rest) = rest else { return false };
+        left.insert(name.clone(), rest);
+    }
+    left.values().all(Decimal::is_zero)
+}
+
+fn months(input: &RateInput) -> Result<Vec<MonthPart>, String> {
+    let too_many = || format!("more than {MONTHS_MAX} months");
+    match (input.months, &input.from, &input.to) {
+        (Some(months), None, None) if months <= MONTHS_MAX => {
+            Ok((0..months).map(|_| MonthPart { days: 1, of: 1 }).collect())
+        }
+        (Some(_), None, None) => Err(too_many()),
+        (None, Some(from), Some(to)) => {
+            let (from, to) = (day(from)?, day(to)?);
+            if from >= to {
+                return Err("\"from\" must be before \"to\"".to_owned());
+            }
+            let mut parts = Vec::new();
+            let mut month = Month::of(from);
+            while month.first() < to {
+                if parts.len() >= usize::try_from(MONTHS_MAX).unwrap_or(0) {
+                    return Err(too_many());
+                }
+                let (low, high) = (from.max(month.first()), to.min(month.next().first()));
+                parts.push(MonthPart { days: calendar::days_between(low, high), of: month.days() });
+                month = month.next();
+            }
+            Ok(parts)
+        }
+        (Some(_), _, _) => Err("give \"months\", or \"from\" and \"to\", not both".to_owned()),
+        (None, _, _) => Err("\"months\" is missing: write months = 1".to_owned()),
+    }
+}

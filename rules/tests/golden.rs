@@ -1,0 +1,234 @@
+//! The golden vectors: each rule becomes a tariff file mechanically, each case an input document.
+
+use blockgate_rules::tariff::rate_document;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+fn vectors(file: &str) -> Value {
+    let path = format!("{}/tests/golden/{file}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+/// Kinds that tariffs do not have: a season's price per area, a base price beside a metered one in
+/// the same tariff, and credit notes with value added tax.
+const NOT_TARIFFS: &[&str] = &["area_season", "two_part", "credit_note"];
+
+/// The tariff file of a rule, for a case.
+fn tariff_file(rule: &Value, input: &Value) -> String {
+    let mut toml =
+        String::from("[[tariff]]\nid = \"golden\"\nlabel = { zh = \"金\", en = \"golden\" }\n");
+    writeln!(toml, "currency = {}\nnotice = \"golden\"", rule["currency"]).unwrap();
+    toml.push_str(
+        "[[tariff.revision]]\nfrom = \"2000-01-01\"\nchange_inside_period = \"by_days\"\n",
+    );
+    let rounding = match input["rounding"].as_str() {
+        Some("per_component") => "per_component",
+        Some("each_month") => "per_line",
+        None | Some("once") => "per_bill",
+        Some(other) => panic!("{other}"),
+    };
+    writeln!(toml, "rounding = \"{rounding}\"").unwrap();
+    let kind = text(&rule["kind"]);
+    if kind == "area_month" {
+        let proration = match input["basis"].as_str() {
+            Some("actual_days") | None => "actual_days",
+            Some("fixed_30") => "fixed_30",
+            Some(other) => panic!("{other}"),
+        };
+        writeln!(
+            toml,
+            "kind = \"per_area\"\nprice = {}\nproration = \"{proration}\"",
+            rule["price"]
+        )
+        .unwrap();
+        return toml;
+    }
+    let unit = match rule["unit"].as_str() {
+        Some(unit @ ("kWh" | "m3")) => unit,
+        _ => "1",
+    };
+    writeln!(toml, "unit = \"{unit}\"").unwrap();
+    toml.push_str(match kind {
+        "volume" => "kind = \"volume\"\n",
+        "graduated" | "graduated_flat" => {
+            "kind = \"graduated\"\ntier_period = \"year\"\ntier_reset = \"01-01\"\n"
+        }
+        "graduated_tou" => {
+            "kind = \"graduated_tou\"\ntier_period = \"year\"\ntier_reset = \"01-01\"\n"
+        }
+        other => panic!("{other} is no kind"),
+    });
+    if kind == "graduated_tou" {
+        let allocation = input["allocation"].as_str().unwrap_or("prorata");
+        writeln!(toml, "across_windows = \"by_time\"\nallocation = \"{allocation}\"").unwrap();
+        toml.push_str("windows = [");
+        for (name, span) in [("peak", "06:00-22:00"), ("valley", "22:00-06:00")] {
+            let label = "{ zh = \"段\", en = \"window\" }";
+            write!(toml, "{{ name = \"{name}\", label = {label}, spans = [\"{span}\"] }}, ")
+                .unwrap();
+        }
+        toml.push_str("]\n");
+    }
+    let tiers = rule["tiers"].as_array().unwrap();
+    if let Some(components) = tiers[0]["components"].as_object() {
+        toml.push_str("components = [");
+        for name in components.keys() {
+            let label = format!("{{ zh = \"{name}\", en = \"{name}\" }}");
+            write!(toml, "{{ name = \"{name}\", label = {label}, factor = \"1\" }}, ").unwrap();
+        }
+        toml.push_str("]\n");
+    }
+    if let Some(shift) = input["quota_shift"].as_array() {
+        let add: Vec<&Value> = shift.iter().take(tiers.len() - 1).collect();
+        let add = serde_json::to_string(&add).unwrap();
+        writeln!(toml, "household_quota = [{{ persons_from = 5, add = {add} }}]").unwrap();
+    }
+    toml.push_str("tiers = [\n");
+    for tier in tiers {
+        let mut parts = Vec::new();
+        if let Some(bound) = tier["up_to"].as_str() {
+            parts.push(format!("up_to = \"{bound}\""));
+        }
+        if let Some(rate) = tier["rate"].as_str() {
+            parts.push(format!("price = \"{rate}\""));
+        } else {
+            let several = tier["components"].as_object();
+            let several = several.unwrap_or_else(|| tier.as_object().unwrap());
+            let prices = several.iter().filter(|(name, _)| *name != "up_to");
+            let prices = prices.map(|(name, price)| format!("{name} = {price}"));
+            parts.push(format!("prices = {{ {} }}", prices.collect::<Vec<_>>().join(", ")));
+        }
+        if let Some(flat) = tier["flat"].as_str() {
+            parts.push(format!("flat = \"{flat}\""));
+        }
+        writeln!(toml, "{{ {} }},", parts.join(", ")).unwrap();
+    }
+    toml.push_str("]\n");
+    toml
+}
+
+/// The input document of a case.
+fn input_document(input: &Value) -> String {
+    let mut document = serde_json::Map::new();
+    for (key, value) in input.as_object().unwrap() {
+        let (key, value) = match key.as_str() {
+            "rounding" | "basis" | "allocation" => continue, // fields of the rule
+            "quota_shift" => ("persons", Value::from(5)),
+            "to_excl" => ("to", value.clone()),
+            "months" => ("months", Value::from(text(value).parse::<u32>().unwrap())),
+            other => (other, value.clone()),
+        };
+        document.insert(key.to_owned(), value);
+    }
+    Value::from(document).to_string()
+}
+
+#[test]
+fn every_golden_case_gives_its_amount_to_the_fen_and_its_exact_value() {
+    let (rules, cases) = (vectors("rules.json"), vectors("cases.json"));
+    let (mut priced, mut others) = (0, Vec::new());
+    for case in cases.as_array().unwrap() {
+        let (id, rule) = (text(&case["case_id"]), &rules[text(&case["rule_id"])]);
+        if NOT_TARIFFS.contains(&text(&rule["kind"])) {
+            others.push(id);
+            continue;
+        }
+        let file = tariff_file(rule, &case["input"]);
+        let input = input_document(&case["input"]);
+        let output = rate_document(&file, "rule", &input, "input")
+            .unwrap_or_else(|errors| panic!("{id}: {errors:#?}\n{file}\n{input}"));
+        assert_eq!(output.total_fen.to_string(), text(&case["expected"]), "{id}");
+        // Months that are rounded each: the vector's exact value is the sum after rounding.
+        if case["input"]["rounding"] != "each_month" {
+            let exact = blockgate_types::decimal::canonical(output.exact);
+            assert_eq!(exact, text(&case["exact"]), "{id}");
+        }
+        let sum: i64 = output.lines.iter().map(|line| line.amount_fen.0).sum();
+        assert_eq!(sum, output.total_fen.0, "{id}");
+        lines_agree(id, &case["lines"], &output.lines);
+        priced += 1;
+    }
+    assert_eq!(others, ["bj_heat_100", "bj_heat_2p_gj", "lago_cn_20000"]);
+    assert_eq!(priced, 49);
+}
+
+/// The vector's lines, where it has them: the same quantity and price in each tier and component.
+fn lines_agree(id: &str, wanted: &Value, lines: &[blockgate_rules::event::BillLine]) {
+    use blockgate_types::{decimal::canonical, parse_decimal};
+    for want in wanted.as_array().unwrap() {
+        let number = |key: &str| canonical(parse_decimal(text(&want[key])).unwrap());
+        let component = text(&want["component"]);
+        let found = lines.iter().find(|line| {
+            line.tier == want["tier"].as_u64().and_then(|t| u32::try_from(t).ok())
+                && line.component.as_deref().unwrap_or("charge") == component
+        });
+        let found = found.unwrap_or_else(|| panic!("{id}: no line {want}"));
+        assert_eq!(canonical(found.quantity), number("qty"), "{id} {want}");
+        assert_eq!(canonical(found.unit_price), number("price"), "{id} {want}");
+        assert_eq!(canonical(found.exact), number("amount_exact"), "{id} {want}");
+    }
+}
+
+#[test]
+fn the_same_facts_make_other_money_by_the_switch_alone() {
+    let rules = vectors("rules.json");
+    let rule = &rules["sh_elec_tou_year"];
+    let price = |allocation: &str| {
+        let input = serde_json::json!({
+            "cumulative_before": "3000", "peak": "200", "valley": "100", "allocation": allocation,
+        });
+        let mut document = input_document(&input);
+        if allocation == "chronological" {
+            document = serde_json::json!({
+                "cumulative_before": "3000",
+                "intervals": [["valley", "50"], ["peak", "200"], ["valley", "50"]],
+            })
+            .to_string();
+        }
+        let output = rate_document(&tariff_file(rule, &input), "r", &document, "i").unwrap();
+        output.total_fen.to_string()
+    };
+    // By hand: 3000 + 300 crosses the bound of 3120 after 120.
+    assert_eq!(price("prorata"), "163.10"); // 80 and 40 below; 120 and 60 above
+    assert_eq!(price("peak_first"), "161.90"); // 120 peak below; 80 peak, 100 valley above
+    assert_eq!(price("valley_first"), "164.90"); // 100 valley, 20 peak below; 180 peak above
+    assert_eq!(price("chronological"), "163.40"); // 50 valley, 70 peak below; 130, 50 above
+}
+
+#[test]
+fn an_input_that_does_not_fit_is_told_what_is_missing() {
+    let rules = vectors("rules.json");
+    let tiered = tariff_file(&rules["bj_elec_year"], &serde_json::json!({}));
+    let tou = tariff_file(&rules["zj_elec_tou_year"], &serde_json::json!({}));
+    let area = tariff_file(&rules["prop_fee_month"], &serde_json::json!({}));
+    for (file, input, want) in [
+        (&tiered, "{}", "\"usage\" is missing"),
+        (&tiered, r#"{"usage": 5}"#, "invalid type"),
+        (&tiered, r#"{"usage": "1e3"}"#, "is not a decimal number"),
+        (&tiered, r#"{"usage": "-1"}"#, "below zero"),
+        (&tiered, r#"{"usagee": "1"}"#, "unknown field"),
+        (&tiered, "usage = 5", "invalid type"),
+        (&tiered, r#"{"usage": "1", "on": "1999-12-31"}"#, "begins after"),
+        (&tiered, r#"{"usage": "1", "tariff": "x"}"#, "no such tariff"),
+        (
+            &tiered,
+            r#"{"usage": "99999999999999999999999", "cumulative_before": "0.1"}"#,
+            "too large",
+        ),
+        (&tiered, r#"{"peak": "1"}"#, "as one number"),
+        (&tou, r#"{"usage": "1"}"#, "by window"),
+        (&tou, r#"{"windows": {"night": "1"}}"#, "no window \"night\""),
+        (&area, r#"{"months": 1}"#, "no area"),
+        (&area, r#"{"area": "1", "months": 1, "usage": "1"}"#, "no metered usage"),
+        (&area, r#"{"area": "1", "months": 999999999}"#, "more than"),
+        (&area, r#"{"area": "1", "from": "2026-03-01", "to": "2026-03-01"}"#, "must be before"),
+    ] {
+        let errors = rate_document(file, "r", input, "i").unwrap_err();
+        let told = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(told.starts_with("i:1:") && told.contains(want), "{input}: {told}");
+    }
+}
