@@ -13,10 +13,12 @@
 //! | [`http`] | the local API, the event stream, metrics and the page |
 //! | [`problem`] | the one list of errors, in both languages |
 //! | [`mqtt`] | topics, wire form, client |
+//! | [`demo`] | a whole simulated block on this machine |
 
 pub mod board;
 pub mod command;
 pub mod config;
+pub mod demo;
 pub mod http;
 pub mod limits;
 pub mod mqtt;

@@ -1,13 +1,16 @@
-//! The ways to the real world: the clock, the disk and the lines (invariant 11). Everything else in
+//! The ways to the real world: the clock, the disk, the lines and the broker (invariant 11). Everything else in
 //! this crate asks these; `demo` and the simulation bring their own.
 //!
 //! The lines' port is `Connect`, defined beside its user in `blockgate-drivers`.
 
+use crate::mqtt::trouble::Trouble;
 use blockgate_types::{ClockState, Time};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::pin::Pin;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Wall time and how far it can be believed. Durations are never taken from here but from
 /// `tokio::time::Instant`, which stands still when the simulation does.
@@ -16,6 +19,26 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Time;
     /// Whether it can be believed.
     fn state(&self) -> ClockState;
+}
+
+/// A connection to the broker, below MQTT: certificates checked, encrypted, both ways.
+pub trait BrokerStream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> BrokerStream for T {}
+
+/// A connection that is being opened.
+pub type Opening<'a> =
+    Pin<Box<dyn Future<Output = Result<Box<dyn BrokerStream>, Trouble>> + Send + 'a>>;
+
+/// The way to the broker.
+pub trait Broker: Send + Sync {
+    /// Opens a new connection; names are looked up and files read anew each time.
+    ///
+    /// Errors: the [`Trouble`] that stood in the way. Nothing of ours has left the box then.
+    fn open(&self) -> Opening<'_>;
+
+    /// Until when the certificates that we use are good, by name. Empty before the first opening.
+    fn certificates(&self) -> Vec<(String, Time)>;
 }
 
 /// The files of the journal, the checkpoints and the receipts. What was written is durable only

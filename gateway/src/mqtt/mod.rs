@@ -10,6 +10,15 @@
 //! This module must never decide about money, never log a payload, and never lean on QoS 2, on
 //! retained messages or on a broker's session: what the broker forgets is sent again from the outbox.
 
+pub mod client;
+mod commands;
+mod faults;
+mod flight;
+mod pace;
+mod post;
+mod session;
+pub mod tls;
 pub mod topics;
 pub mod trouble;
+mod watched;
 pub mod wire;

@@ -1,0 +1,196 @@
+//! The connection to the cloud, for ever: connect, talk ([`super::session`]), and when it ends for
+//! whatever reason, throw away the library's client and everything it remembers, put what was in
+//! flight back into the outbox, wait, and build a new one. The consumer deduplicates by id.
+
+use super::commands::Commands;
+use super::pace::{self, Backoff};
+use super::post::Post;
+use super::session::{End, Session};
+use super::tls::TlsBroker;
+use super::topics::{BadLevel, Topics};
+use super::trouble::Trouble;
+use super::wire::Sender;
+use crate::board::Board;
+use crate::command::CommandDoor;
+use crate::config::{Identity, MqttConfig};
+use crate::outbox::Outbox;
+use crate::ports::{Broker, Clock};
+use crate::store::record::Origin;
+use blockgate_types::Span;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Longest time for name, TCP and TLS together; a slow key takes its seconds.
+const OPEN_MAX: Duration = Duration::from_secs(60);
+
+/// What the client works with.
+pub struct Link {
+    /// Where to, and who we are to the broker.
+    pub config: MqttConfig,
+    /// Who we are to the cloud.
+    pub identity: Identity,
+    /// What our records say about us.
+    pub origin: Origin,
+    /// Hash of the config files.
+    pub config_hash: String,
+    /// What waits.
+    pub outbox: Arc<Outbox>,
+    /// What is live; the client writes its own part.
+    pub board: Arc<Board>,
+    /// Where commands go.
+    pub door: CommandDoor,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Runs until `stop`, then says goodbye.
+///
+/// # Errors
+/// [`BadLevel`] when tenant or gateway cannot stand in a topic; nothing else ends it.
+pub async fn run(link: Link, stop: CancellationToken) -> Result<(), BadLevel> {
+    let broker = Arc::new(TlsBroker::new(&link.config, link.clock.clone()));
+    let outbox: Arc<dyn Post> = link.outbox.clone();
+    run_over(link, outbox, broker, stop).await
+}
+
+/// What stays the same from one connection to the next.
+pub(super) struct Steady {
+    pub(super) config: MqttConfig,
+    pub(super) topics: Topics,
+    pub(super) sender: Sender,
+    pub(super) outbox: Arc<dyn Post>,
+    pub(super) board: Arc<Board>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What one connection leaves to the next.
+pub(super) struct Carried {
+    /// Commands whose outcome is not known yet.
+    pub(super) commands: Commands,
+    /// An event that the broker would not take, and how often.
+    pub(super) suspect: Option<(u64, u8)>,
+    /// Whether the broker keeps retained messages; assumed until it says no.
+    pub(super) retain: bool,
+}
+
+pub(super) async fn run_over(
+    link: Link,
+    outbox: Arc<dyn Post>,
+    broker: Arc<dyn Broker>,
+    stop: CancellationToken,
+) -> Result<(), BadLevel> {
+    let mut backoff = Backoff::new(&link.config.client_id);
+    let mut carried = Carried { commands: Commands::new(link.door), suspect: None, retain: true };
+    let steady = Steady {
+        topics: Topics::new(&link.identity)?,
+        sender: Sender {
+            source: link.origin.source,
+            boot: link.origin.boot,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_hash: link.config_hash,
+        },
+        config: link.config,
+        outbox,
+        board: link.board,
+        clock: link.clock,
+    };
+    steady.board.mqtt().broker = format!("{}:{}", steady.config.host, steady.config.port);
+    while !stop.is_cancelled() {
+        steady.outbox.reset_in_flight();
+        let began = Instant::now();
+        let trouble = match connection(&steady, &mut carried, &*broker, &stop).await {
+            End::Stopped => break,
+            End::Trouble(trouble) => trouble,
+        };
+        if trouble == Trouble::Unsupported("retained messages".to_owned()) && carried.retain {
+            carried.retain = false;
+            continue;
+        }
+        if began.elapsed() >= pace::GOOD {
+            backoff.reset();
+        }
+        let wait = backoff.next(trouble.pace());
+        steady.down(&trouble, backoff.attempts(), wait);
+        tokio::select! { biased;
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    steady.outbox.reset_in_flight();
+    steady.stopped();
+    Ok(())
+}
+
+/// One connection, from the name's lookup to its end.
+async fn connection(
+    steady: &Steady,
+    carried: &mut Carried,
+    broker: &dyn Broker,
+    stop: &CancellationToken,
+) -> End {
+    let opened = tokio::select! { biased;
+        () = stop.cancelled() => return End::Stopped,
+        opened = tokio::time::timeout(OPEN_MAX, broker.open()) => opened,
+    };
+    steady.board.mqtt().certificates = broker.certificates();
+    match opened {
+        Err(_) => End::Trouble(Trouble::ConnectTimeout),
+        Ok(Err(trouble)) => End::Trouble(trouble),
+        Ok(Ok(stream)) => match Session::over(steady, carried, stream) {
+            Ok((mut session, mut events)) => session.drive(&mut events, stop).await,
+            Err(trouble) => End::Trouble(trouble),
+        },
+    }
+}
+
+impl Steady {
+    /// The broker has accepted us.
+    pub(super) fn up(&self) {
+        let mut board = self.board.mqtt();
+        board.connected = true;
+        board.since = Some(self.clock.now());
+        board.trouble = None;
+        board.retry_at = None;
+        board.connects += 1;
+        drop(board);
+        tracing::info!(broker = self.config.host, "connected to the broker");
+    }
+
+    fn down(&self, trouble: &Trouble, attempts: u32, wait: Duration) {
+        let now = self.clock.now();
+        let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let mut board = self.board.mqtt();
+        let new = board.trouble.as_ref().is_none_or(|(word, _)| word != trouble.word());
+        if board.connected || board.since.is_none() {
+            board.since = Some(now);
+        }
+        board.connected = false;
+        board.trouble = Some((trouble.word().to_owned(), trouble.text().en));
+        board.retry_at = Some(now.plus(Span::from_millis(wait_ms)));
+        drop(board);
+        // A change is told; that it lasts is told at the 2nd, 4th, 8th, … attempt.
+        if new || attempts.is_power_of_two() {
+            tracing::warn!(
+                word = trouble.word(),
+                attempts,
+                retry_in_ms = wait_ms,
+                "no connection to the broker: {} {}",
+                trouble.text().en,
+                trouble.next().en
+            );
+        }
+    }
+
+    fn stopped(&self) {
+        let mut board = self.board.mqtt();
+        board.connected = false;
+        board.since = Some(self.clock.now());
+        board.retry_at = None;
+    }
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
