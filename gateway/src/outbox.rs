@@ -351,6 +351,19 @@ impl Outbox {
         if inner.cursor.bury(seq, reason) { inner.drop_one(seq) } else { Ok(()) }
     }
 
+    /// The cloud says by its id that it will never take an event: to the dead letters. False when no
+    /// event of ours has this id.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn refused_id(&self, id: &str, reason: &str) -> Result<bool, OutboxError> {
+        let seq = self.seq_of(&self.inner(), id)?;
+        match seq {
+            Some(seq) => self.refused(seq, reason).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     /// Takes a receipt in.
     ///
     /// # Errors

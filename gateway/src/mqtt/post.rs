@@ -5,6 +5,9 @@ use crate::outbox::{Outbox, OutboxError, Outgoing, Receipt, ReceiptOutcome};
 use blockgate_types::Time;
 use tokio::sync::Notify;
 
+/// Characters of the cloud's reason that are kept.
+const REASON_MAX: usize = 200;
+
 /// The outbox as the client sees it; tests bring their own.
 pub(super) trait Post: Send + Sync {
     /// See [`Outbox::take`].
@@ -51,13 +54,11 @@ impl Post for Outbox {
     }
 
     fn refused_by_cloud(&self, refused: &Refused) -> Result<bool, OutboxError> {
-        // Every event's id but a bill's ends in its sequence number.
-        let seq = refused.id.rsplit_once('-').and_then(|(_, seq)| seq.parse().ok());
-        match seq {
-            Some(seq) => self.refused(seq, &format!("{}: {}", refused.code, refused.reason)),
-            None => return Ok(false),
-        }
-        .map(|()| true)
+        let why: String = match refused.reason.as_str() {
+            "" => refused.code.clone(),
+            reason => format!("{}: {reason}", refused.code),
+        };
+        self.refused_id(&refused.id, &why.chars().take(REASON_MAX).collect::<String>())
     }
 
     fn receipt(&self, receipt: &Receipt) -> Result<ReceiptOutcome, OutboxError> {
