@@ -9,6 +9,7 @@ use blockgate_types::{
     AlarmId, FaultClass, LineId, MeterId, ReadFault, RegisterName, Time, Values,
 };
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A meter as it was last seen.
@@ -97,9 +98,49 @@ pub struct OutboxBoard {
     pub through: u64,
 }
 
+/// A number that only grows, since the start of the process.
+#[derive(Debug, Default)]
+pub struct Count(AtomicI64);
+
+impl Count {
+    /// Adds.
+    pub fn add(&self, more: i64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// The number; for amounts of money, which may be negative.
+    #[must_use]
+    pub fn get_signed(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        u64::try_from(self.get_signed()).unwrap_or(0)
+    }
+}
+
+/// What was made durable since the start of the process.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Readings.
+    pub readings: Count,
+    /// Bills.
+    pub bills: Count,
+    /// Their sum in fen.
+    pub billed_fen: Count,
+    /// Alarms raised.
+    pub alarms: Count,
+    /// Journal records.
+    pub records: Count,
+}
+
 /// The whole board.
 #[derive(Debug, Default)]
 pub struct Board {
+    /// What was made durable.
+    pub counts: Counts,
     meters: Mutex<BTreeMap<MeterId, MeterBoard>>,
     lines: Mutex<BTreeMap<LineId, LineBoard>>,
     mqtt: Mutex<MqttBoard>,

@@ -7,6 +7,14 @@
 //! | [`config`] | the config file, with every error at its line and column |
 //! | [`limits`] | every bound in one place (invariant 10) |
 //! | [`ports`] | clock, lines: the only ways to the real world (invariant 11) |
+//! | [`run`] | the wiring: two runtimes, four groups of tasks |
+//! | [`bus`] | the tasks that own the lines: when which meter is polled |
+//! | [`engine`] | the single writer: decide, append, commit, release |
+//! | [`command`] | the one door for orders |
+//! | [`conditions`] | what the gateway notices about itself |
+//! | [`control`] | the socket of the command line |
+//! | [`cli`] | the command line |
+//! | [`demo`] | a whole simulated block |
 //! | [`board`] | what is live: last values, faults, connection states; shared with page and metrics |
 //! | [`store`] | journal (truth), sled trees (derived), checkpoint, rebuild |
 //! | [`outbox`] | what waits for the cloud until its receipt |
@@ -16,15 +24,41 @@
 //! | [`demo`] | a whole simulated block on this machine |
 
 pub mod board;
+pub mod bus;
+pub mod cli;
+pub mod clock;
 pub mod command;
+pub mod conditions;
 pub mod config;
+pub mod control;
 pub mod demo;
+pub mod engine;
 pub mod http;
 pub mod limits;
 pub mod mqtt;
 pub mod outbox;
 pub mod ports;
 pub mod problem;
+pub mod run;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;
+
+/// Makes ring the process's one provider of cryptography. A second call changes nothing.
+pub fn install_crypto() {
+    // An error says that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A new start's id: eight random hexadecimal digits.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn new_boot_id() -> anyhow::Result<String> {
+    use ring::rand::SecureRandom;
+    let mut bytes = [0_u8; 4];
+    ring::rand::SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}

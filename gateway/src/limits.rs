@@ -109,3 +109,13 @@ pub const DEAD_LETTERS_MAX: usize = 4096;
 pub const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest wait for a receipt.
 pub const RECEIPT_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+/// Durable events that an open event stream may lag behind; one that lags further begins anew.
+pub const DURABLE_RING: usize = 256;
+/// Reads of single meters that wait for their line.
+pub const ERRANDS_MAX: usize = 16;
+/// How often the gateway looks at itself.
+pub const CONDITIONS_EVERY: Duration = Duration::from_secs(2);
+/// Pause after an accept that failed.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The longest that a question on the control socket takes.
+pub const CONTROL_MAX: Duration = Duration::from_secs(30);

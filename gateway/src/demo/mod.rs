@@ -1,7 +1,281 @@
-//! A whole simulated block on this machine, to be looked at and to be tested against.
+//! `demo`: a whole simulated block on this machine, with nothing installed beforehand. Simulated
+//! lines whose meters replay real household consumption, an embedded MQTT broker with mutual TLS, a
+//! small cloud that stores events and confirms them, the gateway itself, and its page.
 //!
-//! | module | what |
-//! |---|---|
-//! | [`certificates`] | a CA of its own, a server's and a client's certificate, made at the start |
+//! The gateway is the production one: only its clock and its lines differ. The field runtime runs in
+//! paused tokio time, so a month passes as fast as the machine can poll, decide and store; broker,
+//! cloud and page live in real time on the doors' thread.
 
+pub mod broker;
 pub mod certificates;
+pub mod clock;
+pub mod cloud;
+pub mod consumption;
+pub mod world;
+
+use crate::config::{Config, Text};
+use crate::run::{DoorsThread, Groups, Ports, build};
+use anyhow::Context;
+use blockgate_types::{Span, Time};
+use clock::DemoClock;
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a person asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the page listens; none when headless.
+    pub listen: Option<SocketAddr>,
+    /// Where everything is written.
+    pub data: Option<PathBuf>,
+    /// Which households and faults.
+    pub seed: u64,
+    /// Simulated seconds a real second after the warm-up; 0 as fast as it can.
+    pub speed: u32,
+    /// Ends after so much simulated time.
+    pub lasts: Option<Span>,
+    /// First simulated instant.
+    pub from: Time,
+    /// Passed as fast as it can.
+    pub warm_up: Span,
+}
+
+/// What came out; the demo's last line.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Summary {
+    /// Readings journaled.
+    pub readings: u64,
+    /// Bills issued.
+    pub bills: u64,
+    /// Their sum.
+    pub total_fen: i64,
+    /// Passages of vehicles: none before there is parking.
+    pub passages: u64,
+    /// Alarms raised.
+    pub alarms: u64,
+    /// Events that the cloud got, each id counted once.
+    pub published: u64,
+    /// Events whose receipt came back.
+    pub receipted: u64,
+    /// Events without a receipt at the end.
+    pub undelivered: u64,
+    /// Holes in the sequence numbers that the cloud saw.
+    pub gaps: u64,
+    /// Deliveries of an id that the cloud had already.
+    pub duplicates: u64,
+    /// Hash of the journal's last record.
+    pub journal_head: String,
+    /// Simulated time that passed.
+    pub simulated: String,
+    /// Real seconds that it took.
+    pub seconds: u64,
+    /// Folder with journal, config and `cloud/events.jsonl`.
+    pub data: PathBuf,
+}
+
+/// How long the end waits for the last receipts.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// Runs the demo to its end.
+///
+/// # Errors
+/// When a part cannot start, or failed.
+pub fn run(options: Options) -> anyhow::Result<Summary> {
+    let _telemetry = crate::telemetry::init(Some("warn"))?;
+    crate::install_crypto();
+    let data = match options.data.clone() {
+        Some(data) => data,
+        None => std::env::temp_dir().join(format!("blockgate-demo-{}", std::process::id())),
+    };
+    std::fs::create_dir_all(&data).with_context(|| data.display().to_string())?;
+    let data = data.canonicalize().with_context(|| data.display().to_string())?;
+    anyhow::ensure!(
+        !data.join("state/journal").exists(),
+        "{} holds the journal of an earlier demo: name another folder or remove it",
+        data.display()
+    );
+    let thread = DoorsThread::start()?;
+    let field =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    field.block_on(run_block(options, data, &thread))
+}
+
+async fn run_block(
+    options: Options,
+    data: PathBuf,
+    thread: &DoorsThread,
+) -> anyhow::Result<Summary> {
+    let weeks = consumption::Weeks::load().map_err(|_| anyhow::anyhow!("the demo's data"))?;
+    let clock = Arc::new(DemoClock::starting_at(options.from));
+    let connect = world::field(&weeks, clock.for_meters(), options.from, options.seed);
+
+    std::fs::create_dir_all(data.join("tls"))?;
+    let tls = certificates::write(&data.join("tls")).context("certificates")?;
+    let (cloud, broker_port) = {
+        let data = data.clone();
+        thread.handle.spawn(async move { start_cloud(&data, &tls).await }).await??
+    };
+    let listen = options.listen.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
+    let config = config(&data, &listen, broker_port, options.listen.is_none())?;
+    let ports = Ports { clock: clock.clone(), connect: Arc::new(connect) };
+    let (inner, doors) = build(&config, &ports, crate::new_boot_id()?)?;
+    let shared = doors.shared().clone();
+    let login = shared.accounts.one_time_login().await?;
+    let groups = Groups::default();
+    let opening = groups.clone();
+    // The doors first: while the field has no task its clock stands still.
+    let page = thread.handle.spawn(async move { doors.start(&opening).await }).await??;
+    greet(&data, page, &login, broker_port);
+    inner.start(&groups).await?;
+
+    let until = options.lasts.map(|lasts| options.from.plus(lasts));
+    let started = RealTime::start();
+    let pace = async {
+        if options.speed == 0 {
+            std::future::pending::<()>().await;
+        }
+        clock::pace(&clock, options.from.plus(options.warm_up), options.speed).await;
+    };
+    tokio::select! { biased;
+        failure = groups.supervisor.failed() => return Err(failure.into()),
+        () = reached(&*clock, until) => {}
+        _ = tokio::signal::ctrl_c() => {}
+        () = pace => {}
+        () = progress(&*clock, &shared.board, &started, options.from, until) => {}
+    }
+    let ended = crate::ports::Clock::now(&*clock);
+    groups.stop_field().await;
+    let outbox = shared.outbox.clone();
+    let drained = thread.handle.spawn(async move {
+        let empty = async {
+            while outbox.stats().waiting > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(DRAIN_MAX, empty).await.is_ok()
+    });
+    drained.await?;
+    let stopping = groups.clone();
+    thread.handle.spawn(async move { stopping.stop().await }).await?;
+    let counts = cloud.counts();
+    let done = &shared.board.counts;
+    let verdict =
+        crate::store::journal::verify(&crate::ports::RealDisk, &config.state_dir.join("journal"))?;
+    Ok(Summary {
+        readings: done.readings.get(),
+        bills: done.bills.get(),
+        total_fen: done.billed_fen.get_signed(),
+        passages: 0,
+        alarms: done.alarms.get(),
+        published: counts.events,
+        receipted: shared.outbox.stats().through,
+        undelivered: shared.outbox.stats().waiting,
+        gaps: counts.gaps,
+        duplicates: counts.duplicates,
+        journal_head: verdict.head,
+        simulated: ended.since(options.from).unwrap_or(Span::ZERO).to_string(),
+        seconds: started.seconds(),
+        data,
+    })
+}
+
+/// Writes the block's config and rules where a person can read and copy them, and reads them as the
+/// daemon would.
+fn config(data: &Path, listen: &str, broker: u16, headless: bool) -> anyhow::Result<Config> {
+    let main = world::config(listen, broker);
+    let rules = world::rules();
+    std::fs::create_dir_all(data.join("rules.d"))?;
+    std::fs::create_dir_all(data.join("state"))?;
+    for Text { name, text } in std::iter::once(&main).chain(&rules) {
+        std::fs::write(data.join(name), text)?;
+    }
+    let mut config = Config::parse(&main, &rules, &[], data).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the demo's own config: {}", faults.join("; "))
+    })?;
+    if headless {
+        config.http = None;
+    }
+    Ok(config)
+}
+
+fn greet(data: &Path, page: Option<SocketAddr>, login: &(String, String), broker: u16) {
+    eprintln!("blockgate demo: 60 households on three lines, five models of meter");
+    if let Some(page) = page {
+        let (user, password) = login;
+        eprintln!("  page     http://{page}/   user {user}   password {password}");
+    }
+    eprintln!(
+        "  broker   mqtts://localhost:{broker} (mutual TLS, certificates in the folder's tls/)"
+    );
+    eprintln!("  folder   {}", data.display());
+}
+
+/// Waits for a simulated instant; for ever when there is none.
+async fn reached(clock: &DemoClock, until: Option<Time>) {
+    let Some(until) = until else { return std::future::pending().await };
+    let now = crate::ports::Clock::now(clock);
+    tokio::time::sleep(until.since(now).unwrap_or(Span::ZERO).into()).await;
+}
+
+/// One line a real second, on standard error.
+async fn progress(
+    clock: &DemoClock,
+    board: &crate::board::Board,
+    started: &RealTime,
+    from: Time,
+    until: Option<Time>,
+) {
+    let total = until.and_then(|until| until.since(from)).map(|span| span.as_millis().max(1));
+    let mut told = 0;
+    loop {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let seconds = started.seconds();
+        if seconds == told {
+            continue;
+        }
+        told = seconds;
+        let now = crate::ports::Clock::now(clock);
+        let passed = now.since(from).unwrap_or(Span::ZERO).as_millis();
+        let share = total.map(|t| format!(" {:>3} %", passed * 100 / t)).unwrap_or_default();
+        eprintln!(
+            "{seconds:>4} s  {now}{share}  readings {}  bills {}  alarms {}  waiting for the cloud {}",
+            board.counts.readings.get(),
+            board.counts.bills.get(),
+            board.counts.alarms.get(),
+            board.outbox().waiting
+        );
+    }
+}
+
+/// Real time, for the person who waits.
+struct RealTime(std::time::Instant);
+
+impl RealTime {
+    #[allow(clippy::disallowed_methods, reason = "tokio's time is paused here")]
+    fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    fn seconds(&self) -> u64 {
+        self.0.elapsed().as_secs()
+    }
+}
+
+/// Broker and cloud, on the present runtime. Gives the broker's port.
+async fn start_cloud(
+    data: &Path,
+    tls: &certificates::Folder,
+) -> anyhow::Result<(Arc<cloud::Cloud>, u16)> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let port = listener.local_addr()?.port();
+    let (cert, key) = &tls.server;
+    let acceptor = broker::acceptor(&tls.ca, cert, key)?;
+    tokio::spawn(broker::Broker::default().serve(listener, acceptor));
+    let prefix = "blockgate/v1/demo/demo-gateway/";
+    let cloud = cloud::start(&data.join("cloud"), tls, port, prefix)?;
+    Ok((cloud, port))
+}

@@ -40,6 +40,13 @@ impl std::fmt::Display for RegisterName {
     }
 }
 
+impl std::str::FromStr for RegisterName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(text)
+    }
+}
+
 impl TryFrom<String> for RegisterName {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {

@@ -1,0 +1,220 @@
+//! The task of one line: waits for the next poll or for a person's read, carries it out, stamps it
+//! with wall time and hands it to the engine. One request at a time; a person's read goes first.
+
+use super::health::Health;
+use super::schedule::Schedule;
+use crate::board::Board;
+use crate::config::MeterConfig;
+use crate::ports::Clock;
+use blockgate_drivers::line::Line;
+use blockgate_drivers::meter::{TestRead, read_meter, test_read};
+use blockgate_rules::Input;
+use blockgate_types::{FaultClass, LineId, MeterId, Observation, ReadFault, Span, Time, Values};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+/// A person's read of one meter, now.
+#[derive(Debug)]
+pub struct Ask {
+    /// Which meter of this line.
+    pub meter: MeterId,
+    /// Where the frames and the values go.
+    pub reply: oneshot::Sender<TestRead>,
+}
+
+/// A difference between wall clock and monotonic clock beyond this is a step of the wall clock.
+const STEP: Span = Span::from_secs(2);
+
+struct Meter {
+    id: MeterId,
+    config: MeterConfig,
+    health: Health,
+}
+
+/// The task of one line.
+pub struct Worker {
+    line_id: LineId,
+    line: Line,
+    meters: Vec<Meter>,
+    schedule: Schedule,
+    board: Arc<Board>,
+    clock: Arc<dyn Clock>,
+    inbox: mpsc::Sender<Input>,
+    asks: mpsc::Receiver<Ask>,
+    /// Wall and monotonic time, read together: what the wall clock should say later.
+    reference: (Time, Instant),
+}
+
+impl Worker {
+    /// A worker for a line and its meters.
+    #[must_use]
+    pub fn new(
+        line_id: LineId,
+        line: Line,
+        meters: Vec<(MeterId, MeterConfig)>,
+        board: Arc<Board>,
+        clock: Arc<dyn Clock>,
+        inbox: mpsc::Sender<Input>,
+        asks: mpsc::Receiver<Ask>,
+    ) -> Self {
+        let now = clock.now();
+        let schedule = Schedule::new(meters.iter().map(|(_, m)| m.poll_every).collect(), now);
+        let meters = meters
+            .into_iter()
+            .map(|(id, config)| Meter { id, config, health: Health::default() })
+            .collect();
+        let reference = (now, Instant::now());
+        Self { line_id, line, meters, schedule, board, clock, inbox, asks, reference }
+    }
+
+    /// The line's id.
+    #[must_use]
+    pub fn line_id(&self) -> &LineId {
+        &self.line_id
+    }
+
+    /// Polls until told to stop; the exchange on the wire is finished first.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut asks_open = true;
+        loop {
+            let wait = self.until_next();
+            tokio::select! { biased;
+                () = stop.cancelled() => return,
+                ask = self.asks.recv(), if asks_open => match ask {
+                    Some(ask) => self.answer(ask).await,
+                    None => asks_open = false,
+                },
+                () = sleep(wait) => if !self.poll_due().await { return },
+            }
+        }
+    }
+
+    /// How long until the next poll is due. Short where there is none, so that a step of the wall
+    /// clock is noticed.
+    fn until_next(&mut self) -> Duration {
+        const LOOK_AT_CLOCK: Span = Span::from_secs(60);
+        let now = self.clock.now();
+        let (wall, then) = self.reference;
+        let passed = i64::try_from(then.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let expected = wall.plus(Span::from_millis(passed));
+        let off = now.as_millis().abs_diff(expected.as_millis());
+        if off > STEP.as_millis().unsigned_abs() {
+            self.schedule.clock_set(now);
+            self.reference = (now, Instant::now());
+        }
+        let Some((due, _)) = self.schedule.next() else { return LOOK_AT_CLOCK.into() };
+        due.since(now).unwrap_or(Span::ZERO).min(LOOK_AT_CLOCK).into()
+    }
+
+    /// Polls the meter that is due; false when the engine takes no more.
+    async fn poll_due(&mut self) -> bool {
+        let now = self.clock.now();
+        let Some((due, place)) = self.schedule.next() else { return true };
+        if due > now {
+            return true; // only the clock was looked at
+        }
+        let Some(meter) = self.meters.get(place) else { return true };
+        let started = Instant::now();
+        let outcome = read_meter(&mut self.line, meter.config.address, &meter.config.profile).await;
+        let took = started.elapsed();
+        let at = self.clock.now();
+        let pause = self.taken(place, at, took, &outcome);
+        self.schedule.polled(at, pause);
+        self.hand_in(place, at, outcome).await
+    }
+
+    async fn hand_in(
+        &mut self,
+        place: usize,
+        at: Time,
+        outcome: Result<Values, ReadFault>,
+    ) -> bool {
+        let Some(meter) = self.meters.get(place) else { return true };
+        let observation = Observation { meter: meter.id.clone(), at, outcome };
+        self.inbox.send(Input::Observed(observation)).await.is_ok()
+    }
+
+    /// Notes a poll on the board and in the meter's health; says how long the meter is spared.
+    fn taken(
+        &mut self,
+        place: usize,
+        at: Time,
+        took: Duration,
+        outcome: &Result<Values, ReadFault>,
+    ) -> Option<Span> {
+        let meter = self.meters.get_mut(place)?;
+        let class = outcome.as_ref().err().map(|fault| fault.class);
+        let was_silent = meter.health.is_silent();
+        let pause = meter.health.polled(class);
+        {
+            let mut meters = self.board.meters();
+            let board = meters.entry(meter.id.clone()).or_default();
+            board.took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            match outcome {
+                Ok(values) => {
+                    board.last = Some((at, values.clone()));
+                    board.good += 1;
+                    board.fault = None;
+                }
+                Err(fault) => {
+                    board.count(fault.class);
+                    board.fault = Some((at, fault.clone()));
+                }
+            }
+        }
+        let open = self.line.is_connected();
+        {
+            let mut lines = self.board.lines();
+            if let Some(line) = lines.get_mut(&self.line_id) {
+                line.open = open;
+                line.trouble = match outcome {
+                    Err(fault) if !open => Some(fault.what.clone()),
+                    Ok(_) | Err(_) => None,
+                };
+            }
+        }
+        let (line, id) = (&self.line_id, &meter.id);
+        match outcome {
+            Ok(_) if was_silent => info!(%line, meter = %id, "answers again"),
+            Ok(_) => {}
+            Err(fault) if meter.health.is_silent() && !was_silent => {
+                warn!(%line, meter = %id, class = fault.class.text(), why = %fault.what,
+                      "does not answer; it is asked less often now");
+            }
+            Err(fault) if fault.class == FaultClass::Timeout => {
+                debug!(%line, meter = %id, why = %fault.what, "timeout");
+            }
+            Err(fault) => {
+                debug!(%line, meter = %id, class = fault.class.text(), why = %fault.what,
+                       raw = %blockgate_drivers::hex::Hex(&fault.raw), "bad answer");
+            }
+        }
+        pause
+    }
+
+    async fn answer(&mut self, ask: Ask) {
+        let Some(place) = self.meters.iter().position(|meter| meter.id == ask.meter) else {
+            return; // the asker is told by the closed channel
+        };
+        let Some(meter) = self.meters.get(place) else { return };
+        let (address, profile) = (meter.config.address, meter.config.profile.clone());
+        let started = Instant::now();
+        let read = test_read(&mut self.line, address, &profile).await;
+        let at = self.clock.now();
+        self.taken(place, at, started.elapsed(), &read.outcome);
+        self.hand_in(place, at, read.outcome.clone()).await;
+        // The asker may have gone; the reading counts all the same.
+        let _ = ask.reply.send(read);
+    }
+}
+
+/// A wait that costs nothing when it is none; the poll itself gives way to others.
+async fn sleep(wait: Duration) {
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+}

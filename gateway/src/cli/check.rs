@@ -1,0 +1,26 @@
+//! `check`: every error of config, profiles and rules at once.
+
+use super::{Ended, print_faults};
+use crate::config::Config;
+use std::path::Path;
+
+pub(super) fn run(file: &Path) -> Ended {
+    match Config::load(file) {
+        Ok(config) => {
+            println!(
+                "{}: good: {} lines, {} meters, {} accounts, {} tariffs (hash {})",
+                file.display(),
+                config.lines.len(),
+                config.meters.len(),
+                config.setup.accounts.len(),
+                config.setup.tariffs.len(),
+                config.hash
+            );
+            Ended::Done
+        }
+        Err(faults) => {
+            print_faults(&faults);
+            Ended::No
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `journal`, `outbox`, `rebuild`: evidence and maintenance.
+
+use super::{CONFIG, Ended, print_faults};
+use crate::config::Config;
+use crate::control::{self, Ask};
+use crate::ports::RealDisk;
+use crate::store::journal::{Records, verify};
+use crate::store::rebuild;
+use anyhow::Context;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The state directory: named, or the config's.
+#[derive(Debug, clap::Args)]
+pub(super) struct Where {
+    /// The config file that names the state directory
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
+    /// The state directory itself
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl Where {
+    /// `None` after the config's faults were printed.
+    fn state_dir(&self) -> Option<PathBuf> {
+        if let Some(state) = &self.state {
+            return Some(state.clone());
+        }
+        match Config::load(&self.config) {
+            Ok(config) => Some(config.state_dir),
+            Err(faults) => {
+                print_faults(&faults);
+                None
+            }
+        }
+    }
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Checks every record and the hash chain; exit code 1 when something is damaged
+    #[command(after_help = "Example:\n  blockgate journal verify --json")]
+    Verify {
+        #[command(flatten)]
+        place: Where,
+        /// Prints one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows records, newest last
+    #[command(after_help = "Example:\n  blockgate journal show --from 1200 --to 1210")]
+    Show {
+        #[command(flatten)]
+        place: Where,
+        /// First sequence number
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// Last sequence number
+        #[arg(long)]
+        to: Option<u64>,
+        /// Only this kind: reading, bill, ledger, alarm, gap, audit
+        #[arg(long)]
+        kind: Option<String>,
+    },
+    /// Writes every record as one JSON document a line
+    #[command(after_help = "Example:\n  blockgate journal export > journal.jsonl")]
+    Export {
+        #[command(flatten)]
+        place: Where,
+        /// First sequence number
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct OutboxArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Prints one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RebuildArgs {
+    #[command(flatten)]
+    place: Where,
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<Ended> {
+    match command {
+        Command::Verify { place, json } => check(place, *json),
+        Command::Show { place, from, to, kind } => {
+            let to = to.unwrap_or(u64::MAX);
+            records(place, *from, to, |text| {
+                kind.as_ref().is_none_or(|kind| {
+                    text.get("type").and_then(|t| t.as_str())
+                        == Some(&format!("blockgate.{kind}.v1"))
+                })
+            })
+        }
+        Command::Export { place, from } => records(place, *from, u64::MAX, |_| true),
+    }
+}
+
+fn check(place: &Where, json: bool) -> anyhow::Result<Ended> {
+    let Some(state) = place.state_dir() else { return Ok(Ended::No) };
+    let verdict = verify(&RealDisk, &state.join("journal"))?;
+    let whole = verdict.damage.is_empty();
+    if json {
+        let damage: Vec<String> = verdict.damage.iter().map(ToString::to_string).collect();
+        println!(
+            "{}",
+            serde_json::json!({
+                "whole": whole, "records": verdict.records, "segments": verdict.segments,
+                "first": verdict.first, "last": verdict.last, "head": verdict.head,
+                "torn_tail_bytes": verdict.cut.as_ref().map(|cut| cut.bytes), "damage": damage,
+            })
+        );
+    } else {
+        println!(
+            "{} records ({} to {}) in {} segments, head {}",
+            verdict.records, verdict.first, verdict.last, verdict.segments, verdict.head
+        );
+        if let Some(cut) = &verdict.cut {
+            println!(
+                "a torn tail of {} bytes, never acknowledged; the next start cuts it",
+                cut.bytes
+            );
+        }
+        for damage in &verdict.damage {
+            println!("DAMAGED {damage}");
+        }
+        println!("{}", if whole { "the journal is whole" } else { "the journal is damaged" });
+    }
+    Ok(if whole { Ended::Done } else { Ended::No })
+}
+
+fn records(
+    place: &Where,
+    from: u64,
+    to: u64,
+    wanted: impl Fn(&serde_json::Value) -> bool,
+) -> anyhow::Result<Ended> {
+    let Some(state) = place.state_dir() else { return Ok(Ended::No) };
+    let mut reader = Records::of(Arc::new(RealDisk), &state.join("journal")).from(from);
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    while let Some(item) = reader.read()? {
+        if item.seq > to {
+            break;
+        }
+        let value = serde_json::from_slice(item.payload)
+            .with_context(|| format!("record {} is not JSON", item.seq))?;
+        if wanted(&value) {
+            out.write_all(item.payload)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    out.flush()?;
+    Ok(Ended::Done)
+}
+
+pub(super) fn outbox(args: &OutboxArgs) -> anyhow::Result<Ended> {
+    let Some(state) = args.place.state_dir() else { return Ok(Ended::No) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = match runtime.block_on(control::ask(&state, &Ask::Outbox))? {
+        Some(answer) => answer,
+        None => {
+            let (store, _, _) = crate::store::Store::open(&state)?;
+            control::outbox_json(&store.outbox)
+        }
+    };
+    if args.json {
+        println!("{answer}");
+        return Ok(Ended::Done);
+    }
+    for key in ["waiting", "bills", "acknowledged", "dead", "through", "oldest"] {
+        println!("{key:<14} {}", answer.get(key).unwrap_or(&serde_json::Value::Null));
+    }
+    for letter in answer.get("dead_letters").and_then(|d| d.as_array()).into_iter().flatten() {
+        println!("dead letter    {letter}");
+    }
+    Ok(Ended::Done)
+}
+
+pub(super) fn rebuild(args: &RebuildArgs) -> anyhow::Result<Ended> {
+    let Some(state) = args.place.state_dir() else { return Ok(Ended::No) };
+    let mut told = 0;
+    let found = rebuild::rebuild(&state, &mut |seq, last| {
+        let percent = seq * 100 / last.max(1);
+        if percent >= told + 10 {
+            told = percent;
+            eprintln!("record {seq} of {last}");
+        }
+    })?;
+    for warning in &found.warnings {
+        eprintln!("{warning}");
+    }
+    println!("rebuilt from {} records", found.last);
+    Ok(Ended::Done)
+}

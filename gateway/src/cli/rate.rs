@@ -1,0 +1,51 @@
+//! `rate`: prices usage by a rule file, without touching any state.
+
+use super::Ended;
+use anyhow::Context;
+use blockgate_rules::tariff::rate_document;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The rule file (TOML)
+    #[arg(value_name = "RULE-FILE")]
+    rule: PathBuf,
+    /// What to price (TOML or JSON)
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Prints one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
+    let read =
+        |file: &Path| std::fs::read_to_string(file).with_context(|| file.display().to_string());
+    let (rule, input) = (read(&args.rule)?, read(&args.input)?);
+    let rated = match rate_document(
+        &rule,
+        &args.rule.display().to_string(),
+        &input,
+        &args.input.display().to_string(),
+    ) {
+        Ok(rated) => rated,
+        Err(faults) => {
+            for fault in faults {
+                eprintln!("{fault}");
+            }
+            return Ok(Ended::No);
+        }
+    };
+    if args.json {
+        println!("{}", serde_json::to_string(&rated)?);
+        return Ok(Ended::Done);
+    }
+    for line in &rated.lines {
+        println!(
+            "{:<32} {:>14} {:<6} × {:>10} = {:>18}  → {:>12}",
+            line.label.en, line.quantity, line.unit, line.unit_price, line.exact, line.amount_fen
+        );
+    }
+    println!("{:>100}", format!("total {}", rated.total_fen));
+    Ok(Ended::Done)
+}

@@ -1,0 +1,210 @@
+//! The config: `/etc/blockgate/blockgate.toml`, the tariffs in `rules.d/*.toml` and own device
+//! profiles in `profiles.d/*.toml` beside it. Read whole or not at all: [`Config::load`] gives every
+//! fault of every file at once, each at its line and column.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use blockgate_drivers::line::LineSettings;
+use blockgate_drivers::profile::Profile;
+use blockgate_rules::setup::Setup;
+use blockgate_types::{LineId, MeterId, Span};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Everything that the files say.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Who we are.
+    pub identity: Identity,
+    /// Where the journal and everything else that stays is kept.
+    pub state_dir: PathBuf,
+    /// How long readings may wait for the disk together; what a person or a barrier waits for is
+    /// never held back by it.
+    pub commit_interval: Span,
+    /// Whom to believe about the clock.
+    pub clock: ClockTrust,
+    /// The way to the cloud; none for a box that only serves its page.
+    pub mqtt: Option<MqttConfig>,
+    /// The page and the API; none for a box without them.
+    pub http: Option<HttpConfig>,
+    /// The lines by id.
+    pub lines: BTreeMap<LineId, LineSettings>,
+    /// The meters by id, as the lines need them.
+    pub meters: BTreeMap<MeterId, MeterConfig>,
+    /// Meters, accounts and tariffs as the rules need them.
+    pub setup: Setup,
+    /// SHA-256 over all files, the first sixteen hexadecimal digits.
+    pub hash: String,
+}
+
+/// A meter as its line needs it.
+#[derive(Debug, Clone)]
+pub struct MeterConfig {
+    /// On which line.
+    pub line: LineId,
+    /// Its address there, 1 to 247.
+    pub address: u8,
+    /// Its device profile.
+    pub profile: Arc<Profile>,
+    /// Polled this often; zero means as fast as the line can.
+    pub poll_every: Span,
+}
+
+/// Whom to believe about the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockTrust {
+    /// The kernel's synchronisation state (chrony, systemd-timesyncd).
+    Kernel,
+    /// The clock is right, whatever the kernel says: a box with a clock of its own.
+    Always,
+}
+
+/// A fault of one of the files.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileFault {
+    /// The file as it was named.
+    pub file: String,
+    /// Where and what; line 0 when the file as a whole could not be read.
+    pub fault: blockgate_types::strict::Fault,
+}
+
+impl std::fmt::Display for FileFault {
+    /// `file:line:column: message`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.fault)
+    }
+}
+
+/// A file's name and text.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// As it stands in front of a fault.
+    pub name: String,
+    /// Its content.
+    pub text: String,
+}
+
+impl Config {
+    /// Reads the config file with the rules and profiles beside it.
+    ///
+    /// # Errors
+    /// Every fault of every file.
+    pub fn load(file: &Path) -> Result<Self, Vec<FileFault>> {
+        let folder = file.parent().unwrap_or_else(|| Path::new("."));
+        let mut faults = Vec::new();
+        let main = read(file, &mut faults);
+        let rules = read_folder(&folder.join("rules.d"), &mut faults);
+        let profiles = read_folder(&folder.join("profiles.d"), &mut faults);
+        let Some(main) = main else { return Err(faults) };
+        match Self::parse(&main, &rules, &profiles, folder) {
+            Ok(config) if faults.is_empty() => Ok(config),
+            Ok(_) => Err(faults),
+            Err(more) => {
+                faults.extend(more);
+                faults.sort();
+                Err(faults)
+            }
+        }
+    }
+
+    /// Reads texts. Relative paths in them count from `folder`.
+    ///
+    /// # Errors
+    /// Every fault of every text.
+    pub fn parse(
+        main: &Text,
+        rules: &[Text],
+        profiles: &[Text],
+        folder: &Path,
+    ) -> Result<Self, Vec<FileFault>> {
+        parse::parse(main, rules, profiles, folder)
+    }
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> FileFault {
+    let message = format!("cannot be read: {error}");
+    FileFault {
+        file: file.display().to_string(),
+        fault: blockgate_types::strict::Fault { line: 0, column: 0, message },
+    }
+}
+
+fn read(file: &Path, faults: &mut Vec<FileFault>) -> Option<Text> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => Some(Text { name: file.display().to_string(), text }),
+        Err(error) => {
+            faults.push(unreadable(file, &error));
+            None
+        }
+    }
+}
+
+/// The `*.toml` files of a folder by name; a folder that is not there is empty.
+fn read_folder(folder: &Path, faults: &mut Vec<FileFault>) -> Vec<Text> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            faults.push(unreadable(folder, &error));
+            return Vec::new();
+        }
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    files.sort();
+    files.iter().filter_map(|file| read(file, faults)).collect()
+}
+
+/// `[mqtt]`: the way to the cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttConfig {
+    /// Broker's name or address; the certificate must carry it.
+    pub host: String,
+    /// Its TLS port, 8883 by custom.
+    pub port: u16,
+    /// PEM file with the CA certificates that are trusted; none means the system's.
+    pub ca: Option<PathBuf>,
+    /// Our certificate chain, PEM, for mutual TLS.
+    pub cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub key: Option<PathBuf>,
+    /// User name, where the broker asks for one.
+    pub username: Option<String>,
+    /// File that holds the password (0600).
+    pub password_file: Option<PathBuf>,
+    /// Client id; `blockgate-{gateway}` when absent.
+    pub client_id: String,
+    /// MQTT keep-alive.
+    pub keep_alive: Span,
+    /// An event without a receipt for this long is sent again.
+    pub receipt_timeout: Span,
+    /// Live values are published this often; zero never.
+    pub telemetry_every: Span,
+}
+
+/// `[http]`: the page and the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// `127.0.0.1:8080`; another address than loopback needs a certificate.
+    pub listen: std::net::SocketAddr,
+    /// PEM certificate chain; one is made when the address is not loopback and none is named.
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// Names under which the page may be asked for, beside addresses (DNS rebinding).
+    pub hosts: Vec<String>,
+}
+
+/// `[gateway]`: who we are; the topic prefix and the envelope's source come from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Tenant, an id.
+    pub tenant: String,
+    /// Gateway, an id.
+    pub gateway: String,
+}

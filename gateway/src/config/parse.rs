@@ -1,0 +1,527 @@
+//! From texts to a [`Config`]. Each section is one function; each notes all its faults and goes on.
+
+use super::{ClockTrust, Config, FileFault, HttpConfig, Identity, MeterConfig, MqttConfig, Text};
+use blockgate_drivers::line::{Framing, LineSettings};
+use blockgate_drivers::profile::Profile;
+use blockgate_drivers::transport::{Parity, Target};
+use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup};
+use blockgate_rules::tariff::{Pricing, Tariff, TariffFile};
+use blockgate_types::strict::{Document, Fault, Table, nearest};
+use blockgate_types::{
+    AccountId, Decimal, ItemId, LineId, MeterId, RegisterName, Role, Span, TariffId,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What `[meter_defaults]` may say for every meter; a meter's own key goes before it.
+#[derive(Default)]
+struct MeterDefaults {
+    poll_every: Option<Span>,
+    record_every: Option<Span>,
+    stuck_after: Option<Span>,
+    offline_after: Option<Span>,
+    max_per_hour: Option<Decimal>,
+}
+
+pub(super) fn parse(
+    main: &Text,
+    rules: &[Text],
+    profiles: &[Text],
+    folder: &Path,
+) -> Result<Config, Vec<FileFault>> {
+    let mut faults = Vec::new();
+    let profiles_by_id = own_profiles(profiles, &mut faults);
+    let tariffs = tariffs(rules, &mut faults);
+    let document = Document::parse(&main.text);
+    let config = read(&document, &profiles_by_id, tariffs, folder);
+    faults.extend(
+        document.faults().into_iter().map(|fault| FileFault { file: main.name.clone(), fault }),
+    );
+    match config {
+        Some(mut config) if faults.is_empty() => {
+            config.hash = hash(std::iter::once(main).chain(rules).chain(profiles));
+            Ok(config)
+        }
+        Some(_) | None => Err(faults),
+    }
+}
+
+fn hash<'t>(texts: impl Iterator<Item = &'t Text>) -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for text in texts {
+        context.update(&(text.text.len() as u64).to_be_bytes());
+        context.update(text.text.as_bytes());
+    }
+    context.finish().as_ref().iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+/// The built-in profiles and those of `profiles.d`; one of one's own replaces a built-in one.
+fn own_profiles(texts: &[Text], faults: &mut Vec<FileFault>) -> BTreeMap<String, Arc<Profile>> {
+    let mut profiles: BTreeMap<String, Arc<Profile>> =
+        Profile::shipped().map(|p| (p.id.clone(), p.clone())).collect();
+    for text in texts {
+        match Profile::parse(&text.text, &text.name) {
+            Ok(profile) => {
+                profiles.insert(profile.id.clone(), Arc::new(profile));
+            }
+            Err(errors) => faults.extend(errors.errors.into_iter().map(|error| {
+                let fault =
+                    Fault { line: error.line, column: error.column, message: error.message };
+                FileFault { file: text.name.clone(), fault }
+            })),
+        }
+    }
+    profiles
+}
+
+fn tariffs(texts: &[Text], faults: &mut Vec<FileFault>) -> BTreeMap<TariffId, Tariff> {
+    let mut all = BTreeMap::new();
+    for text in texts {
+        match TariffFile::parse(&text.text, &text.name) {
+            Ok(tariffs) => {
+                for (id, tariff) in tariffs {
+                    if all.insert(id.clone(), tariff).is_some() {
+                        let message = format!("tariff {id} stands in another file already");
+                        let fault = Fault { line: 1, column: 1, message };
+                        faults.push(FileFault { file: text.name.clone(), fault });
+                    }
+                }
+            }
+            Err(errors) => faults.extend(errors.into_iter().map(|error| {
+                let fault =
+                    Fault { line: error.line, column: error.column, message: error.message };
+                FileFault { file: text.name.clone(), fault }
+            })),
+        }
+    }
+    all
+}
+
+fn read(
+    document: &Document<'_>,
+    profiles: &BTreeMap<String, Arc<Profile>>,
+    tariffs: BTreeMap<TariffId, Tariff>,
+    folder: &Path,
+) -> Option<Config> {
+    let root = document.root();
+    let path = |text: &str| folder.join(text);
+
+    root.need("gateway");
+    let gateway = root.table("gateway");
+    let mut head = None;
+    if let Some(table) = &gateway {
+        let gateway: Option<MeterId> = table.need_parsed("id");
+        let tenant: Option<MeterId> = table.need_parsed("tenant");
+        let zone = table.need_text("zone");
+        if let Some(zone) = zone
+            && jiff::tz::TimeZone::get(zone).is_err()
+        {
+            table.note_at("zone", format!("{zone:?} is not a time zone like \"Asia/Shanghai\""));
+        }
+        let state_dir = table.text("state_dir").unwrap_or("/var/lib/blockgate");
+        let state_dir = path(state_dir);
+        if let (Some(gateway), Some(tenant), Some(zone)) = (gateway, tenant, zone) {
+            let identity = Identity { tenant: tenant.to_string(), gateway: gateway.to_string() };
+            head = Some((identity, zone.to_owned(), state_dir));
+        }
+        table.done();
+    }
+
+    let mut commit_interval = Span::from_millis(200);
+    if let Some(store) = root.table("store") {
+        commit_interval = store.parsed("commit_interval").unwrap_or(commit_interval);
+        if !(10..=10_000).contains(&commit_interval.as_millis()) {
+            store.note_at("commit_interval", "commit_interval must be from 10ms to 10s");
+        }
+        store.done();
+    }
+    let mut clock = ClockTrust::Kernel;
+    if let Some(table) = root.table("clock") {
+        let words = [("kernel", ClockTrust::Kernel), ("always", ClockTrust::Always)];
+        clock = table.word("trust", &words).unwrap_or(clock);
+        table.done();
+    }
+    // No default: it decides what a late reading does to a bill.
+    root.need("billing");
+    let mut close_grace = None;
+    if let Some(table) = root.table("billing") {
+        close_grace = table.need_parsed("close_grace");
+        table.done();
+    }
+    let gateway_id = head.as_ref().map_or("", |(identity, _, _)| identity.gateway.as_str());
+    let mqtt = root.table("mqtt").and_then(|table| mqtt(&table, gateway_id, &path));
+    let http = root.table("http").and_then(|table| http(&table, &path));
+    let lines = lines(&root);
+    let defaults = root.table("meter_defaults").map(|t| meter_defaults(&t)).unwrap_or_default();
+    let (meters, meter_setups) = meters(&root, &lines, profiles, &defaults);
+    let accounts = accounts(&root, &meter_setups, &tariffs);
+    root.done();
+
+    let (identity, zone, state_dir) = head?;
+    let close_grace = close_grace?;
+    if (root.has("mqtt") && mqtt.is_none()) || (root.has("http") && http.is_none()) {
+        return None;
+    }
+    let setup = Setup { zone, close_grace, meters: meter_setups, accounts, tariffs };
+    Some(Config {
+        identity,
+        state_dir,
+        commit_interval,
+        clock,
+        mqtt,
+        http,
+        lines,
+        meters,
+        setup,
+        hash: String::new(),
+    })
+}
+
+fn mqtt(table: &Table<'_>, gateway: &str, path: &dyn Fn(&str) -> PathBuf) -> Option<MqttConfig> {
+    let host = table.need_text("host");
+    let port = table.integer("port", 1..=65_535).unwrap_or(8883);
+    let cert = table.text("cert").map(path);
+    let key = table.text("key").map(path);
+    if cert.is_some() != key.is_some() {
+        table.note("cert and key belong together: give both or none");
+    }
+    let username = table.text("username").map(str::to_owned);
+    let password_file = table.text("password_file").map(path);
+    if password_file.is_some() && username.is_none() {
+        table.note_at("password_file", "a password needs a username");
+    }
+    let default_id = format!("blockgate-{gateway}");
+    let config = MqttConfig {
+        host: host.unwrap_or_default().to_owned(),
+        port: u16::try_from(port).unwrap_or(8883),
+        ca: table.text("ca").map(path),
+        cert,
+        key,
+        username,
+        password_file,
+        client_id: table.text("client_id").map_or(default_id, str::to_owned),
+        keep_alive: bounded(table, "keep_alive", Span::from_secs(30), 5_000, 1_200_000),
+        receipt_timeout: bounded(table, "receipt_timeout", Span::from_secs(60), 1000, 86_400_000),
+        telemetry_every: bounded(table, "telemetry_every", Span::from_secs(10), 0, 86_400_000),
+    };
+    table.done();
+    host.map(|_| config)
+}
+
+/// A span with a default and bounds in milliseconds.
+fn bounded(table: &Table<'_>, key: &'static str, default: Span, min: i64, max: i64) -> Span {
+    let span: Span = table.parsed(key).unwrap_or(default);
+    if !(min..=max).contains(&span.as_millis()) {
+        let (min, max) = (Span::from_millis(min), Span::from_millis(max));
+        table.note_at(key, format!("{key} must be from {min} to {max}, not {span}"));
+    }
+    span
+}
+
+fn http(table: &Table<'_>, path: &dyn Fn(&str) -> PathBuf) -> Option<HttpConfig> {
+    let listen = table.need_parsed("listen");
+    let cert = table.text("cert").map(path);
+    let key = table.text("key").map(path);
+    if cert.is_some() != key.is_some() {
+        table.note("cert and key belong together: give both or none");
+    }
+    let hosts = table.texts("hosts").into_iter().map(str::to_owned).collect();
+    table.done();
+    Some(HttpConfig { listen: listen?, cert, key, hosts })
+}
+
+fn lines(root: &Table<'_>) -> BTreeMap<LineId, LineSettings> {
+    let mut lines = BTreeMap::new();
+    for table in root.tables("line") {
+        let id: Option<LineId> = table.need_parsed("id");
+        let settings = line(&table);
+        table.done();
+        if let (Some(id), Some(settings)) = (id, settings)
+            && lines.insert(id.clone(), settings).is_some()
+        {
+            table.note_at("id", format!("line {id} stands here twice"));
+        }
+    }
+    lines
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Serial,
+    RtuOverTcp,
+    Tcp,
+}
+
+fn line(table: &Table<'_>) -> Option<LineSettings> {
+    table.need("kind");
+    let words = [("serial", Kind::Serial), ("rtu-over-tcp", Kind::RtuOverTcp), ("tcp", Kind::Tcp)];
+    let kind = table.word("kind", &words)?;
+    let mut settings = match kind {
+        Kind::Serial => {
+            let path = table.need_text("path");
+            let parities = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
+            let whole = |key, range, default| table.integer(key, range).unwrap_or(default);
+            let target = Target::Serial {
+                path: path?.to_owned(),
+                baud: u32::try_from(whole("baud", 300..=4_000_000, 9600)).unwrap_or(9600),
+                data_bits: u8::try_from(whole("data_bits", 5..=8, 8)).unwrap_or(8),
+                parity: table.word("parity", &parities).unwrap_or(Parity::None),
+                stop_bits: u8::try_from(whole("stop_bits", 1..=2, 1)).unwrap_or(1),
+            };
+            LineSettings::new(target, Framing::Rtu)
+        }
+        Kind::RtuOverTcp | Kind::Tcp => {
+            let host = table.need_text("host");
+            let port = table.integer("port", 1..=65_535).unwrap_or(502);
+            let framing = if matches!(kind, Kind::Tcp) { Framing::Tcp } else { Framing::Rtu };
+            LineSettings::tcp(host?, u16::try_from(port).unwrap_or(502), framing)
+        }
+    };
+    let span = |key, default: std::time::Duration, min, max| {
+        let default = Span::from_millis(i64::try_from(default.as_millis()).unwrap_or(0));
+        bounded(table, key, default, min, max).into()
+    };
+    if table.has("gap") {
+        settings.gap = span("gap", settings.gap, 0, 1000);
+    }
+    settings.reply_timeout = span("reply_timeout", settings.reply_timeout, 20, 60_000);
+    settings.late_reply_max = span("late_reply", settings.late_reply_max, 0, 60_000);
+    settings.connect_timeout = span("connect_timeout", settings.connect_timeout, 100, 60_000);
+    settings.pipeline = table.flag("pipeline").unwrap_or(false);
+    Some(settings)
+}
+
+fn meter_defaults(table: &Table<'_>) -> MeterDefaults {
+    let defaults = MeterDefaults {
+        poll_every: table.parsed("poll_every"),
+        record_every: table.parsed("record_every"),
+        stuck_after: table.parsed("stuck_after"),
+        offline_after: table.parsed("offline_after"),
+        max_per_hour: table.decimal("max_per_hour"),
+    };
+    table.done();
+    defaults
+}
+
+type Meters = (BTreeMap<MeterId, MeterConfig>, BTreeMap<MeterId, MeterSetup>);
+
+fn meters(
+    root: &Table<'_>,
+    lines: &BTreeMap<LineId, LineSettings>,
+    profiles: &BTreeMap<String, Arc<Profile>>,
+    defaults: &MeterDefaults,
+) -> Meters {
+    let (mut configs, mut setups) = (BTreeMap::new(), BTreeMap::new());
+    let mut addresses: BTreeMap<(LineId, u8), MeterId> = BTreeMap::new();
+    let mut missing = BTreeSet::new();
+    for table in root.tables("meter") {
+        let id: Option<MeterId> = table.need_parsed("id");
+        let parts = meter(&table, lines, profiles, &mut missing, defaults);
+        table.done();
+        let (Some(id), Some((config, setup))) = (id, parts) else { continue };
+        let place = (config.line.clone(), config.address);
+        if let Some(other) = addresses.insert(place, id.clone()) {
+            let (line, address) = (&config.line, config.address);
+            table.note(format!("meter {other} has address {address} on line {line} already"));
+        }
+        if configs.insert(id.clone(), config).is_some() {
+            table.note_at("id", format!("meter {id} stands here twice"));
+        }
+        setups.insert(id, setup);
+    }
+    (configs, setups)
+}
+
+fn meter(
+    table: &Table<'_>,
+    lines: &BTreeMap<LineId, LineSettings>,
+    profiles: &BTreeMap<String, Arc<Profile>>,
+    missing: &mut BTreeSet<String>,
+    defaults: &MeterDefaults,
+) -> Option<(MeterConfig, MeterSetup)> {
+    let line: Option<LineId> = table.need_parsed("line");
+    if let Some(line) = &line
+        && !lines.contains_key(line)
+    {
+        let known: Vec<&str> = lines.keys().map(LineId::as_str).collect();
+        table.note_at("line", unknown("line", line.as_str(), &known));
+    }
+    table.need("address");
+    let address = table.integer("address", 1..=247);
+    let profile = table.need_text("profile").and_then(|id| {
+        let profile = profiles.get(id);
+        // One missing profile is one fault, however many meters name it.
+        if profile.is_none() && missing.insert(id.to_owned()) {
+            let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
+            table.note_at("profile", unknown("profile", id, &known));
+        }
+        profile
+    });
+    let multiplier = table.decimal("multiplier").unwrap_or(Decimal::ONE);
+    if multiplier <= Decimal::ZERO {
+        table.note_at("multiplier", "multiplier must be greater than zero");
+    }
+    let max_per_hour = table.decimal("max_per_hour").or(defaults.max_per_hour);
+    if max_per_hour.is_none() {
+        table.note(
+            "max_per_hour is missing, here or in [meter_defaults]: the most that can pass in an \
+             hour (100 A on one phase: \"27.6\" kWh)",
+        );
+    }
+    let span =
+        |key, default: Option<Span>, fallback| table.parsed(key).or(default).unwrap_or(fallback);
+    let poll_every = span("poll_every", defaults.poll_every, Span::from_secs(60));
+    let record_every = span("record_every", defaults.record_every, Span::from_mins(15));
+    let offline_after = span("offline_after", defaults.offline_after, Span::from_mins(30));
+    let stuck_after = table.parsed("stuck_after").or(defaults.stuck_after);
+    let (line, address, profile) = (line?, address?, profile?);
+    let mut registers = billing_registers(profile, max_per_hour?);
+    let record = table.texts("record");
+    for name in &record {
+        if !registers.iter().any(|register| register.name.as_str() == *name) {
+            let known: Vec<&str> = registers.iter().map(|r| r.name.as_str()).collect();
+            table.note_at("record", unknown("billing register", name, &known));
+        }
+    }
+    if !record.is_empty() {
+        registers.retain(|register| record.contains(&register.name.as_str()));
+    }
+    if registers.is_empty() {
+        let id = &profile.id;
+        table.note_at("profile", format!("profile {id} has no register with role \"billing\""));
+    }
+    let config = MeterConfig {
+        line,
+        address: u8::try_from(address).ok()?,
+        profile: profile.clone(),
+        poll_every,
+    };
+    let profile = profile.id.clone();
+    let setup =
+        MeterSetup { profile, registers, multiplier, record_every, stuck_after, offline_after };
+    Some((config, setup))
+}
+
+fn unknown(what: &str, id: &str, known: &[&str]) -> String {
+    match nearest(id, known) {
+        Some(near) => format!("there is no {what} {id:?}; did you mean {near:?}?"),
+        None => format!("there is no {what} {id:?}; there are: {}", known.join(", ")),
+    }
+}
+
+fn billing_registers(profile: &Profile, max_per_hour: Decimal) -> Vec<BillingRegister> {
+    let billing = profile.specs().iter().filter(|spec| spec.role == Role::Billing);
+    let registers = billing.map(|spec| BillingRegister {
+        name: spec.name.clone(),
+        unit: spec.unit,
+        decimals: spec.decimals,
+        rollover_at: spec
+            .rollover_digits
+            .and_then(|digits| 10_i64.checked_pow(digits))
+            .map(Decimal::from),
+        max_per_hour,
+    });
+    registers.collect()
+}
+
+fn accounts(
+    root: &Table<'_>,
+    meters: &BTreeMap<MeterId, MeterSetup>,
+    tariffs: &BTreeMap<TariffId, Tariff>,
+) -> BTreeMap<AccountId, AccountSetup> {
+    let mut accounts = BTreeMap::new();
+    for table in root.tables("account") {
+        let id: Option<AccountId> = table.need_parsed("id");
+        let persons = table.integer("persons", 0..=1000).and_then(|n| u32::try_from(n).ok());
+        let account = AccountSetup {
+            building: table.text("building").unwrap_or_default().to_owned(),
+            area_m2: table.decimal("area_m2"),
+            persons,
+            charges: charges(&table, meters, tariffs),
+        };
+        table.done();
+        if let Some(id) = id
+            && accounts.insert(id.clone(), account).is_some()
+        {
+            table.note_at("id", format!("account {id} stands here twice"));
+        }
+    }
+    accounts
+}
+
+fn charges(
+    account: &Table<'_>,
+    meters: &BTreeMap<MeterId, MeterSetup>,
+    tariffs: &BTreeMap<TariffId, Tariff>,
+) -> BTreeMap<ItemId, Charge> {
+    let mut charges = BTreeMap::new();
+    for table in account.tables("charges") {
+        let item: Option<ItemId> = table.need_parsed("item");
+        let tariff: Option<TariffId> = table.need_parsed("tariff");
+        let meter: Option<MeterId> = table.parsed("meter");
+        let register: Option<RegisterName> = table.parsed("register");
+        if let Some(tariff) = &tariff
+            && !tariffs.contains_key(tariff)
+        {
+            let known: Vec<&str> = tariffs.keys().map(TariffId::as_str).collect();
+            table.note_at("tariff", unknown("tariff", tariff.as_str(), &known));
+        }
+        if let Some(meter) = &meter
+            && !meters.contains_key(meter)
+        {
+            let known: Vec<&str> = meters.keys().map(MeterId::as_str).collect();
+            table.note_at("meter", unknown("meter", meter.as_str(), &known));
+        }
+        if let Some(tariff) = tariff.as_ref().and_then(|id| tariffs.get(id)) {
+            fits(account, &table, tariff, meter.as_ref().and_then(|m| meters.get(m)), &register);
+        }
+        table.done();
+        let (Some(item), Some(tariff)) = (item, tariff) else { continue };
+        if charges.insert(item.clone(), Charge { tariff, meter, register }).is_some() {
+            table.note_at("item", format!("item {item} stands in this account twice"));
+        }
+    }
+    charges
+}
+
+/// Notes what a tariff needs and the account or the charge does not have.
+fn fits(
+    account: &Table<'_>,
+    charge: &Table<'_>,
+    tariff: &Tariff,
+    meter: Option<&MeterSetup>,
+    register: &Option<RegisterName>,
+) {
+    for revision in &tariff.revisions {
+        match &revision.pricing {
+            Pricing::Metered(metered) => {
+                charge.need("meter");
+                let Some(meter) = meter else { continue };
+                let found = match register {
+                    Some(name) => meter.registers.iter().find(|r| r.name == *name),
+                    None => meter.registers.first(),
+                };
+                let Some(found) = found else {
+                    let known: Vec<&str> =
+                        meter.registers.iter().map(|r| r.name.as_str()).collect();
+                    let name = register.as_ref().map_or("", RegisterName::as_str);
+                    charge.note_at("register", unknown("billing register", name, &known));
+                    return;
+                };
+                if found.unit != metered.unit {
+                    let (is, wants) = (found.unit, metered.unit);
+                    charge.note_at(
+                        "tariff",
+                        format!("the tariff is per {wants}, the register counts {is}"),
+                    );
+                }
+                if !metered.quota_shift.is_empty() {
+                    account.need("persons");
+                }
+            }
+            Pricing::PerArea(_) => account.need("area_m2"),
+            Pricing::Fixed(_) => {}
+        }
+    }
+}

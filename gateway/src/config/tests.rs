@@ -1,0 +1,104 @@
+//! The config file as installers write it, and as they get it wrong.
+
+use super::*;
+
+fn text(name: &str, text: &str) -> Text {
+    Text { name: name.to_owned(), text: text.to_owned() }
+}
+
+const GOOD: &str = r#"
+[gateway]
+id = "gw-1"
+tenant = "t"
+zone = "Asia/Shanghai"
+state_dir = "state"
+
+[clock]
+trust = "always"
+
+[billing]
+close_grace = "24h"
+
+[mqtt]
+host = "broker.example"
+
+[http]
+listen = "127.0.0.1:8080"
+
+[meter_defaults]
+max_per_hour = "27.6"
+
+[[line]]
+id = "a"
+kind = "serial"
+path = "/dev/ttyUSB0"
+baud = 2400
+parity = "even"
+
+[[line]]
+id = "b"
+kind = "tcp"
+host = "10.0.0.7"
+
+[[meter]]
+id = "m-1"
+line = "b"
+address = 1
+profile = "eastron-sdm120"
+"#;
+
+fn faults(main: &str) -> Vec<String> {
+    match Config::parse(&text("c.toml", main), &[], &[], Path::new("/etc/blockgate")) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_good_config_is_taken_with_its_defaults() {
+    let main = text("c.toml", GOOD);
+    let config = Config::parse(&main, &[], &[], Path::new("/etc/blockgate")).unwrap();
+    assert_eq!(config.state_dir, Path::new("/etc/blockgate/state"));
+    assert_eq!(config.lines.len(), 2);
+    let meter = config.setup.meters.values().next().unwrap();
+    assert_eq!(meter.record_every.to_string(), "15m");
+    assert_eq!(meter.registers[0].max_per_hour.to_string(), "27.6");
+    assert_eq!(config.mqtt.unwrap().client_id, "blockgate-gw-1");
+    assert_eq!(config.hash.len(), 16);
+}
+
+#[test]
+fn every_fault_is_told_at_once_with_its_place() {
+    let bad = GOOD
+        .replace("zone = \"Asia/Shanghai\"", "zone = \"Asia/Shangai\"")
+        .replace("kind = \"tcp\"", "kind = \"tpc\"")
+        .replace("address = 1", "adress = 1")
+        .replace("baud = 2400", "baud = \"2400\"")
+        .replace("profile = \"eastron-sdm120\"", "profile = \"eastron-sdm12\"");
+    let found = faults(&bad);
+    for want in [
+        "c.toml:5:8: \"Asia/Shangai\" is not a time zone",
+        "c.toml:27:8: baud must be a whole number from 300 to 4000000, not string",
+        "c.toml:32:8: kind cannot be \"tpc\"; there are: serial, rtu-over-tcp, tcp; did you mean \"tcp\"?",
+        "c.toml:38:1: unknown key \"adress\"; did you mean \"address\"?",
+        "c.toml:39:11: there is no profile \"eastron-sdm12\"; did you mean \"eastron-sdm120\"?",
+    ] {
+        assert!(found.iter().any(|f| f.starts_with(want)), "{want}\nnot in\n{}", found.join("\n"));
+    }
+}
+
+#[test]
+fn two_meters_cannot_have_one_address() {
+    let twice = format!(
+        "{GOOD}\n[[meter]]\nid = \"m-2\"\nline = \"b\"\naddress = 1\nprofile = \"eastron-sdm120\"\n"
+    );
+    let found = faults(&twice);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("meter m-1 has address 1 on line b already"), "{found:?}");
+}
+
+#[test]
+fn a_number_that_would_go_through_a_float_is_refused() {
+    let found = faults(&GOOD.replace("max_per_hour = \"27.6\"", "max_per_hour = 27.6"));
+    assert!(found[0].contains("decimal number in quotes"), "{found:?}");
+}

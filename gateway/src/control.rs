@@ -1,0 +1,158 @@
+//! The control socket: `<state>/control.sock`, mode 0600. The command line asks the running daemon
+//! through it, because the daemon holds lines and trees for itself. One JSON document a line, one
+//! answer a question; whoever may open the file may ask.
+
+use crate::limits;
+use crate::outbox::Outbox;
+use crate::run::Reads;
+use anyhow::Context;
+use blockgate_drivers::hex::Hex;
+use blockgate_drivers::meter::TestRead;
+use blockgate_types::{MeterId, Values};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+/// The socket's name in the state directory.
+pub const SOCKET: &str = "control.sock";
+
+/// A question to the daemon.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ask {
+    /// One reading, now.
+    Read {
+        /// Of which meter.
+        meter: MeterId,
+    },
+    /// The outbox in numbers, with its dead letters.
+    Outbox,
+}
+
+/// Makes the socket. One that a dead daemon left is replaced: the store's lock says that we are the
+/// only one.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn listen(state_dir: &Path) -> anyhow::Result<UnixListener> {
+    let path = state_dir.join(SOCKET);
+    match std::fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    }
+    let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until told to stop, one caller after the other.
+pub async fn run(
+    listener: UnixListener,
+    outbox: Arc<Outbox>,
+    reads: Reads,
+    stop: CancellationToken,
+) {
+    loop {
+        let caller = tokio::select! { biased;
+            () = stop.cancelled() => return,
+            caller = listener.accept() => caller,
+        };
+        let Ok((stream, _)) = caller else {
+            tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+            continue;
+        };
+        let answered = answer(stream, &outbox, &reads);
+        // A caller that goes away, or says nothing, must not hold up the next.
+        let _ = tokio::time::timeout(limits::CONTROL_MAX, answered).await;
+    }
+}
+
+async fn answer(stream: UnixStream, outbox: &Outbox, reads: &Reads) -> std::io::Result<()> {
+    let (from, mut to) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(from.take(limits::HTTP_BODY_MAX)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(Ask::Read { meter }) => match reads.read(&meter).await {
+            Some(read) => test_read_json(&meter, &read),
+            None => json!({ "error": format!("there is no meter {meter}") }),
+        },
+        Ok(Ask::Outbox) => outbox_json(outbox),
+        Err(error) => json!({ "error": error.to_string() }),
+    };
+    let mut text = answer.to_string();
+    text.push('\n');
+    to.write_all(text.as_bytes()).await
+}
+
+/// Asks the daemon of a state directory; `None` when none is running.
+///
+/// # Errors
+/// When it runs and does not answer.
+pub async fn ask(state_dir: &Path, question: &Ask) -> anyhow::Result<Option<Value>> {
+    let Ok(mut stream) = UnixStream::connect(state_dir.join(SOCKET)).await else {
+        return Ok(None);
+    };
+    let mut text = serde_json::to_string(question)?;
+    text.push('\n');
+    stream.write_all(text.as_bytes()).await?;
+    let mut line = String::new();
+    let mut answer = BufReader::new(stream);
+    tokio::time::timeout(limits::CONTROL_MAX, answer.read_line(&mut line))
+        .await
+        .context("the daemon does not answer")??;
+    Ok(Some(serde_json::from_str(&line).context("the daemon's answer")?))
+}
+
+/// What a read of one meter brought, frames included.
+#[must_use]
+pub fn test_read_json(meter: &MeterId, read: &TestRead) -> Value {
+    let exchanges: Vec<Value> = read
+        .exchanges
+        .iter()
+        .map(|exchange| {
+            json!({
+                "request": Hex(&exchange.request).to_string(),
+                "reply": Hex(&exchange.reply).to_string(),
+                "round_trip_us": u64::try_from(exchange.round_trip.as_micros()).unwrap_or(u64::MAX),
+            })
+        })
+        .collect();
+    match &read.outcome {
+        Ok(values) => {
+            json!({ "meter": meter, "values": values_json(values), "exchanges": exchanges })
+        }
+        Err(fault) => json!({
+            "meter": meter, "error": fault.what, "class": fault.class.text(), "exchanges": exchanges,
+        }),
+    }
+}
+
+/// Registers with value and unit; null where the device says "no value".
+#[must_use]
+pub fn values_json(values: &Values) -> Value {
+    let rows = values.iter().map(|(spec, value)| {
+        json!({
+            "name": spec.name, "value": value.map(|v| v.to_string()), "unit": spec.unit.text(),
+        })
+    });
+    Value::Array(rows.collect())
+}
+
+/// The outbox in numbers, with its first dead letters.
+#[must_use]
+pub fn outbox_json(outbox: &Outbox) -> Value {
+    let stats = outbox.stats();
+    let dead = outbox.dead(None, 20).unwrap_or_default();
+    let dead: Vec<Value> =
+        dead.iter().map(|letter| json!({ "seq": letter.seq, "reason": letter.reason })).collect();
+    json!({
+        "waiting": stats.waiting, "bills": stats.bills, "acknowledged": stats.acknowledged,
+        "dead": stats.dead, "through": stats.through, "oldest": stats.oldest, "dead_letters": dead,
+    })
+}

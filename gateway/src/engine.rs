@@ -1,0 +1,486 @@
+//! The single writer. Every input is decided by the Block on a state that has seen all inputs before
+//! it, the events are applied and appended to the journal, and a batch of them is made durable at
+//! once. Only then does anything leave: the trees and the outbox see them, a command is answered, the
+//! page shows them (invariant 1).
+//!
+//! While one batch is on its way to the disk the next is decided: the journal's CPU work and its
+//! waiting overlap. At most one batch is under way; when the next has grown to
+//! [`limits::COMMIT_BYTES_MAX`] meanwhile, the inbox waits, and with it the lines.
+//!
+//! Any error of the journal ends the process: what is in memory may be ahead of the disk, and a
+//! replay heals it. An error of the trees does not: they are derived.
+
+use crate::board::Board;
+use crate::command::{Answer, Order};
+use crate::limits;
+use crate::outbox::{Class, Outbox};
+use crate::ports::Clock;
+use crate::store::journal::Batch;
+use crate::store::record::{self, Origin};
+use crate::store::trees::{Applied, Trees};
+use crate::store::{Saver, Store};
+use anyhow::Context;
+use blockgate_rules::event::{Alarm, AlarmChange, Audit, Event, Outcome, READINGS_PER_RECORD_MAX};
+use blockgate_rules::input;
+use blockgate_rules::{Block, Input};
+use blockgate_types::{AlarmId, CommandId, Span, Time};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+/// What the engine cannot do itself: a read on a line. Sent out once a command was taken.
+#[derive(Debug)]
+pub struct Errand {
+    /// The command that asks for it.
+    pub command: input::Command,
+}
+
+/// What the engine shares with the rest.
+pub struct Shared {
+    /// Live values and states.
+    pub board: Arc<Board>,
+    /// Derived trees.
+    pub trees: Arc<Trees>,
+    /// What waits for the cloud.
+    pub outbox: Arc<Outbox>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Durable events for open event streams: sequence number and envelope.
+    pub durable: broadcast::Sender<(u64, Bytes)>,
+}
+
+/// The longest that no tick comes: a step of the clock is noticed within it.
+const TICK_MAX: Span = Span::from_mins(1);
+
+/// A record that was applied and appended, until it is durable.
+struct Appended {
+    seq: u64,
+    time: Time,
+    event: Event,
+    /// The envelope, once it is encoded.
+    payload: Bytes,
+}
+
+/// One batch on its way to the disk, and what is released when it has arrived.
+struct Commit {
+    task: JoinHandle<anyhow::Result<()>>,
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    /// The open alarms as of this batch, where they changed.
+    alarms: Option<BTreeMap<AlarmId, Alarm>>,
+}
+
+impl Commit {
+    /// Waits for the disk.
+    async fn done(mut self) -> anyhow::Result<Durable> {
+        (&mut self.task).await.context("the commit's thread")??;
+        Ok(Durable { answers: self.answers, alarms: self.alarms })
+    }
+}
+
+/// What is released by a batch that became durable.
+struct Durable {
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    alarms: Option<BTreeMap<AlarmId, Alarm>>,
+}
+
+/// Waits for the commit under way, for ever when there is none. May be dropped and called again.
+async fn finished(commit: &mut Option<Commit>) -> anyhow::Result<Durable> {
+    let Some(open) = commit else { return std::future::pending().await };
+    let joined = (&mut open.task).await;
+    let Some(Commit { answers, alarms, .. }) = commit.take() else {
+        return std::future::pending().await;
+    };
+    joined.context("the commit's thread")??;
+    Ok(Durable { answers, alarms })
+}
+
+async fn wait_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// On a blocking thread: the journal first, then what is derived from it.
+fn make_durable(batch: Batch, appended: &[Appended], shared: &Shared) -> anyhow::Result<()> {
+    let committed = batch.commit()?;
+    let mut applied = Vec::with_capacity(appended.len());
+    let mut waiting = Vec::with_capacity(appended.len());
+    for ((seq, position), record) in committed.records().zip(appended) {
+        anyhow::ensure!(seq == record.seq, "record {} was committed as {seq}", record.seq);
+        let Appended { time, event, .. } = record;
+        applied.push(Applied { seq, time: *time, record: event, position });
+        waiting.push((seq, Class::of(event.kind()), position));
+    }
+    // The trees can be rebuilt; that they fail must not stop the journal.
+    if let Err(error) = shared.trees.apply(&applied) {
+        error!(%error, "the trees did not take a batch in; rebuild them");
+    }
+    if let Err(error) = shared.outbox.push(&waiting) {
+        error!(%error, "the outbox did not take a batch in; the next start will");
+    }
+    for record in appended {
+        note(&shared.board, &record.event);
+        // Nobody may listen; a stream that lags asks the trees.
+        let _ = shared.durable.send((record.seq, record.payload.clone()));
+    }
+    *shared.board.outbox() = shared.outbox.stats();
+    Ok(())
+}
+
+/// Counts a durable event and shows its verdicts on the board.
+fn note(board: &Board, event: &Event) {
+    board.counts.records.add(1);
+    match event {
+        Event::Reading { readings } => {
+            board.counts.readings.add(i64::try_from(readings.len()).unwrap_or(0));
+            let mut meters = board.meters();
+            for reading in readings {
+                let Some(meter) = meters.get_mut(&reading.meter) else { continue };
+                let verdict = (reading.at, reading.verdict.clone());
+                match meter.verdicts.get_mut(&reading.register) {
+                    Some(place) => *place = verdict,
+                    None => {
+                        meter.verdicts.insert(reading.register.clone(), verdict);
+                    }
+                }
+            }
+        }
+        Event::Bill(bill) => {
+            board.counts.bills.add(1);
+            board.counts.billed_fen.add(bill.total_fen.0);
+        }
+        Event::Alarm(alarm) => match alarm.change {
+            AlarmChange::Raised => board.counts.alarms.add(1),
+            AlarmChange::Updated | AlarmChange::Cleared => {}
+        },
+        Event::Ledger(_) | Event::Gap(_) | Event::Audit(_) => {}
+    }
+}
+
+/// Where the readings of `next` stand in the record of `event`, when they fit in.
+fn room(event: &Event, next: &Event) -> Option<u16> {
+    match (event, next) {
+        (Event::Reading { readings }, Event::Reading { readings: more })
+            if readings.len() + more.len() <= READINGS_PER_RECORD_MAX =>
+        {
+            u16::try_from(readings.len()).ok()
+        }
+        (_, _) => None,
+    }
+}
+
+/// The single writer.
+pub struct Engine {
+    block: Block,
+    store: Store,
+    saver: Saver,
+    shared: Arc<Shared>,
+    origin: Origin,
+    commit_interval: Duration,
+    /// The record that is still being filled: readings are gathered in it. Applied, not encoded.
+    filling: Option<Appended>,
+    /// Records encoded since the last cut, with what the trees and the outbox need.
+    appended: Vec<Appended>,
+    /// Length of the last envelope: room for the next.
+    envelope_len: usize,
+    /// Answers that wait for the next commit.
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    /// Commands that were taken and whose errand is out.
+    out: BTreeMap<CommandId, oneshot::Sender<Answer>>,
+    errands: mpsc::Sender<Errand>,
+    events: Vec<Event>,
+    alarms_changed: bool,
+    urgent: bool,
+    since_checkpoint: u64,
+}
+
+impl Engine {
+    /// An engine over an opened store and the Block that it gave.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        block: Block,
+        shared: Arc<Shared>,
+        origin: Origin,
+        commit_interval: Duration,
+        errands: mpsc::Sender<Errand>,
+    ) -> Self {
+        shared.board.alarms().clone_from(block.alarms());
+        *shared.board.outbox() = shared.outbox.stats();
+        Self {
+            saver: store.saver(),
+            store,
+            block,
+            shared,
+            origin,
+            commit_interval,
+            filling: None,
+            appended: Vec::new(),
+            envelope_len: 0,
+            answers: Vec::new(),
+            out: BTreeMap::new(),
+            errands,
+            events: Vec::new(),
+            alarms_changed: false,
+            urgent: false,
+            since_checkpoint: 0,
+        }
+    }
+
+    /// Decides inputs until told to stop; then makes durable what it holds, writes a checkpoint and
+    /// gives it back.
+    ///
+    /// # Errors
+    /// The journal's: the process must end and start from the disk.
+    pub async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Input>,
+        mut orders: mpsc::Receiver<Order>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut batch = Vec::with_capacity(limits::ENGINE_BATCH_MAX);
+        let mut commit: Option<Commit> = None;
+        let mut commit_at: Option<Instant> = None;
+        let mut tick_at = Instant::now();
+        let mut orders_open = true;
+        loop {
+            if commit.is_none() && self.has_pending() {
+                let at = *commit_at.get_or_insert_with(|| Instant::now() + self.commit_interval);
+                if self.urgent || self.is_full() || at <= Instant::now() {
+                    commit = self.begin_commit()?;
+                    commit_at = None;
+                }
+            }
+            let room = !self.is_full();
+            tokio::select! { biased;
+                () = stop.cancelled(), if !inbox.is_closed() => {
+                    inbox.close();
+                    orders.close();
+                }
+                done = finished(&mut commit) => {
+                    let done = done.context("making a batch durable")?;
+                    self.release(done).await;
+                }
+                order = orders.recv(), if room && orders_open => match order {
+                    Some(order) => self.take_order(order)?,
+                    None => orders_open = false,
+                },
+                taken = inbox.recv_many(&mut batch, limits::ENGINE_BATCH_MAX), if room => {
+                    if taken == 0 {
+                        break; // closed and empty
+                    }
+                    for input in batch.drain(..) {
+                        self.step(&input)?;
+                    }
+                }
+                () = wait_until(commit_at), if commit.is_none() => {}
+                () = tokio::time::sleep_until(tick_at) => {
+                    let now = self.shared.clock.now();
+                    let clock = self.shared.clock.state();
+                    self.step(&Input::Tick { now, clock })?;
+                    tick_at = Instant::now() + self.until_tick(now);
+                }
+            }
+        }
+        if let Some(open) = commit.take() {
+            let done = open.done().await?;
+            self.release(done).await;
+        }
+        if let Some(last) = self.begin_commit()? {
+            let done = last.done().await?;
+            self.release(done).await;
+        }
+        self.checkpoint().await;
+        Ok(())
+    }
+
+    fn has_pending(&self) -> bool {
+        self.filling.is_some() || !self.appended.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.store.journal.pending_bytes() >= limits::COMMIT_BYTES_MAX
+    }
+
+    fn until_tick(&self, now: Time) -> Duration {
+        let wait = self.block.next_due().map(|at| at.since(now).unwrap_or(Span::ZERO));
+        // Never at once: a due time that a tick did not move must not turn into a busy loop.
+        wait.unwrap_or(TICK_MAX).clamp(Span::from_millis(50), TICK_MAX).into()
+    }
+
+    /// Decides one input, applies and appends what it means.
+    fn step(&mut self, input: &Input) -> anyhow::Result<()> {
+        let mut events = std::mem::take(&mut self.events);
+        self.block.decide(input, &mut events);
+        for event in events.drain(..) {
+            self.append(event)?;
+        }
+        self.events = events;
+        self.block.notice(input);
+        Ok(())
+    }
+
+    /// Applies an event and puts it into a record: readings that follow one another share one.
+    fn append(&mut self, event: Event) -> anyhow::Result<()> {
+        match &event {
+            Event::Alarm(_) => {
+                self.alarms_changed = true;
+                self.urgent = true;
+            }
+            Event::Audit(Audit::Command { id, outcome, detail, .. }) => {
+                self.urgent = true;
+                if let Some(reply) = self.out.remove(id) {
+                    let answer = Answer { outcome: *outcome, detail: detail.clone() };
+                    self.answers.push((reply, answer));
+                }
+            }
+            Event::Reading { .. }
+            | Event::Bill(_)
+            | Event::Ledger(_)
+            | Event::Gap(_)
+            | Event::Audit(_) => {}
+        }
+        let mut event = event;
+        if let Some(record) = &mut self.filling {
+            if let Some(first) = room(&record.event, &event) {
+                self.block.apply_from(record.seq, first, &event);
+                match record.event.gather(event) {
+                    Ok(()) => return Ok(()),
+                    Err(back) => event = back,
+                }
+            }
+        }
+        self.close_record()?;
+        let seq = self.store.journal.next_seq();
+        self.block.apply(seq, &event);
+        self.filling =
+            Some(Appended { seq, time: self.shared.clock.now(), event, payload: Bytes::new() });
+        Ok(())
+    }
+
+    /// Encodes the record that was being filled and hands it to the journal.
+    fn close_record(&mut self) -> anyhow::Result<()> {
+        let Some(mut record) = self.filling.take() else { return Ok(()) };
+        let mut envelope = Vec::with_capacity(self.envelope_len);
+        let clock = self.shared.clock.state();
+        let Appended { seq, time, event, .. } = &record;
+        record::encode(&self.origin, *seq, *time, clock, event, &mut envelope)?;
+        let given = self.store.journal.append(&envelope)?;
+        anyhow::ensure!(given == record.seq, "the journal gave {given} for record {}", record.seq);
+        self.envelope_len = envelope.len();
+        record.payload = Bytes::from(envelope);
+        self.appended.push(record);
+        Ok(())
+    }
+
+    /// Takes an order: what the Block answers at once is answered after the next commit, the rest
+    /// becomes an errand.
+    fn take_order(&mut self, order: Order) -> anyhow::Result<()> {
+        let Order { command, reply } = order;
+        if self.out.contains_key(&command.id) {
+            let detail = "still being carried out".to_owned();
+            let _ = reply.send(Answer { outcome: Outcome::Duplicate, detail });
+            return Ok(());
+        }
+        let id = command.id.clone();
+        self.out.insert(id.clone(), reply);
+        let (now, clock) = (self.shared.clock.now(), self.shared.clock.state());
+        self.step(&Input::Command { now, clock, command: command.clone() })?;
+        if !self.out.contains_key(&id) {
+            return Ok(()); // decided: the answer waits for the commit
+        }
+        match &command.order {
+            input::Order::Resend { from, to } => {
+                let (outcome, detail) = match self.shared.outbox.resend(*from, *to) {
+                    Ok(count) => (Outcome::Done, format!("{count} events")),
+                    Err(error) => (Outcome::Refused, error.to_string()),
+                };
+                self.done(&command, outcome, detail)?;
+            }
+            input::Order::ReadNow { .. } => {
+                if self.errands.try_send(Errand { command: command.clone() }).is_err() {
+                    self.done(&command, Outcome::Failed, "too many reads wait".to_owned())?;
+                }
+            }
+            input::Order::DecideHeld { .. } | input::Order::ExchangeMeter { .. } => {
+                self.done(&command, Outcome::Failed, "not decided".to_owned())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn done(
+        &mut self,
+        command: &input::Command,
+        outcome: Outcome,
+        detail: String,
+    ) -> anyhow::Result<()> {
+        self.step(&Input::CommandDone {
+            now: self.shared.clock.now(),
+            id: command.id.clone(),
+            outcome,
+            detail,
+        })
+    }
+
+    /// Sends what was appended to the disk, on a blocking thread.
+    fn begin_commit(&mut self) -> anyhow::Result<Option<Commit>> {
+        self.close_record()?;
+        let Some(batch) = self.store.journal.cut()? else { return Ok(None) };
+        let appended = std::mem::take(&mut self.appended);
+        let shared = self.shared.clone();
+        self.urgent = false;
+        self.since_checkpoint += u64::try_from(appended.len()).unwrap_or(0);
+        let task = tokio::task::spawn_blocking(move || make_durable(batch, &appended, &shared));
+        if let Some(errand) = self.store.journal.errand() {
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = errand.run() {
+                    warn!(%error, "the journal's next file was not made ahead");
+                }
+            });
+        }
+        let alarms = std::mem::take(&mut self.alarms_changed).then(|| self.block.alarms().clone());
+        Ok(Some(Commit { task, answers: std::mem::take(&mut self.answers), alarms }))
+    }
+
+    /// A batch is durable: what waited for it goes out.
+    async fn release(&mut self, done: Durable) {
+        for (reply, answer) in done.answers {
+            // Whoever asked may have gone; the outcome is journaled all the same.
+            let _ = reply.send(answer);
+        }
+        if let Some(alarms) = done.alarms {
+            *self.shared.board.alarms() = alarms;
+        }
+        if self.since_checkpoint >= limits::CHECKPOINT_EVERY_RECORDS {
+            self.checkpoint().await;
+        }
+    }
+
+    /// Writes a checkpoint where everything applied is durable; else a later commit tries again.
+    async fn checkpoint(&mut self) {
+        if self.has_pending() {
+            return;
+        }
+        let draft = match self.store.checkpoint(&self.block) {
+            Ok(draft) => draft,
+            Err(error) => {
+                error!(%error, "the state cannot be written as a checkpoint");
+                return;
+            }
+        };
+        let saver = self.saver.clone();
+        match tokio::task::spawn_blocking(move || saver.save(&draft)).await {
+            Ok(Ok(())) => self.since_checkpoint = 0,
+            Ok(Err(error)) => warn!(%error, "no checkpoint; the next start takes longer"),
+            Err(error) => error!(%error, "writing a checkpoint ended badly"),
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The wiring: from a config and its ports to running tasks, on one screen.
+//!
+//! Two runtimes. The *field* runtime has the lines and the engine; `demo` and the simulation run it
+//! in paused time. The *doors* runtime, on a thread of its own, has MQTT and HTTP: it always lives in
+//! real time, and a barrier's question does not wait behind a poll (ADR 0007).
+//!
+//! The order of stopping follows the flow of data: who asks, who answers, who remembers, who tells.
+
+use crate::board::{Board, LineBoard};
+use crate::bus::worker::{Ask, Worker};
+use crate::command::CommandDoor;
+use crate::config::Config;
+use crate::engine::{Engine, Errand};
+use crate::http;
+use crate::limits;
+use crate::mqtt;
+use crate::ports::Clock;
+use crate::store::Store;
+use crate::store::record::Origin;
+use crate::supervise::{Group, Supervisor};
+use anyhow::Context;
+use blockgate_drivers::line::{Framing, Line, LineSettings};
+use blockgate_drivers::meter::TestRead;
+use blockgate_drivers::transport::{Connect, Target};
+use blockgate_rules::Input;
+use blockgate_rules::event::{AlarmCode, Outcome};
+use blockgate_rules::input::Order;
+use blockgate_types::{LineId, MeterId};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, RwLock};
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// The ways to the real world that the field runtime uses.
+#[derive(Clone)]
+pub struct Ports {
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Lines.
+    pub connect: Arc<dyn Connect>,
+}
+
+/// Reads of single meters, now, through the tasks of their lines.
+#[derive(Clone, Default)]
+pub struct Reads {
+    lines: BTreeMap<MeterId, mpsc::Sender<Ask>>,
+}
+
+impl Reads {
+    /// Reads a meter; `None` when it is not known or the gateway stops.
+    pub async fn read(&self, meter: &MeterId) -> Option<TestRead> {
+        let (reply, read) = oneshot::channel();
+        self.lines.get(meter)?.send(Ask { meter: meter.clone(), reply }).await.ok()?;
+        read.await.ok()
+    }
+}
+
+/// The inner side: lines and engine.
+pub struct Field {
+    engine: Engine,
+    inbox: mpsc::Receiver<Input>,
+    orders: mpsc::Receiver<crate::command::Order>,
+    hand: mpsc::Sender<Input>,
+    errands: mpsc::Receiver<Errand>,
+    workers: Vec<Worker>,
+    reads: Reads,
+    clock: Arc<dyn Clock>,
+    first: Vec<Input>,
+}
+
+/// The outer side: MQTT, page and API, control socket.
+pub struct Doors {
+    config: Config,
+    shared: Arc<http::Shared>,
+    origin: Origin,
+    hand: mpsc::Sender<Input>,
+    reads: Reads,
+}
+
+/// The groups of tasks, in the order in which they stop.
+#[derive(Debug, Clone)]
+pub struct Groups {
+    /// Knows the first failure of any task.
+    pub supervisor: Supervisor,
+    /// Requests and commands.
+    pub doors: Group,
+    /// Polls.
+    pub lines: Group,
+    /// The engine makes durable what it holds and ends.
+    pub engine: Group,
+    /// The outbox is told to the cloud as far as it goes.
+    pub cloud: Group,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        let supervisor = Supervisor::new();
+        Self {
+            doors: supervisor.group("doors"),
+            lines: supervisor.group("lines"),
+            engine: supervisor.group("engine"),
+            cloud: supervisor.group("cloud"),
+            supervisor,
+        }
+    }
+}
+
+impl Groups {
+    /// Stops lines and engine: what was read becomes durable. To be called on the field runtime.
+    pub async fn stop_field(&self) {
+        self.lines.stop(limits::LINES_STOP_MAX).await;
+        self.engine.stop(limits::ENGINE_STOP_MAX).await;
+    }
+
+    /// Stops all in order.
+    pub async fn stop(&self) {
+        self.doors.stop(limits::DOORS_STOP_MAX).await;
+        self.stop_field().await;
+        self.cloud.stop(limits::OUTBOX_STOP_MAX).await;
+    }
+}
+
+/// Opens the store and builds both sides; nothing polls or listens yet.
+///
+/// # Errors
+/// When the store cannot be opened: in use, or damaged, with what to do.
+pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Field, Doors)> {
+    let Ports { clock, connect } = ports;
+    let source = format!("/blockgate/{}/{}", config.identity.tenant, config.identity.gateway);
+    let origin = Origin { source, boot: boot.clone() };
+    let (store, block, found) = Store::open(&config.state_dir)
+        .with_context(|| format!("the store in {}", config.state_dir.display()))?;
+    info!(
+        last = found.last,
+        checkpoint = found.checkpoint,
+        replayed = found.replayed,
+        "the store is open"
+    );
+    if let Some(cut) = &found.cut {
+        info!(seq = cut.seq, bytes = cut.bytes, "a torn tail, never acknowledged, was cut");
+    }
+    let board = Arc::new(Board::default());
+    let (durable, _) = broadcast::channel(limits::DURABLE_RING);
+    let shared = Arc::new(crate::engine::Shared {
+        board: board.clone(),
+        trees: store.trees.clone(),
+        outbox: store.outbox.clone(),
+        clock: clock.clone(),
+        durable,
+    });
+    let (hand, inbox) = mpsc::channel(limits::INBOX_MAX);
+    let (door, orders) = CommandDoor::new();
+    let (errand, errands) = mpsc::channel(limits::ERRANDS_MAX);
+    let (workers, reads) = lines(config, &board, clock, connect, &hand);
+    let mut first = vec![
+        Input::Started {
+            now: clock.now(),
+            boot: boot.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_hash: config.hash.clone(),
+        },
+        Input::Setup { now: clock.now(), setup: Box::new(config.setup.clone()) },
+    ];
+    for warning in &found.warnings {
+        warn!("{warning}");
+        first.push(Input::Condition {
+            now: clock.now(),
+            code: AlarmCode::Store,
+            subject: "store".to_owned(),
+            active: true,
+            facts: BTreeMap::from([("found".to_owned(), warning.clone())]),
+        });
+    }
+    let status = http::Status {
+        version: env!("CARGO_PKG_VERSION"),
+        boot,
+        config_hash: config.hash.clone(),
+        started: clock.now(),
+        tenant: config.identity.tenant.clone(),
+        gateway: config.identity.gateway.clone(),
+        zone: config.setup.zone.clone(),
+    };
+    let http = Arc::new(http::Shared {
+        board,
+        trees: store.trees.clone(),
+        outbox: store.outbox.clone(),
+        door,
+        clock: clock.clone(),
+        accounts: http::auth::Accounts::open(&config.state_dir)?,
+        status,
+        setup: RwLock::new(Arc::new(config.setup.clone())),
+        durable: shared.durable.clone(),
+    });
+    let commit_interval = config.commit_interval.into();
+    let engine = Engine::new(store, block, shared, origin.clone(), commit_interval, errand);
+    let field = Field {
+        engine,
+        inbox,
+        orders,
+        hand: hand.clone(),
+        errands,
+        workers,
+        reads: reads.clone(),
+        clock: clock.clone(),
+        first,
+    };
+    Ok((field, Doors { config: config.clone(), shared: http, origin, hand, reads }))
+}
+
+fn lines(
+    config: &Config,
+    board: &Arc<Board>,
+    clock: &Arc<dyn Clock>,
+    connect: &Arc<dyn Connect>,
+    hand: &mpsc::Sender<Input>,
+) -> (Vec<Worker>, Reads) {
+    let mut meters_of: BTreeMap<LineId, Vec<_>> = BTreeMap::new();
+    for (id, meter) in &config.meters {
+        meters_of.entry(meter.line.clone()).or_default().push((id.clone(), meter.clone()));
+        let mut meters = board.meters();
+        let entry = meters.entry(id.clone()).or_default();
+        entry.line = Some(meter.line.clone());
+        entry.profile.clone_from(&meter.profile.id);
+        entry.address = meter.address;
+    }
+    let (mut workers, mut reads) = (Vec::new(), Reads::default());
+    for (id, settings) in &config.lines {
+        let what = format!("{} {}", kind(settings), settings.target);
+        board.lines().insert(id.clone(), LineBoard { what, ..LineBoard::default() });
+        let (ask, asks) = mpsc::channel(limits::ERRANDS_MAX);
+        let meters = meters_of.remove(id).unwrap_or_default();
+        for (meter, _) in &meters {
+            reads.lines.insert(meter.clone(), ask.clone());
+        }
+        let line = Line::new(settings.clone(), connect.clone());
+        let (board, clock) = (board.clone(), clock.clone());
+        workers.push(Worker::new(id.clone(), line, meters, board, clock, hand.clone(), asks));
+    }
+    (workers, reads)
+}
+
+impl Field {
+    /// Starts lines and engine on the present runtime.
+    ///
+    /// # Errors
+    /// None in practice: the inbox is new.
+    pub async fn start(self, groups: &Groups) -> anyhow::Result<()> {
+        let Self { engine, inbox, orders, hand, errands, workers, reads, clock, first } = self;
+        for input in first {
+            hand.send(input).await.context("the inbox")?;
+        }
+        groups.engine.spawn("engine", engine.run(inbox, orders, groups.engine.stopping()));
+        for worker in workers {
+            let (name, stop) = (worker.line_id().to_string(), groups.lines.stopping());
+            groups.lines.spawn(name, async move {
+                worker.run(stop).await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
+        let stop = groups.lines.stopping();
+        groups.lines.spawn("errands", async move {
+            run_errands(errands, reads, hand, clock, stop).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
+        Ok(())
+    }
+}
+
+/// The kind as the config writes it.
+fn kind(settings: &LineSettings) -> &'static str {
+    match (&settings.target, settings.framing) {
+        (Target::Serial { .. }, _) => "serial",
+        (Target::Tcp { .. }, Framing::Rtu) => "rtu-over-tcp",
+        (Target::Tcp { .. }, Framing::Tcp) => "tcp",
+    }
+}
+
+/// Carries out what the engine cannot: reads on lines.
+async fn run_errands(
+    mut errands: mpsc::Receiver<Errand>,
+    reads: Reads,
+    hand: mpsc::Sender<Input>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    loop {
+        let errand = tokio::select! { biased;
+            () = stop.cancelled() => return,
+            errand = errands.recv() => errand,
+        };
+        let Some(Errand { command }) = errand else { return };
+        let Order::ReadNow { meter } = &command.order else { continue };
+        let (outcome, detail) = match reads.read(meter).await {
+            Some(TestRead { outcome: Ok(values), .. }) => {
+                (Outcome::Done, crate::control::values_json(&values).to_string())
+            }
+            Some(TestRead { outcome: Err(fault), .. }) => (Outcome::Failed, fault.to_string()),
+            None => (Outcome::Failed, "the line does not answer: the gateway stops".to_owned()),
+        };
+        let done = Input::CommandDone { now: clock.now(), id: command.id, outcome, detail };
+        if hand.send(done).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Doors {
+    /// What page and metrics share; `demo` asks it for its summary.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<http::Shared> {
+        &self.shared
+    }
+
+    /// Starts MQTT, HTTP and the control socket on the present runtime. Gives the page's address.
+    ///
+    /// # Errors
+    /// When an address or the control socket cannot be listened on.
+    pub async fn start(self, groups: &Groups) -> anyhow::Result<Option<SocketAddr>> {
+        type Never = std::convert::Infallible;
+        let Self { config, shared, origin, hand, reads } = self;
+        let doors = &groups.doors;
+        let control = crate::control::listen(&config.state_dir)?;
+        let (outbox, stop) = (shared.outbox.clone(), doors.stopping());
+        doors.spawn("control", async move {
+            crate::control::run(control, outbox, reads, stop).await;
+            Ok::<(), Never>(())
+        });
+        let (board, stop) = (shared.clone(), doors.stopping());
+        doors.spawn("conditions", async move {
+            crate::conditions::run(board, hand, stop).await;
+            Ok::<(), Never>(())
+        });
+        let mut address = None;
+        if let Some(http) = config.http {
+            let listener = http::bind(&http).await.context("the page")?;
+            address = Some(listener.local_addr()?);
+            let (shared, stop, dir) = (shared.clone(), doors.stopping(), config.state_dir.clone());
+            doors.spawn("http", async move { http::run(http, listener, &dir, shared, stop).await });
+        }
+        if let Some(mqtt) = config.mqtt {
+            let link = mqtt::client::Link {
+                config: mqtt,
+                identity: config.identity,
+                origin,
+                config_hash: config.hash,
+                outbox: shared.outbox.clone(),
+                board: shared.board.clone(),
+                door: shared.door.clone(),
+                clock: shared.clock.clone(),
+            };
+            groups.cloud.spawn("mqtt", mqtt::client::run(link, groups.cloud.stopping()));
+        }
+        Ok(address)
+    }
+}
+
+/// The doors' runtime, on a thread of its own.
+pub struct DoorsThread {
+    /// To start things on it, and to block on it from outside.
+    pub handle: Handle,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl DoorsThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system has no thread or no event queue for it.
+    pub fn start() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new().name("doors".to_owned()).spawn(move || {
+            let _ = runtime.block_on(ended);
+            runtime.shutdown_timeout(limits::OUTBOX_STOP_MAX);
+        })?;
+        Ok(Self { handle, end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for DoorsThread {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported by its task's group.
+            let _ = thread.join();
+        }
+    }
+}
