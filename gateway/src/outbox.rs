@@ -216,7 +216,7 @@ pub fn kind_of(payload: &[u8]) -> String {
 }
 
 impl Outbox {
-    /// Opens the outbox. Records after [`Outbox::indexed`] must then be pushed again, in order.
+    /// Opens the outbox. Records after [`Outbox::known`] must then be pushed again, in order.
     ///
     /// # Errors
     /// [`OutboxError`]. A damaged receipts' file is an error: without it everything would be sent
@@ -271,7 +271,7 @@ impl Outbox {
 
     /// The last record that the outbox knows.
     #[must_use]
-    pub fn indexed(&self) -> u64 {
+    pub fn known(&self) -> u64 {
         self.inner().last
     }
 

@@ -11,6 +11,8 @@
 //! ```
 
 pub mod checkpoint;
+#[cfg(test)]
+mod faulty;
 mod history;
 pub mod journal;
 pub mod rebuild;
@@ -175,7 +177,7 @@ impl Store {
             Outbox::open(Arc::clone(&disk), state, Arc::clone(&trees), records.clone(), last)
                 .map_err(StoreError::Outbox)?;
         let outbox = Arc::new(outbox);
-        let (trees_at, outbox_at) = (trees.applied(), outbox.indexed());
+        let (trees_at, outbox_at) = (trees.applied(), outbox.known());
         let store = Self {
             saver: Saver {
                 disk,

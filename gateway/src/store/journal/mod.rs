@@ -527,4 +527,6 @@ impl Drop for Batch {
 }
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod tests;

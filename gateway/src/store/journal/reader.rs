@@ -170,6 +170,9 @@ impl Reader {
     }
 }
 
+/// A segment by its first seq, and its file.
+type OpenSegment = (u64, Arc<dyn DiskFile>);
+
 /// Committed records by place or in order; cheap to clone, for any thread.
 #[derive(Clone)]
 pub struct Records {
@@ -177,7 +180,7 @@ pub struct Records {
     dir: PathBuf,
     limit: Option<Arc<AtomicU64>>,
     /// The segments read last, newest at the end.
-    open: Arc<Mutex<Vec<(u64, Arc<dyn DiskFile>)>>>,
+    open: Arc<Mutex<Vec<OpenSegment>>>,
 }
 
 /// Segment files kept open for [`Records::read_at`].
