@@ -71,6 +71,8 @@ pub async fn run(shared: Arc<Shared>, hand: mpsc::Sender<Input>, stop: Cancellat
             let facts = facts.unwrap_or_default();
             let input = Input::Condition { now, code, subject, active, facts };
             if hand.send(input).await.is_err() {
+                // The engine has ended; whoever ended it stops us as well.
+                stop.cancelled().await;
                 return;
             }
         }

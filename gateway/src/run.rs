@@ -302,6 +302,8 @@ async fn run_errands(
         };
         let done = Input::CommandDone { now: clock.now(), id: command.id, outcome, detail };
         if hand.send(done).await.is_err() {
+            // The engine has ended; whoever ended it stops us as well.
+            stop.cancelled().await;
             return;
         }
     }

@@ -49,8 +49,8 @@ pub fn config(listen: &str, broker_port: u16) -> Text {
     );
     let _ = writeln!(
         text,
-        "[mqtt]\nhost = \"localhost\"\nport = {broker_port}\nca = \"tls/ca.pem\"\ncert = \"tls/client.pem\"\n\
-         key = \"tls/client.key\"\n\n[http]\nlisten = \"{listen}\"\n\n[meter_defaults]\npoll_every = \"15m\"\n\
+        "[mqtt]\nhost = \"localhost\"\nport = {broker_port}\nca = \"tls/ca.crt\"\ncert = \"tls/gateway.crt\"\n\
+         key = \"tls/gateway.key\"\n\n[http]\nlisten = \"{listen}\"\n\n[meter_defaults]\npoll_every = \"15m\"\n\
          record_every = \"15m\"\nmax_per_hour = \"27.6\"   # 100 A on one phase\nstuck_after = \"14d\"\n\
          offline_after = \"1h\"\n"
     );
