@@ -36,9 +36,15 @@ pub(super) struct Ring {
     newest: watch::Sender<u64>,
 }
 
+/// A durable event: sequence number and envelope.
+type Durable = (u64, Bytes);
+
+/// First and last sequence number that are no longer kept.
+type Hole = (u64, u64);
+
 #[derive(Debug, Default)]
 struct Kept {
-    events: VecDeque<(u64, Bytes)>,
+    events: VecDeque<Durable>,
     bytes: usize,
 }
 
@@ -68,7 +74,7 @@ impl Ring {
     }
 
     /// At most 64 events after `seq`, and the hole before the first, when there is one.
-    fn after(&self, seq: u64) -> (Option<(u64, u64)>, Vec<(u64, Bytes)>) {
+    fn after(&self, seq: u64) -> (Option<Hole>, Vec<Durable>) {
         let kept = self.kept();
         let first = kept.events.iter().find(|(at, _)| *at > seq).map(|(at, _)| *at);
         let hole = first.filter(|first| *first > seq + 1).map(|first| (seq + 1, first - 1));

@@ -1,1 +1,568 @@
+//! The doors from outside: who may ask what, where a change may come from, and how refusals look.
 
+use super::archive::{Archive, Fault};
+use super::*;
+use crate::command::Answer;
+use crate::problem::Lang;
+use crate::store::trees::BillFilter;
+use blockgate_rules::event::{Alarm, Bill, Outcome};
+use blockgate_types::{
+    BillId, ClockState, Decimal, FaultClass, LineId, MeterId, ReadFault, RegisterName,
+};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+use warp::test::RequestBuilder;
+
+struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> Time {
+        Time::from_millis(1_772_366_400_000)
+    }
+    fn state(&self) -> ClockState {
+        ClockState::Synced
+    }
+}
+
+struct One(Bill);
+
+impl Archive for One {
+    fn bills(
+        &self,
+        filter: &BillFilter,
+        _: Option<u64>,
+        _: usize,
+    ) -> Result<Vec<(u64, Bill)>, Fault> {
+        let fits = filter.account.as_ref().is_none_or(|a| *a == self.0.account);
+        Ok(if fits { vec![(7, self.0.clone())] } else { Vec::new() })
+    }
+    fn bill(&self, id: &BillId) -> Result<Option<(u64, Bill)>, Fault> {
+        Ok((*id == self.0.bill).then(|| (7, self.0.clone())))
+    }
+    fn history(
+        &self,
+        _: &MeterId,
+        _: &RegisterName,
+        from: Time,
+        _: Time,
+        _: usize,
+    ) -> Result<Vec<(Time, Decimal)>, Fault> {
+        Ok(vec![(from, Decimal::new(125, 1))])
+    }
+    fn alarms(&self, _: Option<u64>, _: usize) -> Result<Vec<(u64, Alarm)>, Fault> {
+        Ok(Vec::new())
+    }
+}
+
+/// Text that would run in a page that forgets to escape.
+const EVIL: &str = "\"><img src=x onerror=alert(1)>";
+
+fn bill() -> Bill {
+    serde_json::from_value(json!({
+        "bill": "bill-1", "account": "a-0101", "item": "electricity",
+        "period": { "from": "2026-02-01", "to": "2026-03-01", "zone": "Asia/Shanghai" },
+        "tariff": "t", "tariff_revision": EVIL, "revision": 0, "currency": "CNY",
+        "lines": [{ "label": { "zh": EVIL, "en": EVIL }, "quantity": "2.5", "unit": "kWh",
+            "unit_price": "0.5", "exact": "1.25", "amount_fen": 125 }],
+        "total_fen": 125, "issued_at": "2026-03-01T00:00:00Z",
+    }))
+    .unwrap()
+}
+
+struct House {
+    shared: Arc<Shared>,
+    routes: BoxedFilter<(Response,)>,
+    stop: CancellationToken,
+    ring: Arc<events::Ring>,
+    ordered: Arc<Mutex<Vec<blockgate_rules::input::Command>>>,
+    cookie: String,
+    csrf: String,
+    _dir: tempfile::TempDir,
+}
+
+/// Tokens: `all` has every scope, `metrics` one, `none` none; each token's text is its name.
+fn tokens() -> String {
+    let entry = |name: &str, scopes: &str| {
+        let hash = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+        let hex: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        format!("[tokens.{name}]\nsha256 = \"{hex}\"\nscopes = [{scopes}]\n")
+    };
+    entry("all", "\"metrics\", \"read\", \"command\"")
+        + &entry("metrics", "\"metrics\"")
+        + &entry("none", "")
+}
+
+/// The site over invented data; `login` says whether somebody has set a password.
+async fn house(login: bool) -> House {
+    let dir = tempfile::tempdir().unwrap();
+    secret_file::write(&dir.path().join("tokens.toml"), tokens().as_bytes()).unwrap();
+    let accounts = auth::Accounts::open(dir.path()).unwrap();
+    let mut cookie = String::new();
+    let mut csrf = String::new();
+    if login {
+        let (user, password) = accounts.one_time_login().await.unwrap();
+        let peer = [127, 0, 0, 1].into();
+        cookie = accounts.log_in(peer, &user, &password).await.unwrap().cookie;
+        csrf = accounts.person(&cookie, true).unwrap().csrf;
+    }
+    let board = Arc::new(Board::default());
+    let mut meter = crate::board::MeterBoard {
+        line: Some(LineId::new("line-1").unwrap()),
+        profile: EVIL.to_owned(),
+        ..Default::default()
+    };
+    let what = EVIL.to_owned();
+    meter.fault =
+        Some((Noon.now(), ReadFault { class: FaultClass::Timeout, what, raw: vec![1, 0xAB] }));
+    meter.count(FaultClass::Timeout);
+    board.meters().insert(MeterId::new("m-0101").unwrap(), meter);
+    let (door, mut orders) = CommandDoor::new();
+    let ordered = Arc::new(Mutex::new(Vec::new()));
+    let seen = ordered.clone();
+    tokio::spawn(async move {
+        while let Some(order) = orders.recv().await {
+            let refuse = order.command.actor.ends_with("/refuse");
+            seen.lock().unwrap().push(order.command);
+            let outcome = if refuse { Outcome::Refused } else { Outcome::Done };
+            let _ = order.reply.send(Answer { outcome, detail: EVIL.to_owned() });
+        }
+    });
+    let (store, ..) = crate::store::Store::open(dir.path()).unwrap();
+    let shared = Arc::new(Shared {
+        board,
+        trees: Arc::new(One(bill())),
+        outbox: store.outbox,
+        door,
+        clock: Arc::new(Noon),
+        accounts,
+        status: Status {
+            version: "0.0.0",
+            boot: "5f0c12ab".to_owned(),
+            config_hash: "3fa9".to_owned(),
+            started: Noon.now(),
+            tenant: "t".to_owned(),
+            gateway: "g".to_owned(),
+            zone: "Asia/Shanghai".to_owned(),
+        },
+        setup: RwLock::default(),
+        durable: broadcast::Sender::new(16),
+    });
+    let (stop, ring) = (CancellationToken::new(), Arc::new(events::Ring::new()));
+    let desk = Arc::new(answer::Desk {
+        site: gate::Site { hosts: vec!["gate.example".to_owned()], tls: false },
+        certificate: None,
+        shared: shared.clone(),
+        ring: ring.clone(),
+        streams: Arc::new(Semaphore::new(2)),
+        answers: Arc::default(),
+        stop: stop.clone(),
+    });
+    let routes = routes::routes(desk);
+    House { shared, routes, stop, ring, ordered, cookie, csrf, _dir: dir }
+}
+
+fn ask(method: &str, path: &str) -> RequestBuilder {
+    warp::test::request().method(method).path(path).header("host", "127.0.0.1:8080")
+}
+
+impl House {
+    fn person(&self, method: &str, path: &str) -> RequestBuilder {
+        ask(method, path)
+            .header("cookie", format!("a=b; session={}", self.cookie))
+            .header("sec-fetch-site", "same-origin")
+    }
+
+    async fn status(&self, request: RequestBuilder) -> u16 {
+        request.reply(&self.routes).await.status().as_u16()
+    }
+}
+
+/// A path of a route with an id that exists.
+fn filled(template: &str) -> String {
+    match template {
+        "/assets/{}" => "/assets/none.css".to_owned(),
+        "/language/{}" => "/language/en".to_owned(),
+        t if t.contains("bills") => t.replace("{}", "bill-1"),
+        t => t.replace("{}", "m-0101"),
+    }
+}
+
+const COMMAND: &str = r#"{"id":"c-1","issued_at":"2026-03-01T00:00:00Z","expires_at":"2026-03-02T00:00:00Z","actor":"cloud","name":"read-now","args":{"meter":"m-0101"}}"#;
+
+fn with_command(request: RequestBuilder) -> RequestBuilder {
+    request.header("content-type", "application/json").body(COMMAND)
+}
+
+#[tokio::test]
+async fn nothing_but_healthz_and_the_login_answers_a_stranger() {
+    let house = house(true).await;
+    for (method, template, scope) in ROUTES {
+        let path = filled(template);
+        let stranger = ask(method, &path).header("sec-fetch-site", "same-origin");
+        let got = house.status(stranger).await;
+        let forged = ask(method, &path).header("cookie", "session=guess");
+        let forged = house.status(forged.header("sec-fetch-site", "same-origin")).await;
+        match scope {
+            Some(_)
+                if *method == "GET"
+                    && !path.starts_with("/v1")
+                    && path.matches('/').count() < 4
+                    && !matches!(path.as_str(), "/metrics" | "/readyz") =>
+            {
+                assert_eq!((got, forged), (303, 303), "{method} {path} leads to the login");
+            }
+            Some(_) => assert_eq!((got, forged), (401, 401), "{method} {path}"),
+            None => assert_ne!(got, 401, "{method} {path}"),
+        }
+        for token in ["all", "metrics", "none"] {
+            if *template == "/v1/events" && token == "all" {
+                // Answers without an end; has a test of its own.
+                continue;
+            }
+            let bearer = ask(method, &path).header("authorization", format!("Bearer {token}"));
+            let got = house.status(with_command(bearer)).await;
+            let scope = scope.map(auth::Scope::text);
+            // The page's forms are for people, whatever a token may do.
+            let form = *method == "POST" && !path.starts_with("/v1");
+            let may = (token == "all" || scope == Some(token)) && !form;
+            assert_eq!(got == 403, !may && scope.is_some(), "{token}: {method} {path} gives {got}");
+        }
+        let wrong = ask(method, &path).header("authorization", "Bearer wrong");
+        let got = house.status(wrong).await;
+        assert_eq!(got == 401 || got == 303, *template != "/healthz", "{method} {path}: {got}");
+    }
+    assert_eq!(house.status(ask("GET", "/v1/nothing")).await, 401);
+    assert_eq!(house.status(house.person("GET", "/v1/nothing")).await, 404);
+    assert!(house.ordered.lock().unwrap().len() <= 1, "only the token with the scope ordered");
+}
+
+#[tokio::test]
+async fn before_the_set_up_only_the_set_up_answers() {
+    let house = house(false).await;
+    for (method, template, _) in ROUTES {
+        let path = filled(template);
+        let request = ask(method, &path).header("sec-fetch-site", "same-origin");
+        let got = house.status(request.header("authorization", "Bearer all")).await;
+        let open = matches!(*template, "/healthz" | "/setup" | "/assets/{}" | "/language/{}");
+        assert_eq!(got == 403, !open, "{method} {path}: {got}");
+    }
+    let code = house.shared.accounts.take_set_up_code().unwrap();
+    let form = |code: &str| {
+        ask("POST", "/setup")
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("code={code}&password=correct+horse&again=correct+horse"))
+    };
+    let entered = form(&code).reply(&house.routes).await;
+    assert_eq!(entered.status(), 303);
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
+    assert_eq!(house.status(form(&code)).await, 401, "the code is valid once");
+}
+
+#[tokio::test]
+async fn a_change_from_another_site_or_without_the_page_s_token_is_refused() {
+    let house = house(true).await;
+    let cookie = || ("cookie", format!("session={}", house.cookie));
+    let form = |request: RequestBuilder, csrf: &str| {
+        let request = request.header(cookie().0, cookie().1);
+        request
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("csrf={csrf}"))
+    };
+    let read = || ask("POST", "/meters/m-0101/read");
+    for (why, request, want) in [
+        ("no origin", form(read(), &house.csrf), 403),
+        ("null origin", form(read().header("origin", "null"), &house.csrf), 403),
+        ("other origin", form(read().header("origin", "http://evil.test"), &house.csrf), 403),
+        ("cross-site", form(read().header("sec-fetch-site", "cross-site"), &house.csrf), 403),
+        ("same-site", form(read().header("sec-fetch-site", "same-site"), &house.csrf), 403),
+        ("no token", form(read().header("sec-fetch-site", "same-origin"), ""), 403),
+        ("wrong token", form(read().header("sec-fetch-site", "same-origin"), "x"), 403),
+        ("ours", form(read().header("sec-fetch-site", "same-origin"), &house.csrf), 303),
+        ("our origin", form(read().header("origin", "http://127.0.0.1:8080"), &house.csrf), 303),
+    ] {
+        assert_eq!(house.status(request).await, want, "{why}");
+    }
+    let api = |token: &str| {
+        with_command(house.person("POST", "/v1/commands")).header("x-csrf-token", token)
+    };
+    assert_eq!(house.status(api("x")).await, 403);
+    assert_eq!(house.status(api(&house.csrf)).await, 200);
+    let text = house.person("POST", "/v1/commands").header("x-csrf-token", &house.csrf);
+    assert_eq!(house.status(text.header("content-type", "text/plain").body(COMMAND)).await, 415);
+    let actors: Vec<String> =
+        house.ordered.lock().unwrap().iter().map(|c| c.actor.clone()).collect();
+    assert_eq!(actors, ["page/admin", "page/admin", "page/admin/cloud"]);
+}
+
+#[tokio::test]
+async fn a_rebound_host_name_is_refused_and_no_answer_allows_another_origin() {
+    let house = house(true).await;
+    for (host, want) in [
+        ("127.0.0.1:8080", 200),
+        ("localhost:8080", 200),
+        ("[::1]:8080", 200),
+        ("192.168.1.20", 200),
+        ("GATE.example", 200),
+        ("evil.test", 403),
+        ("127.0.0.1.evil.test", 403),
+        ("", 403),
+    ] {
+        let request = warp::test::request().path("/v1/status").header("host", host);
+        let answer = request.header("authorization", "Bearer all").reply(&house.routes).await;
+        assert_eq!(answer.status(), want, "{host}");
+        assert!(!answer.headers().keys().any(|k| k.as_str().starts_with("access-control")));
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem_document_in_the_caller_s_language() {
+    let house = house(true).await;
+    let api = |method: &str, path: &str| ask(method, path).header("authorization", "Bearer all");
+    let json = |request: RequestBuilder| request.header("content-type", "application/json");
+    let big = "x".repeat(usize::try_from(limits::HTTP_BODY_MAX).unwrap() + 1);
+    for (request, code) in [
+        (api("GET", "/v1/none"), "not-found"),
+        (api("GET", "/v1/meters/M%20"), "not-found"),
+        (api("GET", "/v1/meters/m-9"), "not-found"),
+        (api("DELETE", "/v1/meters"), "method-not-allowed"),
+        (api("GET", "/v1/commands"), "method-not-allowed"),
+        (api("GET", "/v1/bills?limit=0"), "bad-request"),
+        (api("GET", "/v1/bills?limit=99999"), "bad-request"),
+        (api("GET", "/v1/bills?account=A"), "bad-request"),
+        (api("GET", "/v1/bills?colour=red"), "bad-request"),
+        (api("GET", "/v1/bills?after=1&after=2"), "bad-request"),
+        (api("GET", "/v1/meters/m-0101/history?register=X"), "bad-request"),
+        (api("GET", "/v1/meters/m-0101/history?from=yesterday"), "bad-request"),
+        (api("GET", "/v1/events").header("last-event-id", "x"), "bad-request"),
+        (api("POST", "/v1/commands").body("{}"), "unsupported-media-type"),
+        (json(api("POST", "/v1/commands")).body("{"), "bad-request"),
+        (json(api("POST", "/v1/commands")).body(r#"{"id":"c"}"#), "bad-request"),
+        (json(api("POST", "/v1/commands")).body(&big), "payload-too-large"),
+        (json(api("POST", "/v1/commands")).body("[".repeat(50_000)), "bad-request"),
+        (
+            json(api("POST", "/v1/commands")).body(COMMAND.replace("cloud", "refuse")),
+            "command-refused",
+        ),
+        (ask("GET", "/v1/meters"), "unauthenticated"),
+    ] {
+        let answer = request.header("accept-language", "en").reply(&house.routes).await;
+        let document: Value = serde_json::from_slice(answer.body()).unwrap();
+        assert_eq!(document["code"], code, "{document}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(document["status"], answer.status().as_u16());
+        assert_eq!(answer.headers().contains_key("allow"), code == "method-not-allowed");
+        assert!(document["title"].as_str().unwrap().is_ascii());
+    }
+    let chinese =
+        api("GET", "/v1/none").header("accept-language", "zh-CN").reply(&house.routes).await;
+    let document: Value = serde_json::from_slice(chinese.body()).unwrap();
+    assert_eq!(document["title"], "没有这个东西。");
+}
+
+#[tokio::test]
+async fn the_same_key_gets_the_same_answer_without_a_second_order() {
+    let house = house(true).await;
+    let send = |body: &str| {
+        ask("POST", "/v1/commands")
+            .header("authorization", "Bearer all")
+            .header("content-type", "application/json")
+            .header("idempotency-key", "k-1")
+            .body(body)
+    };
+    let first = send(COMMAND).reply(&house.routes).await;
+    let again = send(COMMAND).reply(&house.routes).await;
+    assert_eq!((first.status().as_u16(), first.body()), (200, again.body()));
+    assert_eq!(house.ordered.lock().unwrap().len(), 1);
+    assert_eq!(house.status(send(&COMMAND.replace("c-1", "c-2"))).await, 422);
+    let unknown = COMMAND.replace("\"args\"", "\"x\":1,\"args\"");
+    let strict = ask("POST", "/v1/commands").header("authorization", "Bearer all");
+    assert_eq!(
+        house.status(strict.header("content-type", "application/json").body(unknown)).await,
+        400
+    );
+}
+
+#[tokio::test]
+async fn what_devices_and_config_say_is_escaped_on_every_page() {
+    let house = house(true).await;
+    let mut read = house.person("POST", "/meters/m-0101/read");
+    read = read.header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(house.status(read.body(format!("csrf={}", house.csrf))).await, 303);
+    for (method, template, _) in
+        ROUTES.iter().filter(|(m, t, _)| *m == "GET" && !t.starts_with("/v1"))
+    {
+        let path = filled(template);
+        for lang in Lang::ALL {
+            let request = house.person(method, &path).header("accept-language", lang.tag());
+            let answer = request.reply(&house.routes).await;
+            let html = String::from_utf8_lossy(answer.body());
+            assert!(!html.contains("<img"), "{path}");
+            assert!(!html.contains(" style=") && !html.contains("<script>"), "{path}: inline");
+            assert!(!html.contains("http://") && !html.contains("https://"), "{path}: external");
+            let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{policy}");
+            if html.starts_with("<!DOCTYPE") {
+                assert!(html.contains(&format!("<html lang=\"{}\"", lang.tag())), "{path}");
+                assert_eq!(answer.headers()["cache-control"], "no-cache");
+            }
+        }
+    }
+    let bill = house.person("GET", "/bills/bill-1").reply(&house.routes).await;
+    assert!(String::from_utf8_lossy(bill.body()).contains("&lt;img src=x"));
+    let next = ask("GET", "/login?next=%22%3E%3Cimg%3E").reply(&house.routes).await;
+    assert!(!String::from_utf8_lossy(next.body()).contains("<img"));
+    let plate = ask("GET", "/language/en?back=//evil.test").reply(&house.routes).await;
+    assert_eq!(plate.headers()["location"], "/");
+}
+
+#[tokio::test]
+async fn every_documented_operation_answers_and_every_api_route_is_documented() {
+    let house = house(true).await;
+    let document: Value = serde_json::from_str(answer::OPENAPI).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut documented = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let method = method.to_uppercase();
+            let template = path.replace("{id}", "{}");
+            documented.push((method.clone(), template.clone()));
+            if path == "/v1/events" {
+                continue;
+            }
+            let request = ask(&method, &filled(&template)).header("authorization", "Bearer all");
+            let answer =
+                with_command(request).header("idempotency-key", "doc").reply(&house.routes).await;
+            // The invented meter has no register, so it has no history to answer with.
+            let want = if path.ends_with("/history") { 404 } else { 200 };
+            assert_eq!(answer.status(), want, "{method} {path}");
+            assert!(operation["responses"].get(want.to_string()).is_some(), "{method} {path}");
+            if want == 200 && answer.headers()["content-type"] == "application/json" {
+                let schema =
+                    &operation["responses"]["200"]["content"]["application/json"]["schema"];
+                let body: Value = serde_json::from_slice(answer.body()).unwrap();
+                fits(&document, schema, &body, path);
+            }
+        }
+    }
+    let api =
+        |path: &str| path.starts_with("/v1") || matches!(path, "/healthz" | "/readyz" | "/metrics");
+    for (method, template, _) in ROUTES.iter().filter(|(_, t, _)| api(t)) {
+        let known = documented.iter().any(|(m, t)| m == method && t == template);
+        assert!(known, "{method} {template} is not documented");
+    }
+    assert_eq!(documented.len(), ROUTES.iter().filter(|(_, t, _)| api(t)).count());
+}
+
+/// Every member that a schema requires is there, and none that it does not know.
+fn fits(document: &Value, schema: &Value, body: &Value, at: &str) {
+    let named = schema["$ref"]
+        .as_str()
+        .map(|r| &document["components"]["schemas"][r.rsplit('/').next().unwrap()]);
+    let schema = named.unwrap_or(schema);
+    if let (Some(properties), Some(members)) = (schema["properties"].as_object(), body.as_object())
+    {
+        for required in schema["required"].as_array().into_iter().flatten() {
+            assert!(
+                members.contains_key(required.as_str().unwrap()),
+                "{at}: {required} is missing"
+            );
+        }
+        for (name, value) in members {
+            let known =
+                properties.get(name).unwrap_or_else(|| panic!("{at}: {name} is not documented"));
+            fits(document, known, value, &format!("{at}.{name}"));
+        }
+    }
+    if let Some(items) = body.as_array() {
+        items.iter().for_each(|item| fits(document, &schema["items"], item, at));
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_prometheus_text_without_a_meter_in_a_label() {
+    let house = house(true).await;
+    let answer =
+        ask("GET", "/metrics").header("authorization", "Bearer metrics").reply(&house.routes).await;
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    assert!(
+        text.contains("blockgate_meter_reads_total{line=\"line-1\",result=\"timeout\"} 1\n"),
+        "{text}"
+    );
+    assert!(!text.contains("m-0101"));
+    let documented = include_str!("../../../docs/metrics.md");
+    let mut families = std::collections::BTreeSet::new();
+    for line in text.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = family.split_once(' ').unwrap();
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+            assert!(documented.contains(&format!("`{name}`")), "{name} is not in docs/metrics.md");
+            families.insert(name.to_owned());
+        } else if !line.starts_with('#') {
+            let name = line.split(['{', ' ']).next().unwrap();
+            assert!(families.contains(name), "{line} comes before its TYPE");
+            assert!(
+                line.rsplit(' ').next().unwrap().bytes().all(|b| b.is_ascii_digit() || b == b'.')
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream_replays_what_was_missed_and_ends_with_the_stop() {
+    let house = house(true).await;
+    for seq in 1..=3 {
+        house.ring.push(seq, Bytes::from(format!("{{\"seq\":{seq}}}")));
+    }
+    let config = HttpConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        cert: None,
+        key: None,
+        hosts: Vec::new(),
+    };
+    let listener = bind(&config).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = serve::Server::open(&config, listener, Path::new("/nonexistent")).unwrap();
+    let serving = tokio::spawn(server.serve(house.routes.clone(), house.stop.clone()));
+    let open = async |last: &str| {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "GET /v1/events HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer all\r\nLast-Event-ID: {last}\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket
+    };
+    let mut stream = open("1").await;
+    let mut text = String::new();
+    let until = async |stream: &mut TcpStream, text: &mut String, what: &str| {
+        while !text.contains(what) {
+            let mut buffer = [0; 4096];
+            let n = stream.read(&mut buffer).await.unwrap();
+            assert!(n > 0, "the stream ended: {text}");
+            text.push_str(&String::from_utf8_lossy(&buffer[..n]));
+        }
+    };
+    until(&mut stream, &mut text, "id: 3\nevent: durable\ndata: {\"seq\":3}").await;
+    assert!(text.contains("200 OK") && text.contains("retry: 3000") && text.contains("id: 2\n"));
+    assert!(!text.contains("id: 1\n"));
+    until(&mut stream, &mut text, "event: live").await;
+    until(&mut stream, &mut text, "\"late\":").await;
+    house.ring.push(4, Bytes::from_static(b"{\"seq\":4}"));
+    until(&mut stream, &mut text, "id: 4\n").await;
+    let (mut second, mut third) = (open("4").await, open("4").await);
+    until(&mut second, &mut String::new(), "retry: 3000").await;
+    until(&mut third, &mut String::new(), "429 Too Many").await;
+
+    let began = tokio::time::Instant::now();
+    house.stop.cancel();
+    serving.await.unwrap().unwrap();
+    assert!(began.elapsed() < limits::HTTP_STOP_TIMEOUT, "{:?}", began.elapsed());
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+}

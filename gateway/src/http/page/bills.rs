@@ -120,10 +120,10 @@ pub(super) async fn detail(desk: &Desk, page: &Page<'_>, id: BillId) -> Answered
         say.bill(),
         false,
         html! {
-            div.head { h1.grow { (bill.account) " · " (bill.item) " · " (period(&bill.period)) } }
+            div.head { h1.grow { (bill.account) " · " (bill.item) " · " span.num { (period(&bill.period)) } } }
             section.card {
                 p.big { (money(bill.total_fen, &bill.currency)) }
-                dl {
+                dl.wide-list {
                     dt { (say.account()) } dd { a href={ "/bills?account=" (bill.account) } { (bill.account) } }
                     dt { (say.period()) } dd { (bill.period.from) " – " (bill.period.to) " " span.mute { (bill.period.zone) } }
                     dt { (say.tariff()) } dd { (bill.tariff) " " span.mono.mute { (bill.tariff_revision) } }
@@ -184,7 +184,7 @@ fn evidence(view: &View, bill: &Bill) -> Markup {
         @for evidence in &bill.evidence {
             p { a href={ "/meters/" (evidence.meter) } { (evidence.meter) } " · " (say.register(evidence.register.as_str())) }
             table.stack {
-                thead { tr { th {} th.num { (say.value()) } th { (say.when()) } th.num { (say.reading_id()) } } }
+                thead { tr { th {} th.num { (say.value()) } th.num { (say.when()) } th.num { (say.reading_id()) } } }
                 tbody {
                     (reading(view, say.opening(), evidence, &evidence.from))
                     (reading(view, say.closing(), evidence, &evidence.to))
@@ -192,7 +192,7 @@ fn evidence(view: &View, bill: &Bill) -> Markup {
                 tfoot { tr {
                     td.lead { (say.used()) }
                     td.num data-name=(say.used()) { (evidence.used) " " (unit(evidence.unit)) }
-                    td data-name=(say.multiplier()) { "× " (evidence.multiplier) }
+                    td.num data-name=(say.multiplier()) { "× " (evidence.multiplier) }
                     td {}
                 } }
             }
@@ -206,7 +206,7 @@ fn reading(view: &View, name: &str, evidence: &Evidence, reading: &EvidenceReadi
         tr {
             td.lead { (name) }
             td.num data-name=(say.value()) { (reading.value) " " (unit(evidence.unit)) }
-            td data-name=(say.when()) { (view.time(reading.at)) }
+            td.num data-name=(say.when()) { (view.time(reading.at)) }
             td.num data-name=(say.reading_id()) { (reading.reading) }
         }
     }

@@ -14,6 +14,9 @@ const LEFT: i64 = 4;
 const TOP: i64 = 20;
 const BOTTOM: i64 = 22;
 
+/// A reading this near before an hour's end stands for it; over a longer hole nothing is drawn.
+const READING_NEAR: Span = Span::from_mins(30);
+
 /// Usage by hour: the hour's begin, and the difference of the counter over it where both ends are
 /// known. Differences below zero (an exchanged or rebased device) are not drawn.
 pub(super) fn by_hour(rows: &[(Time, Decimal)], now: Time) -> Vec<(Time, Option<Decimal>)> {
@@ -22,8 +25,11 @@ pub(super) fn by_hour(rows: &[(Time, Decimal)], now: Time) -> Vec<(Time, Option<
         .map(|n| {
             let from = Time::from_millis(end - (HOURS - n) * HOUR_MS);
             let to = from.plus(Span::from_hours(1));
-            let at = |t: Time| rows.iter().rev().find(|(when, _)| *when <= t);
-            let used = match (at(from), at(to)) {
+            let near = |t: Time, when: Time| t.since(when).is_some_and(|age| age <= READING_NEAR);
+            // The present hour is measured up to its last reading.
+            let newest = rows.last().map_or(to, |(when, _)| to.min(*when).max(from));
+            let at = |t: Time| rows.iter().rev().find(|(when, _)| *when <= t && near(t, *when));
+            let used = match (at(from), at(to.min(newest))) {
                 (Some((a, first)), Some((b, last))) if a < b => {
                     last.checked_sub(*first).filter(|d| !d.is_sign_negative())
                 }
@@ -105,6 +111,7 @@ mod tests {
         let t = |text: &str| text.parse::<Time>().unwrap();
         let d = |text: &str| blockgate_types::parse_decimal(text).unwrap();
         let rows = [
+            (t("2026-03-01T06:45:00Z"), d("9.0")),
             (t("2026-03-01T09:45:00Z"), d("10.0")),
             (t("2026-03-01T10:45:00Z"), d("10.4")),
             (t("2026-03-01T11:10:00Z"), d("2.0")),

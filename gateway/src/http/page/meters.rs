@@ -259,7 +259,7 @@ fn polls(view: &View, meter: &MeterView) -> Markup {
 fn about(view: &View, meter: &MeterView) -> Markup {
     let (say, board) = (view.say, &meter.board);
     html! {
-        dl {
+        dl.wide-list {
             @if let Some(line) = &board.line { dt { (say.line()) } dd { (line) } }
             dt { (say.address()) } dd { (board.address) }
             dt { (say.profile()) } dd { (board.profile) }

@@ -34,7 +34,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 (overview::cloud(view, &mqtt))
             }
             section.card {
-                dl {
+                dl.wide-list {
                     dt { (say.waiting_bills()) } dd { (board.bills) }
                     dt { (say.acknowledged()) } dd { (board.acknowledged) }
                     dt { (say.through()) } dd { (board.through) }

@@ -23,7 +23,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Response {
         true,
         html! {
             div.head { h1.grow { (say.overview()) } (clock(shared, view)) }
-            div.grid {
+            div.grid.four {
                 (meters(shared, view))
                 (cloud(view, &mqtt))
                 (outbox(shared, view))
@@ -95,7 +95,8 @@ pub(super) fn cloud(view: &View, mqtt: &MqttBoard) -> Markup {
             span { span class=(class) { (word) } }
             @if !mqtt.broker.is_empty() { span.mono { (mqtt.broker) } }
             @if let Some(since) = mqtt.since {
-                span.mute.small { (view.ago(since)) }
+                @let (before, after) = say.since().split_once("{}").unwrap_or(("", ""));
+                span.mute.small { (before) (view.time(since)) (after) }
             }
             @if let Some((trouble, sentence)) = mqtt.trouble.as_ref().filter(|_| !mqtt.connected) {
                 span.small { (say.trouble(trouble, sentence)) " " code.mute { (trouble) } }
@@ -147,8 +148,10 @@ fn line_table(view: &View, lines: &BTreeMap<LineId, LineBoard>) -> Markup {
                                     @else { span.pill.bad { (say.line_closed()) } }
                                 }
                                 td data-name=(say.what()) {
-                                    span.mono { (line.what) }
-                                    @if let Some(trouble) = &line.trouble { " " span.small { (trouble) } }
+                                    span {
+                                        span.mono { (line.what) }
+                                        @if let Some(trouble) = &line.trouble { " " span.small { (trouble) } }
+                                    }
                                 }
                                 td.num data-name=(say.busy()) {
                                     (line.busy_permille / 10) "." (line.busy_permille % 10) " %"
@@ -168,7 +171,7 @@ fn about(desk: &Desk, view: &View, mqtt: &MqttBoard) -> Markup {
     html! {
         section.card {
             header { h2 { (say.gateway()) } }
-            dl {
+            dl.wide-list {
                 dt { (say.version()) } dd { (status.version) }
                 dt { (say.started()) } dd { (view.time(status.started)) }
                 dt { (say.boot()) } dd.mono { (status.boot) }

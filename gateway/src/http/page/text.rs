@@ -24,7 +24,7 @@ macro_rules! words {
 words! {
     skip "跳到正文" "Skip to content";
     overview "概览" "Overview";
-    meters "电表" "Meters";
+    meters "表计" "Meters";
     bills "账单" "Bills";
     outbox "发件箱" "Outbox";
     alarms "告警" "Alarms";
@@ -47,18 +47,19 @@ words! {
     good "正常" "good";
     late "迟到" "late";
     silent "无应答" "silent";
-    meters_good "数值新鲜的电表" "meters with fresh values";
+    meters_good "数值新鲜的表计" "Meters with fresh values";
     cloud "云端" "Cloud";
     connected "已连接" "connected";
     disconnected "未连接" "not connected";
     not_configured "未配置" "not configured";
+    since "自 {} 起" "since {}";
     retry_at "下次尝试：{}" "next attempt {}";
     waiting "等待确认" "waiting for a receipt";
     oldest "最早一条" "oldest";
     nothing_waits "没有等待的消息" "nothing waits";
     last_receipt "最近的回执" "last receipt";
     never "从未" "never";
-    open_alarms "未解除的告警" "open alarms";
+    open_alarms "未解除的告警" "Open alarms";
     no_alarms "没有未解除的告警。" "No alarm is open.";
     clock "时钟" "Clock";
     clock_synced "已同步" "synchronised";
@@ -78,8 +79,8 @@ words! {
     certificate "证书有效期至" "Certificate valid until";
     all "全部" "All";
     with_trouble "有问题的" "With trouble";
-    no_meters "没有电表。" "There are no meters.";
-    no_trouble "所有电表都正常。" "Every meter is fine.";
+    no_meters "没有表计。" "There are no meters.";
+    no_trouble "所有表计都正常。" "Every meter is fine.";
     details "详情" "Details";
     seconds_ago "{} 秒前" "{} s ago";
     minutes_ago "{} 分钟前" "{} min ago";
@@ -132,7 +133,7 @@ words! {
     decide_rebase "不是用量，从此值重新起算" "It is not usage: begin anew from here";
     decide_sure "决定会记入日志账，不能撤销。" "The decision is journaled and cannot be taken back.";
     test_read "立即读一次" "Read now";
-    test_read_why "插队读取本表；不影响其他电表。" "Reads this meter ahead of the queue; others are not held up.";
+    test_read_why "插队读取本表；不影响其他表计。" "Reads this meter ahead of the queue; others are not held up.";
     history "近 24 小时用量" "Usage of the last 24 hours";
     history_text "共 {}，每小时最多 {}。" "{} in all, at most {} an hour.";
     history_none "这 24 小时没有可信读数。" "No believed reading in these 24 hours.";
@@ -213,7 +214,7 @@ impl Say {
     }
 
     /// One of two, by language.
-    pub(super) fn of<'t>(self, text: &'t blockgate_rules::event::Text) -> &'t str {
+    pub(super) fn of(self, text: &blockgate_rules::event::Text) -> &str {
         match self.0 {
             Lang::Zh => &text.zh,
             Lang::En => &text.en,
