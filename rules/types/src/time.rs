@@ -24,8 +24,8 @@ impl std::error::Error for TimeError {}
 impl Time {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
-    /// 9999-12-31T00:00:00Z, the last day that RFC 3339 can write.
-    pub const MAX: Self = Self(253_402_214_400_000);
+    /// 9999-12-30T22:00:00Z, the last second that jiff can write.
+    pub const MAX: Self = Self(253_402_207_200_000);
 
     /// From milliseconds since the epoch; values outside the range become the nearest bound.
     #[must_use]
@@ -249,5 +249,8 @@ mod tests {
         assert!("2026-03-01T08:15:00".parse::<Time>().is_err(), "no offset");
         assert!("1969-12-31T23:59:59Z".parse::<Time>().is_err());
         assert_eq!(Time::EPOCH.since(t), None);
+        for bound in [Time::EPOCH, Time::MAX] {
+            assert_eq!(bound.to_string().parse(), Ok(bound));
+        }
     }
 }
