@@ -471,6 +471,7 @@ impl Outbox {
             due |= queue.overdue(now);
             queue.sweep(through, ROWS_AT_ONCE)?;
         }
+        due |= inner.look_for_lost(&self.records)?;
         let oldest = inner.oldest_waiting()?;
         if inner.oldest.map(|(seq, _)| seq) != oldest.map(|(seq, _)| seq) {
             inner.oldest = None;
@@ -621,6 +622,28 @@ impl Inner {
         self.meta.insert("i", row)?;
         self.indexed = last;
         Ok(())
+    }
+
+    /// Nothing is in memory or sled and yet records wait: sled has lost rows (flipped bits can do that
+    /// without an error). They are taken from the journal, some at a time.
+    fn look_for_lost(&mut self, records: &Records) -> Result<bool, OutboxError> {
+        let indexed = self.indexed;
+        if self.waiting() == 0 || !self.queues.iter().all(|q| q.idle(indexed)) {
+            return Ok(false);
+        }
+        let mut reader = records.from(self.cursor.through + 1);
+        let mut found = 0;
+        while found < ROWS_AT_ONCE
+            && let Some(item) = reader.read().map_err(OutboxError::Journal)?
+            && item.seq <= self.last
+        {
+            if !self.cursor.settled(item.seq) {
+                let class = Class::of(&kind_of(item.payload));
+                self.queues[class as usize].put_back(item.seq, item.position);
+                found += 1;
+            }
+        }
+        Ok(found > 0)
     }
 
     fn oldest_waiting(&self) -> Result<Option<(u64, Position)>, OutboxError> {

@@ -63,6 +63,17 @@ impl Queue {
         self.rows + (flights + ready + self.recent.len()) as u64
     }
 
+    /// Nothing is known to wait.
+    pub(super) fn idle(&self, indexed: u64) -> bool {
+        let memory = self.flights.is_empty() && self.ready.is_empty() && self.recent.is_empty();
+        memory && self.loaded >= indexed
+    }
+
+    /// Makes a record ready whose row was lost; called in order of seq.
+    pub(super) fn put_back(&mut self, seq: u64, position: Position) {
+        self.ready.push_back((seq, position, 0));
+    }
+
     pub(super) fn flights(&self) -> usize {
         self.flights.len()
     }

@@ -194,3 +194,21 @@ fn a_damaged_receipts_file_is_refused_with_what_to_do() {
         assert!(Cursor::load(&RealDisk, &file).is_err(), "byte {place}");
     }
 }
+
+// invariant 3
+#[test]
+fn rows_that_sled_has_lost_silently_are_found_in_the_journal() {
+    let mut world = world();
+    world.push(&["bill", "reading", "alarm", "bill"]);
+    world.outbox.index().unwrap();
+    let World { dir, journal, outbox } = world;
+    for name in ["outbox-bill", "outbox-reading", "outbox-event"] {
+        outbox.trees.db().open_tree(name).unwrap().clear().unwrap();
+    }
+    drop(outbox);
+    let world = World { outbox: open(dir.path(), &journal), dir, journal };
+    assert!(world.take(9).is_empty());
+    world.outbox.tend(Time::EPOCH).unwrap();
+    assert_eq!(world.take(9), [1, 4, 3, 2]);
+    assert_eq!(world.outbox.stats().waiting, 4);
+}

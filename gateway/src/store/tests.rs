@@ -209,3 +209,88 @@ fn a_journal_that_ends_before_a_confirmed_record_stops_the_start() {
     let Err(StoreError::Journal(e)) = Store::open(dir.path()) else { panic!("it opened") };
     assert!(e.to_string().contains("record 20"), "{e}");
 }
+
+fn one(meter: &str, at: Time, value: &str, verdict: Verdict) -> Event {
+    Event::Reading {
+        readings: vec![Reading {
+            meter: MeterId::new(meter).unwrap(),
+            register: RegisterName::new("energy_import").unwrap(),
+            at,
+            value: parse_decimal(value).unwrap(),
+            unit: Unit::KilowattHour,
+            verdict,
+        }],
+    }
+}
+
+fn trees(dir: &Path) -> Trees {
+    let records = journal::Records::of(Arc::new(RealDisk), &dir.join("journal"));
+    Trees::open(dir, records, u64::MAX).unwrap().0
+}
+
+fn take_in(trees: &Trees, seq: u64, record: &Event) {
+    let position = journal::Position::default();
+    trees.apply(&[Applied { seq, time: Time::EPOCH, record, position }]).unwrap();
+}
+
+fn history_of(trees: &Trees, from: Time, to: Time, limit: usize) -> Vec<(u64, String)> {
+    let (meter, register) =
+        (MeterId::new("m-1").unwrap(), RegisterName::new("energy_import").unwrap());
+    let rows = trees.history(&meter, &register, from, to, limit).unwrap();
+    let minutes = |at: Time| (at.as_millis() - minute(0).as_millis()) as u64 / 60_000;
+    rows.into_iter().map(|(at, value)| (minutes(at), value.to_string())).collect()
+}
+
+#[test]
+fn the_history_keeps_the_last_believed_reading_of_each_quarter_hour() {
+    let dir = tempfile::tempdir().unwrap();
+    let trees = trees(dir.path());
+    let (from, why) = (ReadingId::default(), blockgate_rules::event::Hold::Backwards);
+    let mut seq = 0;
+    for flush in [false, true, false] {
+        for (m, value, held) in [
+            (0, "1", false),
+            (14, "2.50", false),
+            (15, "3", false),
+            (20, "0", true),
+            (1500, "9", false),
+        ] {
+            seq += 1;
+            let verdict = if held { Verdict::Held { from, why } } else { Verdict::Opened };
+            take_in(&trees, seq, &one("m-1", minute(m), value, verdict));
+            take_in(&trees, seq, &one("m-10", minute(m), "77", Verdict::Opened));
+        }
+        let expected = [(14, "2.50".to_owned()), (15, "3".to_owned()), (1500, "9".to_owned())];
+        assert_eq!(history_of(&trees, Time::EPOCH, Time::MAX, 99), expected);
+        assert_eq!(history_of(&trees, Time::EPOCH, Time::MAX, 2), expected[..2]);
+        assert_eq!(history_of(&trees, minute(15), minute(1500), 99), expected[1..2]);
+        assert!(history_of(&trees, Time::MAX, Time::EPOCH, 99).is_empty());
+        if flush {
+            trees.durable().unwrap();
+        }
+    }
+}
+
+#[test]
+fn history_and_telemetry_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let trees = trees(dir.path());
+    let meter = MeterId::new("m-1").unwrap();
+    for day in 0..410 {
+        let event = one("m-1", minute(day * 24 * 60), "1", Verdict::Opened);
+        take_in(&trees, day + 1, &event);
+        if day % 5 == 4 {
+            trees.durable().unwrap();
+        }
+    }
+    let days = history_of(&trees, Time::EPOCH, Time::MAX, 9999);
+    assert_eq!((days.len(), days[0].0), (401, 9 * 24 * 60));
+    let ring = crate::limits::TELEMETRY_ROWS_PER_METER_MAX;
+    for n in 0..ring as u64 + 10 {
+        trees.keep_telemetry(&meter, minute(n), b"{}").unwrap();
+    }
+    let rows = trees.telemetry(&meter, Time::EPOCH, Time::MAX, 9999).unwrap();
+    assert_eq!((rows.len(), rows[0].0), (ring, minute(10)));
+    let long = vec![b'x'; crate::limits::TREES_VALUE_BYTES_MAX + 1];
+    assert!(trees.keep_telemetry(&meter, minute(0), &long).is_err());
+}

@@ -351,7 +351,7 @@ impl Trees {
                 let prefix = history::prefix(meter, register);
                 let key = history::key(&prefix, day.day);
                 let old = history::key(&prefix, day.day.saturating_sub(HISTORY_DAYS_MAX));
-                for row in self.derived.range(prefix..old).take(4) {
+                for row in self.derived.range(prefix..old).take(8) {
                     gone.push(row?.0);
                 }
                 if !rows.contains_key(&key) {

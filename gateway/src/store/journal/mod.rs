@@ -386,7 +386,8 @@ impl Journal {
     /// Without it the commit that turns over makes the file itself, and takes as long.
     #[must_use]
     pub fn errand(&self) -> Option<Errand> {
-        let mut spare = lock(&self.shared.spare);
+        // Held only by a commit that begins a segment: ask again later instead of waiting for it.
+        let mut spare = self.shared.spare.try_lock().ok()?;
         if *spare != Spare::None || self.end < self.shared.segment_bytes / 2 {
             return None;
         }
