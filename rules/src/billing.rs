@@ -216,6 +216,8 @@ impl<'a> Closing<'a> {
     /// What passed, register by register and window by window.
     fn used(&self, due: &Due<'_>) -> Result<(Vec<Evidence>, Vec<InWindow>), Why> {
         let (mut evidence, mut used) = (Vec::new(), Vec::new());
+        let tariff = self.setup.tariffs.get(&due.terms.charge.tariff);
+        let in_order = tariff.is_some_and(Tariff::is_chronological);
         let mut why = if due.state.sources.is_empty() { "no-meter" } else { "no-reading" };
         for source in &due.state.sources {
             let Some(register) = self.register(source) else { continue };
@@ -233,11 +235,10 @@ impl<'a> Closing<'a> {
             let unit = self.unit_of(source);
             let passed = minus(close.total, open.total).ok_or("overflow")?;
             match register.windows.get(&due.terms.charge.tariff) {
-                Some(log) => used.extend(
-                    log.between(open.total, close.total)
-                        .into_iter()
-                        .map(|(window, part)| (window.map(str::to_owned), part)),
-                ),
+                Some(log) => {
+                    let parts = log.between(open.total, close.total);
+                    add_parts(&mut used, parts, in_order).ok_or("overflow")?;
+                }
                 None => used.push((None, passed)),
             }
             let multiplier = self.setup.meters.get(&source.meter).map(|meter| meter.multiplier);
@@ -275,6 +276,21 @@ impl<'a> Closing<'a> {
         let by_name = || standard.iter().find(|(name, _)| *name == source.register.as_str());
         register.map(|r| r.unit).or_else(|| by_name().map(|(_, unit)| *unit))
     }
+}
+
+/// Adds what ran in each window: in time order where the tariff asks for it, else summed.
+fn add_parts(
+    used: &mut Vec<InWindow>,
+    parts: Vec<(Option<&str>, Decimal)>,
+    in_order: bool,
+) -> Option<()> {
+    for (window, part) in parts {
+        match used.iter_mut().find(|(known, _)| !in_order && known.as_deref() == window) {
+            Some((_, sum)) => *sum = plus(*sum, part)?,
+            None => used.push((window.map(str::to_owned), part)),
+        }
+    }
+    Some(())
 }
 
 fn quoted(point: &Point) -> EvidenceReading {

@@ -30,16 +30,27 @@ pub const HELD_SERIES: u32 = 3;
 const HOUR_MS: i64 = 3_600_000;
 
 /// What is known of one meter.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeterState {
     /// Its billing registers, as far as they were read.
     pub registers: BTreeMap<RegisterName, RegisterState>,
+    /// CT × PT as the setup says it now; 1 before it says anything.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub multiplier: Decimal,
     /// An offline alarm is open.
     pub offline: bool,
     /// A stuck alarm is open.
     pub stuck: bool,
     /// A held alarm is open.
     pub held: bool,
+}
+
+impl Default for MeterState {
+    fn default() -> Self {
+        let registers = BTreeMap::new();
+        let multiplier = Decimal::ONE;
+        Self { registers, multiplier, offline: false, stuck: false, held: false }
+    }
 }
 
 impl MeterState {

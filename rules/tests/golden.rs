@@ -47,10 +47,8 @@ fn tariff_file(rule: &Value, input: &Value) -> String {
         .unwrap();
         return toml;
     }
-    let unit = match rule["unit"].as_str() {
-        Some(unit @ ("kWh" | "m3")) => unit,
-        _ => "1",
-    };
+    // A unit that tariffs do not have, such as a call, is a plain number.
+    let unit = rule["unit"].as_str().filter(|unit| ["kWh", "m3"].contains(unit)).unwrap_or("1");
     writeln!(toml, "unit = \"{unit}\"").unwrap();
     toml.push_str(match kind {
         "volume" => "kind = \"volume\"\n",

@@ -5,7 +5,8 @@ use super::{Block, COMMANDS_SEEN_MAX, OpenCommand, State};
 use crate::billing::{ChargeState, Counter, EndedCharge, Source};
 use crate::calendar::{Day, Month, Zone, parse_day};
 use crate::event::{
-    Alarm, AlarmChange, AlarmCode, Audit, Bill, Event, PeriodClosed, Reading, ReadingId, Verdict,
+    Alarm, AlarmChange, AlarmCode, Audit, Bill, Event, Outcome, PeriodClosed, Reading, ReadingId,
+    Verdict,
 };
 use crate::metering::{Point, RegisterState, WindowLog};
 use crate::money::{plus, times};
@@ -46,12 +47,11 @@ impl Block {
     fn apply_reading(&mut self, id: ReadingId, reading: &Reading) {
         let zone = self.cache.zone.as_ref();
         let edge_after = |at: Time| zone.map_or(Time::MAX, |zone| zone.end_of(zone.month_of(at)));
-        let setup = self.state.setup.meters.get(&reading.meter);
-        let multiplier = setup.map_or(Decimal::ONE, |meter| meter.multiplier);
         let tariffs = &self.state.setup.tariffs;
         // The hot path: no clone of an id where the register is known.
-        let known = self.state.meters.get_mut(&reading.meter);
-        let Some(known) = known.and_then(|meter| meter.registers.get_mut(&reading.register)) else {
+        let meter = self.state.meters.get_mut(&reading.meter);
+        let multiplier = meter.as_ref().map_or(Decimal::ONE, |meter| meter.multiplier);
+        let Some(known) = meter.and_then(|meter| meter.registers.get_mut(&reading.register)) else {
             let point =
                 Point { reading: id, at: reading.at, value: reading.value, total: Decimal::ZERO };
             let mut state = RegisterState::opened(point, edge_after(reading.at));
@@ -61,7 +61,9 @@ impl Block {
             }
             let meter = self.state.meters.entry(key.0).or_default();
             meter.registers.insert(key.1, state);
-            self.watch.silence_due = None;
+            let setup = self.state.setup.meters.get(&reading.meter);
+            let stuck_after = setup.and_then(|setup| setup.stuck_after);
+            self.watch.due_by(stuck_after.map(|span| reading.at.plus(span)));
             return;
         };
         let (used, moved) = match &reading.verdict {
@@ -105,7 +107,9 @@ impl Block {
         let ended = self.state.ended.iter_mut().find(|ended| {
             ended.account == bill.account
                 && ended.item == bill.item
-                && super::period::is_of(&ended.state, &bill.period.from)
+                // One that is billed to its end has no more bills: the next is the new charge's.
+                && ended.state.from < ended.to
+                && ended.state.from.to_string() == bill.period.from
         });
         let charge = match ended {
             Some(ended) => Some(&mut ended.state),
@@ -187,8 +191,10 @@ impl Block {
             | AlarmCode::DeadLetter
             | AlarmCode::Store => {}
         };
+        let meter = self.state.setup.meters.get(&id);
+        let spans = meter.map(|m| m.offline_after.min(m.stuck_after.unwrap_or(m.offline_after)));
         set(self.state.meters.entry(id).or_default());
-        self.watch.silence_due = None;
+        self.watch.due_by(spans.map(|span| alarm.at.plus(span)));
     }
 
     fn apply_audit(&mut self, audit: &Audit) {
@@ -203,6 +209,9 @@ impl Block {
             }
             Audit::MetersSet { meters, .. } => {
                 setup.meters.extend(meters.clone());
+                for (id, meter) in meters {
+                    self.state.meters.entry(id.clone()).or_default().multiplier = meter.multiplier;
+                }
                 self.find_sources();
                 self.watch.silence_due = None;
             }
@@ -241,6 +250,8 @@ impl Block {
                 self.state.commands_open.insert(id.clone(), open);
                 self.see_command(id);
             }
+            // A duplicate was answered for itself: the first one still waits for its own outcome.
+            Audit::Command { outcome: Outcome::Duplicate, .. } => {}
             Audit::Command { id, .. } => {
                 self.state.commands_open.remove(id);
                 self.see_command(id);

@@ -1,7 +1,7 @@
 //! The Block: the state of a residential block as the fold of its events.
 //!
 //! [`Block::decide`] looks and says what happens; [`Block::apply`] alone changes what is known
-//! (invariant 2). Beside that the Block keeps a [`Watch`]: what it heard since the start of the
+//! (invariant 2). Beside that the Block keeps a *watch*: what it heard since the start of the
 //! process and never wrote down, such as when a meter last answered. The watch is no part of the
 //! state: it is not saved, two Blocks are equal whatever their watches hold, and no amount of money
 //! depends on it; it only times alarms.
@@ -254,6 +254,13 @@ impl Block {
 }
 
 impl Watch {
+    /// Something new can be silent for too long at this time.
+    fn due_by(&mut self, due: Option<Time>) {
+        if let (Some(known), Some(due)) = (self.silence_due, due) {
+            self.silence_due = Some(known.min(due));
+        }
+    }
+
     fn tick(&mut self, now: Time, clock: ClockState) {
         let stepped = self.last_tick.is_some_and(|last| now < last);
         let found = self.clock == Some(ClockState::Unsynced) && clock != ClockState::Unsynced;

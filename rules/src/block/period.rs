@@ -3,8 +3,8 @@
 
 use super::{Block, SETUP_CHUNK};
 use crate::alarm;
-use crate::billing::{ChargeState, Closing, Counter, Due, Terms};
-use crate::calendar::{Month, Zone};
+use crate::billing::{Closing, Counter, Due, EndedCharge, Terms};
+use crate::calendar::{Day, Month, Zone};
 use crate::event::{AlarmCode, Audit, ChargeId, Event, PeriodClosed, Unbilled};
 use crate::money::Fen;
 use crate::setup::{AccountSetup, Charge};
@@ -16,13 +16,21 @@ impl Block {
         let Some(zone) = &self.cache.zone else { return };
         let new: Vec<ChargeId> = self.charges_to_begin().collect();
         if !new.is_empty() {
-            // What is new never began before the open month, whatever the clock said meanwhile.
-            let today = zone.day(now);
-            let on = self.state.open_month.map_or(today, |open| open.max(today)).to_string();
-            out.extend(new.chunks(SETUP_CHUNK).map(|charges| {
-                let (on, charges) = (on.clone(), charges.to_vec());
-                Event::Audit(Audit::ChargesBegan { at: now, on, charges })
-            }));
+            // What is new never begins before the open month, nor on a day that an ended charge of
+            // the same item pays for, whatever the clock said meanwhile.
+            let today = self.state.open_month.map_or(zone.day(now), |open| open.max(zone.day(now)));
+            let mut by_day: BTreeMap<Day, Vec<ChargeId>> = BTreeMap::new();
+            for id in new {
+                let same = |e: &&EndedCharge| e.account == id.account && e.item == id.item;
+                let paid = self.state.ended.iter().filter(same).map(|ended| ended.to).max();
+                by_day.entry(today.max(paid.unwrap_or(today))).or_default().push(id);
+            }
+            for (on, ids) in &by_day {
+                out.extend(ids.chunks(SETUP_CHUNK).map(|charges| {
+                    let (on, charges) = (on.to_string(), charges.to_vec());
+                    Event::Audit(Audit::ChargesBegan { at: now, on, charges })
+                }));
+            }
             return; // the close needs them applied: the next tick
         }
         let Some(first) = self.state.open_month else { return };
@@ -142,9 +150,4 @@ pub(super) fn terms(setup: &AccountSetup, charge: &Charge) -> Terms {
 pub(super) fn add_issued(issued: &mut super::Issued, total: Fen) {
     issued.bills = issued.bills.saturating_add(1);
     issued.total_fen = Fen(issued.total_fen.0.saturating_add(total.0));
-}
-
-/// Whether a charge state is that of the days from `from` on.
-pub(super) fn is_of(state: &ChargeState, from: &str) -> bool {
-    state.from.to_string() == from
 }

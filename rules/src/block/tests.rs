@@ -1,5 +1,8 @@
 //! Tests of the Block as a whole.
 
+mod scenarios;
+mod simulation;
+
 use super::*;
 use crate::event::{Event, Reading, Text, Verdict};
 use crate::setup::{AccountSetup, BillingRegister, Charge, MeterSetup};
@@ -221,23 +224,4 @@ pub(super) fn begun() -> World {
     world.read("2026-03-01T00:00:00+08:00", "1000");
     assert_eq!(shown(&world.tick("2026-03-01T00:00:01+08:00")), ["audit charges-began"]);
     world
-}
-
-#[test]
-fn a_month_is_billed_from_its_first_reading_to_the_first_of_the_next() {
-    let mut world = begun();
-    world.read("2026-03-15T00:00:00+08:00", "1100");
-    assert!(world.tick("2026-03-31T23:59:59+08:00").is_empty());
-    assert!(world.tick("2026-04-01T00:00:00+08:00").is_empty(), "waits for the closing reading");
-    world.read("2026-04-01T00:05:00+08:00", "1241");
-    assert_eq!(
-        shown(&world.tick("2026-04-01T00:06:00+08:00")),
-        [
-            "bill a-1 electricity 2026-03-01..2026-04-01 117.73",
-            "bill a-1 property 2026-03-01..2026-04-01 188.01",
-            "closed 2 305.74"
-        ]
-    );
-    assert!(world.tick("2026-04-01T00:07:00+08:00").is_empty());
-    assert_eq!(world.replayed(), world.block);
 }

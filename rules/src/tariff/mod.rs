@@ -297,6 +297,13 @@ impl Tariff {
         self.revisions.iter().any(|r| matches!(r.pricing, Pricing::Metered(_)))
     }
 
+    /// Whether a revision puts use into tiers in time order.
+    #[must_use]
+    pub fn is_chronological(&self) -> bool {
+        let allocation = |r: &Revision| r.time_of_use().and_then(|tou| tou.allocation);
+        self.revisions.iter().any(|r| allocation(r) == Some(Allocation::Chronological))
+    }
+
     /// Whether it has time-of-use windows.
     #[must_use]
     pub fn has_windows(&self) -> bool {
