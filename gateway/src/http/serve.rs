@@ -260,4 +260,51 @@ mod tests {
         stop.cancel();
         task.await.unwrap().unwrap();
     }
+
+    #[tokio::test]
+    async fn with_a_certificate_the_page_speaks_tls_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (cert, key) = (dir.path().join("a.crt"), dir.path().join("a.key"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let config = HttpConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            cert: Some(cert),
+            key: Some(key),
+            hosts: Vec::new(),
+        };
+        let stop = CancellationToken::new();
+        let listener = crate::http::bind(&config).await.unwrap();
+        let server = Server::open(&config, listener, dir.path()).unwrap();
+        let address = server.address();
+        let hello = warp::path("hello").map(|| "hello");
+        let task = tokio::spawn(server.serve(hello, stop.clone()));
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let socket = TcpStream::connect(address).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let mut tls =
+            tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, socket).await.unwrap();
+        let request = b"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        tls.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        tls.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"hello"));
+
+        let mut plain = TcpStream::connect(address).await.unwrap();
+        plain.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = plain.read_to_end(&mut answer).await;
+        assert!(!answer.windows(5).any(|w| w == b"hello"), "no plain HTTP where TLS is spoken");
+        stop.cancel();
+        task.await.unwrap().unwrap();
+    }
 }

@@ -66,7 +66,7 @@ fn table(view: &View, rows: &[(u64, Bill)]) -> Markup {
     html! {
         table.stack {
             thead { tr {
-                th { (say.bill()) } th { (say.account()) } th { (say.item()) } th { (say.period()) } th.num { (say.total()) }
+                th { (say.bill()) } th { (say.account()) } th { (say.item()) } th.num { (say.period()) } th.num { (say.total()) }
             } }
             tbody {
                 @for (seq, bill) in rows {
@@ -167,10 +167,13 @@ fn line_row(view: &View, bill: &Bill, line: &BillLine) -> Markup {
             td.lead {
                 (say.of(&line.label))
                 @if let Some(tier) = line.tier { " " span.pill { (say.fill(say.tier(), &[&tier.to_string()])) } }
-                @if let Some(window) = &line.window { " " span.pill { (window) } }
+                @for part in [&line.window, &line.component].into_iter().flatten() { " " span.pill { (part) } }
             }
             td.num data-name=(say.quantity()) { (line.quantity) " " (unit(line.unit)) }
-            td.num data-name=(say.unit_price()) { "× " (line.unit_price) }
+            td.num data-name=(say.unit_price()) {
+                "× " (line.unit_price)
+                @if let Some(days) = &line.days { " × " (days) }
+            }
             td.num.mute data-name=(say.exact()) { (line.exact) }
             td.num data-name=(say.amount()) { (money(line.amount_fen, &bill.currency)) }
         }
