@@ -1,341 +1,237 @@
-//! The demo's MQTT 5 broker: TLS with client certificates on loopback, QoS 0 and 1, wildcards,
-//! retained messages, last will. It keeps no session: a client that comes back subscribes again, and
-//! the gateway sends again what has no receipt. That is all the gateway relies on anyway.
+//! A small MQTT broker for the demo and for tests: MQTT 5 and 3.1.1, QoS 0 and 1, wildcards, retained
+//! messages, last will, take-over of a client id, bounded queues. It keeps no sessions, so whoever
+//! comes back finds nothing waiting: the case that a gateway has to survive anyway. [`Faults`] makes
+//! it misbehave on request. It is not meant for a network that others use.
 //!
-//! A slow subscriber holds its publishers back, up to [`QUEUE`] messages in memory.
+//! | module | what |
+//! |---|---|
+//! | `hub` | who is connected, who wants which topic, what is retained |
+//! | `link` | one client: its packets and its faults |
+//! | `v4` | the packets of MQTT 3.1.1 in terms of those of MQTT 5 |
 
-use bytes::{Bytes, BytesMut};
-use rumqttc::mqttbytes::Error as CodecError;
-use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v5::{
-    ConnAck, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode, UnsubAck,
-    UnsubAckReason,
-};
+mod hub;
+mod link;
+mod v4;
+
+use bytes::Bytes;
+use hub::Hub;
+use rumqttc::{ConnectReturnCode, PubAckReason, Publish};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
-use tracing::debug;
+use tokio_util::sync::CancellationToken;
 
-/// Messages that wait for one subscriber.
-const QUEUE: usize = 1024;
+/// Clients at once; more are closed at once.
+const CLIENTS_MAX: usize = 64;
+/// Messages that wait for one client; more hold back whoever publishes at QoS 1.
+const QUEUE_MAX: usize = 4096;
 /// Largest packet.
 const PACKET_MAX: u32 = 1024 * 1024;
-/// Time for TLS handshake and CONNECT.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Time for a handshake and for CONNECT.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// Pause after an accept that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-#[derive(Debug, Clone)]
-struct Message {
-    topic: Bytes,
-    payload: Bytes,
-    qos: QoS,
-    retain: bool,
+/// What the broker does to QoS 1 publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acknowledge {
+    /// Delivers and acknowledges.
+    #[default]
+    Properly,
+    /// Acknowledges and delivers nothing: a broker that crashed before its disk had it.
+    AndForget,
+    /// Takes them and never answers.
+    Never,
 }
 
-struct Subscriber {
-    filters: BTreeMap<String, QoS>,
-    queue: mpsc::Sender<Message>,
+/// How the broker misbehaves; the default is not at all. Counts begin with each connection.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// CONNECT is answered with this.
+    pub refuse: Option<ConnectReturnCode>,
+    /// The connection is cut instead of taking the publish after so many.
+    pub cut_after: Option<u64>,
+    /// What becomes of QoS 1 publishes.
+    pub acknowledge: Acknowledge,
+    /// QoS 1 publishes on topics that hold this text are answered with this reason, and not delivered.
+    pub reject: Option<(String, PubAckReason)>,
+    /// A payload of this many bytes ends the connection with 0x95, and nothing in its packet's
+    /// neighbourhood is acknowledged; CONNACK does not say so.
+    pub choke_at: Option<usize>,
+    /// Each packet is taken after this pause.
+    pub slow: Duration,
+    /// CONNACK's Receive Maximum.
+    pub receive_max: Option<u16>,
+    /// CONNACK's Maximum Packet Size.
+    pub packet_max: Option<u32>,
+    /// The broker cannot retain; a retained will is refused.
+    pub no_retain: bool,
+    /// SUBSCRIBE is refused.
+    pub no_subscribe: bool,
 }
 
-#[derive(Default)]
-struct State {
-    subscribers: BTreeMap<u64, Subscriber>,
-    retained: BTreeMap<Bytes, Message>,
-    next: u64,
+/// Numbers for tests and the demo's summary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// CONNECTs that were accepted.
+    pub connects: u64,
+    /// CONNECTs that were refused.
+    pub refused: u64,
+    /// Publishes taken.
+    pub published: u64,
+    /// Wills published.
+    pub wills: u64,
 }
 
-/// The broker; clones are the same one.
-#[derive(Clone, Default)]
-pub struct Broker(Arc<Mutex<State>>);
-
-/// Whether a topic fits a filter (MQTT 5, 4.7): `+` is one level, `#` the rest, and neither the
-/// first level of a topic that begins with `$`.
-#[must_use]
-pub fn fits(filter: &str, topic: &str) -> bool {
-    if topic.starts_with('$') && (filter.starts_with('#') || filter.starts_with('+')) {
-        return false;
-    }
-    let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
-    loop {
-        match (filter.next(), topic.next()) {
-            (Some("#"), _) | (None, None) => return true,
-            (Some("+"), Some(_)) => {}
-            (Some(f), Some(t)) if f == t => {}
-            (Some(_) | None, Some(_) | None) => return false,
-        }
-    }
-}
-
-fn lower(a: QoS, b: QoS) -> QoS {
-    if a < b { a } else { b }
-}
-
-/// The TLS side from PEM files: our chain and key, and the CA that clients must come from.
-///
-/// # Errors
-/// When a file is missing or is not what it should be.
-pub fn acceptor(ca: &Path, cert: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
-    let mut roots = rustls::RootCertStore::empty();
-    for cert in CertificateDer::pem_file_iter(ca)? {
-        roots.add(cert?)?;
-    }
-    let clients = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build()?;
-    let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<Vec<_>, _>>()?;
-    let config = rustls::ServerConfig::builder()
-        .with_client_cert_verifier(clients)
-        .with_single_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+/// A running broker; ends when its token does.
+pub struct Broker {
+    hub: Arc<Mutex<Hub>>,
+    faults: Mutex<Faults>,
+    slots: Arc<Semaphore>,
+    stop: CancellationToken,
 }
 
 impl Broker {
-    /// Serves a listener for ever, each connection in a task of its own; dropping the future ends
-    /// the accepting.
-    pub async fn serve(self, listener: TcpListener, tls: TlsAcceptor) {
-        loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                tokio::time::sleep(crate::limits::ACCEPT_PAUSE).await;
-                continue;
+    /// A broker without a listener: clients come by [`Broker::serve`].
+    #[must_use]
+    pub fn new(stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            hub: Arc::default(),
+            faults: Mutex::default(),
+            slots: Arc::new(Semaphore::new(CLIENTS_MAX)),
+            stop,
+        })
+    }
+
+    /// Listens for TLS and gives the address; clients must show a certificate of `ca`.
+    ///
+    /// # Errors
+    /// When a file cannot be used or the address is taken.
+    pub async fn listen(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        ca: &Path,
+        (cert, key): (&Path, &Path),
+    ) -> io::Result<SocketAddr> {
+        let acceptor = TlsAcceptor::from(Arc::new(server_config(ca, cert, key)?));
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        tokio::spawn(accept(self.clone(), listener, acceptor));
+        Ok(bound)
+    }
+
+    /// Serves one client on an open stream, to its end.
+    pub async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin>(self: Arc<Self>, stream: S) {
+        let Ok(_slot) = self.slots.clone().try_acquire_owned() else { return };
+        link::serve(&self, stream).await;
+    }
+
+    /// Changes how the broker misbehaves, for what comes from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
+    }
+
+    /// Cuts every connection without a word.
+    pub fn cut(&self) {
+        self.hub().cut();
+    }
+
+    /// Publishes from inside.
+    pub fn publish(&self, topic: &str, payload: impl Into<Bytes>, retain: bool) {
+        let mut publish = Publish::new(topic, rumqttc::QoS::AtLeastOnce, payload, None);
+        publish.retain = retain;
+        self.publish_packet(publish);
+    }
+
+    /// Publishes from inside, with properties.
+    pub fn publish_packet(&self, publish: Publish) {
+        self.hub().route(publish);
+    }
+
+    /// What is published on topics of this filter from now on; the newest are dropped when nobody
+    /// takes them.
+    #[must_use]
+    pub fn watch(&self, filter: &str) -> mpsc::Receiver<Publish> {
+        let (tap, taken) = mpsc::channel(QUEUE_MAX);
+        self.hub().watch(filter, tap);
+        taken
+    }
+
+    /// What is retained on a topic.
+    #[must_use]
+    pub fn retained(&self, topic: &str) -> Option<Bytes> {
+        self.hub().retained(topic)
+    }
+
+    /// The numbers.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.hub().counts
+    }
+
+    fn hub(&self) -> MutexGuard<'_, Hub> {
+        self.hub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn faults(&self) -> Faults {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn accept(broker: Arc<Broker>, listener: TcpListener, acceptor: TlsAcceptor) {
+    let stop = broker.stop.clone();
+    loop {
+        let accepted = tokio::select! { biased;
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((tcp, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let _ = tcp.set_nodelay(true);
+        let (broker, acceptor, stop) = (broker.clone(), acceptor.clone(), stop.clone());
+        tokio::spawn(async move {
+            let handshake = tokio::time::timeout(CONNECT_MAX, acceptor.accept(tcp));
+            let stream = tokio::select! { biased;
+                () = stop.cancelled() => return,
+                stream = handshake => stream,
             };
-            // Small answers must not wait for each other.
-            let _ = stream.set_nodelay(true);
-            let (broker, tls) = (self.clone(), tls.clone());
-            tokio::spawn(async move {
-                let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await
-                else {
-                    return;
-                };
-                if let Err(error) = broker.client(stream).await {
-                    debug!(%error, "a client of the demo's broker went");
-                }
-            });
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn client(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> anyhow::Result<()> {
-        let mut wire = Wire { stream, read: BytesMut::new(), write: BytesMut::new() };
-        let first = tokio::time::timeout(HANDSHAKE_MAX, wire.read()).await??;
-        let Some(Packet::Connect(connect, will, _)) = first else {
-            anyhow::bail!("the first packet was not CONNECT");
-        };
-        let code = ConnectReturnCode::Success;
-        wire.send(&Packet::ConnAck(ConnAck { session_present: false, code, properties: None }))?;
-        wire.flush().await?;
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let id = {
-            let mut state = self.state();
-            state.next += 1;
-            let id = state.next;
-            state.subscribers.insert(id, Subscriber { filters: BTreeMap::new(), queue });
-            id
-        };
-        debug!(client = connect.client_id, "connected");
-        let ended = self.converse(id, &mut wire, waiting).await;
-        self.state().subscribers.remove(&id);
-        if !matches!(ended, Ok(Goodbye::Asked))
-            && let Some(will) = will
-        {
-            let (qos, retain) = (will.qos, will.retain);
-            let message = Message { topic: will.topic, payload: will.message, qos, retain };
-            self.publish(message).await;
-        }
-        ended.map(drop)
-    }
-
-    async fn converse(
-        &self,
-        id: u64,
-        wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>,
-        mut waiting: mpsc::Receiver<Message>,
-    ) -> anyhow::Result<Goodbye> {
-        let mut pkid: u16 = 0;
-        loop {
-            tokio::select! { biased;
-                message = waiting.recv() => {
-                    let Some(message) = message else { return Ok(Goodbye::Lost) };
-                    wire.deliver(message, &mut pkid)?;
-                    while let Ok(message) = waiting.try_recv() {
-                        wire.deliver(message, &mut pkid)?;
-                    }
-                    wire.flush().await?;
-                }
-                packet = wire.read() => {
-                    let Some(packet) = packet? else { return Ok(Goodbye::Lost) };
-                    if let Some(goodbye) = self.take(id, packet, wire).await? {
-                        return Ok(goodbye);
-                    }
-                    wire.flush().await?;
-                }
+            if let Ok(Ok(stream)) = stream {
+                broker.serve(stream).await;
             }
-        }
-    }
-
-    /// Takes one packet of a client in.
-    async fn take(
-        &self,
-        id: u64,
-        packet: Packet,
-        wire: &mut Wire<impl AsyncRead + AsyncWrite + Unpin>,
-    ) -> anyhow::Result<Option<Goodbye>> {
-        match packet {
-            Packet::Publish(Publish { qos, retain, topic, pkid, payload, .. }) => {
-                self.publish(Message { topic, payload, qos, retain }).await;
-                if qos != QoS::AtMostOnce {
-                    wire.send(&Packet::PubAck(PubAck::new(pkid, None)))?;
-                }
-            }
-            Packet::Subscribe(subscribe) => {
-                let mut return_codes = Vec::new();
-                let mut retained = Vec::new();
-                {
-                    let mut state = self.state();
-                    let State { subscribers, retained: kept, .. } = &mut *state;
-                    for filter in subscribe.filters {
-                        let qos = lower(filter.qos, QoS::AtLeastOnce);
-                        return_codes.push(SubscribeReasonCode::Success(qos));
-                        retained.extend(
-                            kept.values()
-                                .filter(|m| fits(&filter.path, &String::from_utf8_lossy(&m.topic)))
-                                .cloned(),
-                        );
-                        if let Some(subscriber) = subscribers.get_mut(&id) {
-                            subscriber.filters.insert(filter.path, qos);
-                        }
-                    }
-                }
-                let pkid = subscribe.pkid;
-                wire.send(&Packet::SubAck(SubAck { pkid, return_codes, properties: None }))?;
-                for message in retained {
-                    wire.deliver(Message { qos: QoS::AtMostOnce, ..message }, &mut 0)?;
-                }
-            }
-            Packet::Unsubscribe(unsubscribe) => {
-                let mut reasons = Vec::new();
-                if let Some(subscriber) = self.state().subscribers.get_mut(&id) {
-                    for filter in &unsubscribe.filters {
-                        subscriber.filters.remove(filter);
-                        reasons.push(UnsubAckReason::Success);
-                    }
-                }
-                let pkid = unsubscribe.pkid;
-                wire.send(&Packet::UnsubAck(UnsubAck { pkid, reasons, properties: None }))?;
-            }
-            Packet::PingReq => wire.send(&Packet::PingResp)?,
-            Packet::Disconnect(_) => return Ok(Some(Goodbye::Asked)),
-            // An acknowledgement of a delivery: nothing is kept that it could end.
-            Packet::PubAck(_) => {}
-            other => anyhow::bail!("a client sent {other:?}"),
-        }
-        Ok(None)
-    }
-
-    async fn publish(&self, message: Message) {
-        let topic = String::from_utf8_lossy(&message.topic).into_owned();
-        let targets: Vec<(mpsc::Sender<Message>, QoS)> = {
-            let mut state = self.state();
-            if message.retain {
-                if message.payload.is_empty() {
-                    state.retained.remove(&message.topic);
-                } else {
-                    state.retained.insert(message.topic.clone(), message.clone());
-                }
-            }
-            let wanted = state.subscribers.values().filter_map(|subscriber| {
-                let fitting = subscriber.filters.iter().filter(|(f, _)| fits(f, &topic));
-                let qos = fitting.map(|(_, qos)| *qos).reduce(|a, b| if a < b { b } else { a })?;
-                Some((subscriber.queue.clone(), qos))
-            });
-            wanted.collect()
-        };
-        for (queue, qos) in targets {
-            let qos = lower(qos, message.qos);
-            // A subscriber that went takes nothing more.
-            let _ = queue.send(Message { qos, retain: false, ..message.clone() }).await;
-        }
+        });
     }
 }
 
-/// How a conversation ended.
-enum Goodbye {
-    /// By DISCONNECT: the will is not sent.
-    Asked,
-    /// Otherwise.
-    Lost,
-}
-
-struct Wire<S> {
-    stream: S,
-    read: BytesMut,
-    write: BytesMut,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// The next packet; `None` at the end. May be dropped and called again.
-    async fn read(&mut self) -> anyhow::Result<Option<Packet>> {
-        loop {
-            match Packet::read(&mut self.read, Some(PACKET_MAX)) {
-                Ok(packet) => return Ok(Some(packet)),
-                Err(CodecError::InsufficientBytes(_)) => {}
-                Err(error) => anyhow::bail!("{error:?}"),
-            }
-            if self.stream.read_buf(&mut self.read).await? == 0 {
-                return Ok(None);
-            }
-        }
+fn server_config(ca: &Path, cert: &Path, key: &Path) -> io::Result<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(ca).map_err(io::Error::other)? {
+        roots.add(root.map_err(io::Error::other)?).map_err(io::Error::other)?;
     }
-
-    fn send(&mut self, packet: &Packet) -> anyhow::Result<()> {
-        packet.write(&mut self.write, None).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        Ok(())
-    }
-
-    fn deliver(&mut self, message: Message, pkid: &mut u16) -> anyhow::Result<()> {
-        let Message { topic, payload, qos, retain } = message;
-        if qos != QoS::AtMostOnce {
-            *pkid = if *pkid == u16::MAX { 1 } else { *pkid + 1 };
-        }
-        let publish = Publish { qos, retain, topic, payload, pkid: *pkid, ..Publish::default() };
-        self.send(&Packet::Publish(publish))
-    }
-
-    async fn flush(&mut self) -> std::io::Result<()> {
-        if self.write.is_empty() {
-            return Ok(());
-        }
-        self.stream.write_all(&self.write).await?;
-        self.write.clear();
-        self.stream.flush().await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fits;
-
-    #[test]
-    fn filters_fit_as_the_standard_says() {
-        for (filter, topic, want) in [
-            ("a/b", "a/b", true),
-            ("a/+", "a/b", true),
-            ("a/+", "a/b/c", false),
-            ("a/#", "a/b/c", true),
-            ("a/#", "a", true),
-            ("#", "a/b", true),
-            ("#", "$SYS/a", false),
-            ("+/b", "$SYS/b", false),
-            ("a/b/c", "a/b", false),
-            ("a", "a/b", false),
-        ] {
-            assert_eq!(fits(filter, topic), want, "{filter} {topic}");
-        }
-    }
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(io::Error::other)?;
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(cert).map_err(io::Error::other)?.collect();
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(
+            chain.map_err(io::Error::other)?,
+            PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?,
+        )
+        .map_err(io::Error::other)
 }

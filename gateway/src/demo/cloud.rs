@@ -1,201 +1,323 @@
-//! The demo's cloud: subscribes to every event, stores each once in `cloud/events.jsonl`, and confirms
-//! with receipts what it has stored. It knows nothing of the gateway's insides: what it counts is what
-//! it was sent.
+//! The demo's cloud, and a sample of what a real one has to do: take each event once by its id, keep
+//! its bytes, notice what is missing by the sequence numbers, and confirm what is kept.
+//!
+//! `events.jsonl` holds the events in the order in which they came, one a line, byte for byte as the
+//! gateway journaled them.
 
-use super::certificates::Folder;
-use anyhow::Context;
-use bytes::Bytes;
-use rumqttc::mqttbytes::QoS;
-use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, PublishOptions};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use crate::config::{Identity, MqttConfig};
+use crate::limits;
+use crate::mqtt::topics::{BadLevel, Topics};
+use crate::mqtt::trouble::Trouble;
+use crate::ports::Broker;
+use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, PublishOptions, QoS};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
-use tokio_rustls::TlsConnector;
-use tracing::warn;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
-/// Events after which a receipt is sent at once; fewer are confirmed when nothing more comes.
-const RECEIPT_EVERY: u64 = 64;
-/// Wait for more events before a receipt.
-const QUIET: Duration = Duration::from_millis(20);
-/// Wait before the next attempt to connect.
-const RECONNECT: Duration = Duration::from_millis(200);
+/// How often what came is confirmed.
+const RECEIPT_EVERY: Duration = Duration::from_millis(100);
+/// Pause before another connection.
+const RETRY: Duration = Duration::from_millis(500);
+/// Ids in one receipt; the rest go in the next.
+const IDS_MAX: usize = 1000;
+/// Events that may be ahead of a missing one; more are not taken, and come again.
+const AHEAD_MAX: usize = 100_000;
 
 /// What the cloud has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Events, each id once.
     pub events: u64,
-    /// Deliveries of an id that was stored already.
+    /// Deliveries of an id that was there already, with the same bytes.
     pub duplicates: u64,
-    /// Deliveries of a known id with other bytes: never (invariant 8).
+    /// Deliveries of an id that was there already, with *other* bytes: never (invariant 8).
     pub altered: u64,
-    /// Sequence numbers missing below the highest.
+    /// Sequence numbers that are missing below the highest.
     pub gaps: u64,
+    /// Everything up to this sequence number is there.
+    pub through: u64,
+    /// Messages that are no events.
+    pub unreadable: u64,
 }
 
-#[derive(Default)]
-struct State {
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    id: std::borrow::Cow<'a, str>,
+    seq: u64,
+}
+
+/// What is kept: the file, and a checksum of each event.
+struct Kept {
+    file: BufWriter<File>,
+    /// Of the events 1, 2, 3, …
+    whole: Vec<u32>,
+    /// Of the events behind a missing one.
+    ahead: BTreeMap<u64, u32>,
+    /// Ids to be confirmed one by one.
+    ids: Vec<String>,
+    confirmed: u64,
     counts: Counts,
-    /// Everything up to here is stored.
-    through: u64,
-    /// Stored above it.
-    above: BTreeSet<u64>,
-    /// Hash of each stored event by id.
-    hashes: BTreeMap<String, [u8; 32]>,
 }
 
-/// The cloud, running.
-#[derive(Default)]
-pub struct Cloud(Mutex<State>);
+impl Kept {
+    /// Takes a delivery.
+    fn take(&mut self, payload: &[u8]) -> io::Result<()> {
+        let Ok(Envelope { id, seq: seq @ 1.. }) = serde_json::from_slice(payload) else {
+            self.counts.unreadable += 1;
+            return Ok(());
+        };
+        let sum = crc32c::crc32c(payload);
+        let place = usize::try_from(seq - 1).unwrap_or(usize::MAX);
+        let known = self.whole.get(place).or_else(|| self.ahead.get(&seq)).copied();
+        if let Some(known) = known {
+            if known == sum {
+                self.counts.duplicates += 1;
+                self.ids.push(id.into_owned()); // the receipt may have been lost
+            } else {
+                self.counts.altered += 1;
+            }
+            return Ok(());
+        }
+        if self.ahead.len() >= AHEAD_MAX {
+            return Ok(());
+        }
+        self.file.write_all(payload)?;
+        self.file.write_all(b"\n")?;
+        self.counts.events += 1;
+        self.ahead.insert(seq, sum);
+        while let Some(sum) = self.ahead.remove(&(self.whole.len() as u64 + 1)) {
+            self.whole.push(sum);
+        }
+        if self.ahead.contains_key(&seq) {
+            self.ids.push(id.into_owned());
+        }
+        self.counts.through = self.whole.len() as u64;
+        let highest = self.ahead.last_key_value().map_or(self.counts.through, |(seq, _)| *seq);
+        self.counts.gaps = highest - self.counts.through - self.ahead.len() as u64;
+        Ok(())
+    }
+
+    /// The next receipt, once the file has what it names; `None` when there is nothing new.
+    fn receipt(&mut self, always: bool) -> io::Result<Option<String>> {
+        if !always && self.confirmed == self.counts.through && self.ids.is_empty() {
+            return Ok(None);
+        }
+        self.file.flush()?;
+        self.confirmed = self.counts.through;
+        let ids: Vec<String> = self.ids.drain(..self.ids.len().min(IDS_MAX)).collect();
+        let mut receipt = serde_json::Map::new();
+        if self.confirmed > 0 {
+            receipt.insert("through".to_owned(), self.confirmed.into());
+        }
+        if !ids.is_empty() {
+            receipt.insert("ids".to_owned(), ids.into());
+        }
+        Ok((!receipt.is_empty()).then(|| serde_json::Value::Object(receipt).to_string()))
+    }
+}
+
+/// A running cloud for one gateway.
+pub struct Cloud {
+    kept: Mutex<Kept>,
+}
+
+/// Why the cloud cannot start.
+#[derive(Debug)]
+pub enum CloudError {
+    /// Tenant or gateway cannot stand in a topic.
+    Identity(BadLevel),
+    /// The events' file cannot be made.
+    File(io::Error),
+}
+
+impl std::fmt::Display for CloudError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Identity(_) => f.write_str("the demo's cloud has no topic to listen to"),
+            Self::File(_) => f.write_str("the demo's cloud cannot write its events"),
+        }
+    }
+}
+
+impl std::error::Error for CloudError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Identity(e) => Some(e),
+            Self::File(e) => Some(e),
+        }
+    }
+}
 
 impl Cloud {
-    /// What it has seen so far.
+    /// Starts a cloud that writes to a new `file` and listens, over `broker`, to one gateway.
+    /// `config` says who it is to the broker. Ends with `stop`.
+    ///
+    /// # Errors
+    /// [`CloudError`].
+    pub fn start(
+        config: MqttConfig,
+        identity: &Identity,
+        broker: Arc<dyn Broker>,
+        file: &Path,
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, CloudError> {
+        let topics = Topics::new(identity).map_err(CloudError::Identity)?;
+        let file = File::create(file).map_err(CloudError::File)?;
+        let kept = Kept {
+            file: BufWriter::new(file),
+            whole: Vec::new(),
+            ahead: BTreeMap::new(),
+            ids: Vec::new(),
+            confirmed: 0,
+            counts: Counts::default(),
+        };
+        let cloud = Arc::new(Self { kept: Mutex::new(kept) });
+        tokio::spawn(listen(cloud.clone(), config, topics, broker, stop));
+        Ok(cloud)
+    }
+
+    /// What it has seen.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let highest = state.above.last().copied().unwrap_or(state.through);
-        let above = u64::try_from(state.above.len()).unwrap_or(0);
-        Counts { gaps: highest - state.through - above, ..state.counts }
+        self.kept().counts
     }
 
-    /// Stores an event; false when its id was stored before.
-    fn store(&self, payload: &[u8], file: &mut impl Write) -> anyhow::Result<bool> {
-        #[derive(serde::Deserialize)]
-        struct Head {
-            id: String,
-            seq: u64,
-        }
-        let head: Head = serde_json::from_slice(payload).context("an event is not JSON")?;
-        let digest = ring::digest::digest(&ring::digest::SHA256, payload);
-        let hash: [u8; 32] = digest.as_ref().try_into().context("a hash of 32 bytes")?;
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = state.hashes.get(&head.id) {
-            let altered = *known != hash;
-            state.counts.duplicates += 1;
-            state.counts.altered += u64::from(altered);
-            return Ok(false);
-        }
-        file.write_all(payload)?;
-        file.write_all(b"\n")?;
-        state.hashes.insert(head.id, hash);
-        state.counts.events += 1;
-        state.above.insert(head.seq);
-        while let Some(next) = state.above.first().copied()
-            && next == state.through + 1
-        {
-            state.above.pop_first();
-            state.through = next;
-        }
-        Ok(true)
-    }
-
-    fn through(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).through
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Starts the cloud on the present runtime: connects to the broker on `port` and stores into
-/// `dir/events.jsonl`. Ends with the runtime.
-///
-/// # Errors
-/// When a certificate or the file cannot be used.
-pub fn start(dir: &Path, folder: &Folder, port: u16, prefix: &str) -> anyhow::Result<Arc<Cloud>> {
-    std::fs::create_dir_all(dir)?;
-    let file = std::fs::File::create(dir.join("events.jsonl"))?;
-    let (cert, key) = &folder.cloud;
-    let tls = client(&folder.ca, cert, key)?;
-    let mut options = MqttOptions::new("demo-cloud", ("localhost", port));
-    options.set_socket_connector(move |_, _| {
-        let tls = tls.clone();
-        async move {
-            let name = ServerName::try_from("localhost").map_err(std::io::Error::other)?;
-            tls.connect(name, TcpStream::connect(("127.0.0.1", port)).await?).await
-        }
-    });
-    options.set_keep_alive(30);
-    options.set_unlimited_incoming_packet_size();
-    let cloud = Arc::new(Cloud::default());
-    tokio::spawn(run(cloud.clone(), options, prefix.to_owned(), std::io::BufWriter::new(file)));
-    Ok(cloud)
-}
-
-/// Receives for ever; hands payloads over.
-async fn receive(
-    mut events: EventLoop,
-    client: AsyncClient,
-    topic: String,
-    stored: mpsc::Sender<Bytes>,
-) {
-    loop {
-        match events.poll().await {
-            Ok(Event::Incoming(Incoming::ConnAck(_))) => {
-                // A full queue means that the connection is gone again.
-                let _ = client.try_subscribe(topic.as_str(), QoS::AtLeastOnce);
-            }
-            Ok(Event::Incoming(Incoming::Publish(publish))) => {
-                if stored.send(publish.payload).await.is_err() {
-                    return;
-                }
-            }
-            Ok(_) => {}
-            Err(error) => {
-                warn!(%error, "the demo's cloud has lost the broker");
-                tokio::time::sleep(RECONNECT).await;
-            }
-        }
-    }
-}
-
-/// TLS to the broker, with our own certificate.
-fn client(ca: &Path, cert: &Path, key: &Path) -> anyhow::Result<TlsConnector> {
-    let mut roots = rustls::RootCertStore::empty();
-    for cert in CertificateDer::pem_file_iter(ca)? {
-        roots.add(cert?)?;
-    }
-    let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<Vec<_>, _>>()?;
-    let config = rustls::ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-async fn run(
+async fn listen(
     cloud: Arc<Cloud>,
-    options: MqttOptions,
-    prefix: String,
-    mut file: std::io::BufWriter<std::fs::File>,
+    config: MqttConfig,
+    topics: Topics,
+    broker: Arc<dyn Broker>,
+    stop: CancellationToken,
 ) {
-    let (client, events) = AsyncClient::builder(options).capacity(64).build();
-    let (events_topic, receipt_topic) = (format!("{prefix}evt/#"), format!("{prefix}receipt"));
-    let (received, mut payloads) = mpsc::channel(256);
-    tokio::spawn(receive(events, client.clone(), events_topic, received));
-    let mut confirmed = 0;
     loop {
-        match tokio::time::timeout(QUIET, payloads.recv()).await {
-            Ok(Some(payload)) => {
-                if let Err(error) = cloud.store(&payload, &mut file) {
-                    warn!(%error, "the demo's cloud did not store an event");
-                }
-                if cloud.through() < confirmed + RECEIPT_EVERY {
-                    continue;
+        let ended = tokio::select! { biased;
+            () = stop.cancelled() => return,
+            ended = connection(&cloud, &config, &topics, &*broker) => ended,
+        };
+        tracing::debug!("the demo's cloud has lost its broker: {ended}");
+        tokio::select! { biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+}
+
+async fn connection(
+    cloud: &Cloud,
+    config: &MqttConfig,
+    topics: &Topics,
+    broker: &dyn Broker,
+) -> Trouble {
+    let stream = match broker.open().await {
+        Ok(stream) => Mutex::new(Some(stream)),
+        Err(trouble) => return trouble,
+    };
+    let mut options =
+        MqttOptions::new(config.client_id.clone(), (config.host.clone(), config.port));
+    options
+        .set_keep_alive(30)
+        .set_max_packet_size(u32::try_from(2 * limits::MQTT_MESSAGE_BYTES_MAX).ok())
+        .set_socket_connector(move |_, _| {
+            let stream = stream.lock().ok().and_then(|mut slot| slot.take());
+            async move { stream.ok_or_else(|| io::Error::other("a connection is opened once")) }
+        });
+    let (client, mut events) = AsyncClient::builder(options).capacity(64).build();
+    match talk(cloud, topics, &client, &mut events).await {
+        Ok(()) => Trouble::Closed("in good order".to_owned()),
+        Err(why) => Trouble::Closed(why),
+    }
+}
+
+async fn talk(
+    cloud: &Cloud,
+    topics: &Topics,
+    client: &AsyncClient,
+    events: &mut EventLoop,
+) -> Result<(), String> {
+    let mut every = tokio::time::interval(RECEIPT_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut greet = true;
+    loop {
+        let mut poll = std::pin::pin!(events.poll());
+        let event = loop {
+            tokio::select! { biased;
+                event = &mut poll => break event.map_err(|e| e.to_string())?,
+                _ = every.tick() => {
+                    let receipt = cloud.kept().receipt(greet).map_err(|e| e.to_string())?;
+                    if let Some(receipt) = receipt {
+                        let options = PublishOptions::at_least_once();
+                        greet = client.try_publish(topics.receipt(), receipt, options).is_err();
+                    }
                 }
             }
-            Ok(None) => return,
-            Err(_) => {}
-        }
-        let through = cloud.through();
-        if through > confirmed && file.flush().is_ok() {
-            let receipt = format!("{{\"through\":{through}}}");
-            let options = PublishOptions::new(QoS::AtLeastOnce);
-            if client.try_publish(receipt_topic.as_str(), receipt, options).is_ok() {
-                confirmed = through;
+        };
+        match event {
+            Event::Incoming(Packet::ConnAck(_)) => {
+                let filters = [topics.event("+"), topics.state()]
+                    .map(|f| rumqttc::SubscribeFilter::new(f, QoS::AtLeastOnce));
+                client.try_subscribe_many(filters).map_err(|e| e.to_string())?;
             }
+            // The gateway is there again: what it did not hear is said again.
+            Event::Incoming(Packet::Publish(publish)) if publish.topic == topics.state() => {
+                greet = true;
+            }
+            Event::Incoming(Packet::Publish(publish)) => {
+                cloud.kept().take(&publish.payload).map_err(|e| e.to_string())?;
+            }
+            _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(dir: &Path) -> Kept {
+        Kept {
+            file: BufWriter::new(File::create(dir.join("events.jsonl")).unwrap()),
+            whole: Vec::new(),
+            ahead: BTreeMap::new(),
+            ids: Vec::new(),
+            confirmed: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    #[test]
+    fn the_cloud_keeps_each_event_once_and_knows_what_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = kept(dir.path());
+        let event = |seq: u64| format!("{{\"id\":\"b-{seq}\",\"seq\":{seq}}}");
+        for seq in [1, 2, 5, 4, 2] {
+            kept.take(event(seq).as_bytes()).unwrap();
+        }
+        kept.take(b"{\"id\":\"b-1\",\"seq\":1,\"more\":0}").unwrap();
+        kept.take(b"not json").unwrap();
+        kept.take(b"{\"id\":\"b-0\",\"seq\":0}").unwrap();
+        assert_eq!(
+            kept.counts,
+            Counts { events: 4, duplicates: 1, altered: 1, gaps: 1, through: 2, unreadable: 2 }
+        );
+        let receipt = kept.receipt(false).unwrap().unwrap();
+        assert_eq!(receipt, r#"{"ids":["b-5","b-4","b-2"],"through":2}"#);
+        assert_eq!(kept.receipt(false).unwrap(), None);
+        kept.take(event(3).as_bytes()).unwrap();
+        assert_eq!((kept.counts.through, kept.counts.gaps), (5, 0));
+        assert_eq!(kept.receipt(false).unwrap().unwrap(), r#"{"through":5}"#);
+        let lines = std::fs::read_to_string(dir.path().join("events.jsonl")).unwrap();
+        assert_eq!(lines.lines().collect::<Vec<_>>(), [1, 2, 5, 4, 3].map(event));
     }
 }

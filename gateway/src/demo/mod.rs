@@ -13,7 +13,9 @@ pub mod cloud;
 pub mod consumption;
 pub mod world;
 
-use crate::config::{Config, Text};
+use crate::config::{Config, Identity, MqttConfig, Text};
+use crate::mqtt::tls::TlsBroker;
+use crate::ports::Clock;
 use crate::run::{DoorsThread, Groups, Ports, build};
 use anyhow::Context;
 use blockgate_types::{Span, Time};
@@ -23,6 +25,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -116,7 +119,8 @@ async fn run_block(
     let tls = certificates::write(&data.join("tls")).context("certificates")?;
     let (cloud, broker_port) = {
         let data = data.clone();
-        thread.handle.spawn(async move { start_cloud(&data, &tls).await }).await??
+        let clock: Arc<dyn Clock> = clock.clone();
+        thread.handle.spawn(async move { start_cloud(&data, &tls, clock).await }).await??
     };
     let listen = options.listen.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
     let config = config(&data, &listen, broker_port, options.listen.is_none())?;
@@ -146,7 +150,7 @@ async fn run_block(
         () = pace => {}
         () = progress(&*clock, &shared.board, &started, options.from, until) => {}
     }
-    let ended = crate::ports::Clock::now(&*clock);
+    let ended = Clock::now(&*clock);
     groups.stop_field().await;
     let outbox = shared.outbox.clone();
     let drained = thread.handle.spawn(async move {
@@ -217,7 +221,7 @@ fn greet(data: &Path, page: Option<SocketAddr>, login: &(String, String), broker
 /// Waits for a simulated instant; for ever when there is none.
 async fn reached(clock: &DemoClock, until: Option<Time>) {
     let Some(until) = until else { return std::future::pending().await };
-    let now = crate::ports::Clock::now(clock);
+    let now = Clock::now(clock);
     tokio::time::sleep(until.since(now).unwrap_or(Span::ZERO).into()).await;
 }
 
@@ -238,7 +242,7 @@ async fn progress(
             continue;
         }
         told = seconds;
-        let now = crate::ports::Clock::now(clock);
+        let now = Clock::now(clock);
         let passed = now.since(from).unwrap_or(Span::ZERO).as_millis();
         let share = total.map(|t| format!(" {:>3} %", passed * 100 / t)).unwrap_or_default();
         eprintln!(
@@ -269,13 +273,30 @@ impl RealTime {
 async fn start_cloud(
     data: &Path,
     tls: &certificates::Folder,
+    clock: Arc<dyn Clock>,
 ) -> anyhow::Result<(Arc<cloud::Cloud>, u16)> {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-    let port = listener.local_addr()?.port();
+    let ends_with_the_runtime = CancellationToken::new();
     let (cert, key) = &tls.server;
-    let acceptor = broker::acceptor(&tls.ca, cert, key)?;
-    tokio::spawn(broker::Broker::default().serve(listener, acceptor));
-    let prefix = "blockgate/v1/demo/demo-gateway/";
-    let cloud = cloud::start(&data.join("cloud"), tls, port, prefix)?;
+    let broker = broker::Broker::new(ends_with_the_runtime.clone());
+    let port = broker.listen(([127, 0, 0, 1], 0).into(), &tls.ca, (cert, key)).await?.port();
+    let (cert, key) = tls.cloud.clone();
+    let config = MqttConfig {
+        host: "localhost".to_owned(),
+        port,
+        ca: Some(tls.ca.clone()),
+        cert: Some(cert),
+        key: Some(key),
+        username: None,
+        password_file: None,
+        client_id: "demo-cloud".to_owned(),
+        keep_alive: Span::from_secs(30),
+        receipt_timeout: Span::ZERO,
+        telemetry_every: Span::ZERO,
+    };
+    let gateway = Identity { tenant: "demo".to_owned(), gateway: "demo-gateway".to_owned() };
+    let wire = Arc::new(TlsBroker::new(&config, clock));
+    std::fs::create_dir_all(data.join("cloud"))?;
+    let file = data.join("cloud/events.jsonl");
+    let cloud = cloud::Cloud::start(config, &gateway, wire, &file, ends_with_the_runtime)?;
     Ok((cloud, port))
 }

@@ -3,7 +3,7 @@
 //! flight back into the outbox, wait, and build a new one. The consumer deduplicates by id.
 
 use super::commands::Commands;
-use super::pace::{self, Backoff};
+use super::pace::Backoff;
 use super::post::Post;
 use super::session::{End, Session};
 use super::tls::TlsBroker;
@@ -13,6 +13,7 @@ use super::wire::Sender;
 use crate::board::Board;
 use crate::command::CommandDoor;
 use crate::config::{Identity, MqttConfig};
+use crate::limits;
 use crate::outbox::Outbox;
 use crate::ports::{Broker, Clock};
 use crate::store::record::Origin;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 const OPEN_MAX: Duration = Duration::from_secs(60);
 
 /// What the client works with.
-pub struct Link {
+pub struct Link<O = Outbox> {
     /// Where to, and who we are to the broker.
     pub config: MqttConfig,
     /// Who we are to the cloud.
@@ -36,7 +37,7 @@ pub struct Link {
     /// Hash of the config files.
     pub config_hash: String,
     /// What waits.
-    pub outbox: Arc<Outbox>,
+    pub outbox: Arc<O>,
     /// What is live; the client writes its own part.
     pub board: Arc<Board>,
     /// Where commands go.
@@ -45,14 +46,13 @@ pub struct Link {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Runs until `stop`, then says goodbye.
+/// Sends what waits in the outbox until `stop`, then says goodbye.
 ///
 /// # Errors
 /// [`BadLevel`] when tenant or gateway cannot stand in a topic; nothing else ends it.
 pub async fn run(link: Link, stop: CancellationToken) -> Result<(), BadLevel> {
     let broker = Arc::new(TlsBroker::new(&link.config, link.clock.clone()));
-    let outbox: Arc<dyn Post> = link.outbox.clone();
-    run_over(link, outbox, broker, stop).await
+    run_over(link, broker, stop).await
 }
 
 /// What stays the same from one connection to the next.
@@ -71,18 +71,25 @@ pub(super) struct Carried {
     pub(super) commands: Commands,
     /// An event that the broker would not take, and how often.
     pub(super) suspect: Option<(u64, u8)>,
+    /// Events at once. Halved when a connection ends before one of them was acknowledged, so that
+    /// what the broker cannot bear is found; grows again with each acknowledgement.
+    pub(super) window: u16,
     /// Whether the broker keeps retained messages; assumed until it says no.
     pub(super) retain: bool,
 }
 
-pub(super) async fn run_over(
-    link: Link,
-    outbox: Arc<dyn Post>,
+async fn run_over<O: Post + 'static>(
+    link: Link<O>,
     broker: Arc<dyn Broker>,
     stop: CancellationToken,
 ) -> Result<(), BadLevel> {
     let mut backoff = Backoff::new(&link.config.client_id);
-    let mut carried = Carried { commands: Commands::new(link.door), suspect: None, retain: true };
+    let mut carried = Carried {
+        commands: Commands::new(link.door),
+        suspect: None,
+        window: limits::MQTT_INFLIGHT_MAX,
+        retain: true,
+    };
     let steady = Steady {
         topics: Topics::new(&link.identity)?,
         sender: Sender {
@@ -92,7 +99,7 @@ pub(super) async fn run_over(
             config_hash: link.config_hash,
         },
         config: link.config,
-        outbox,
+        outbox: link.outbox,
         board: link.board,
         clock: link.clock,
     };
@@ -108,9 +115,7 @@ pub(super) async fn run_over(
             carried.retain = false;
             continue;
         }
-        if began.elapsed() >= pace::GOOD {
-            backoff.reset();
-        }
+        backoff.lived(began.elapsed());
         let wait = backoff.next(trouble.pace());
         steady.down(&trouble, backoff.attempts(), wait);
         tokio::select! { biased;

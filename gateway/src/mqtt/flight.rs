@@ -3,6 +3,7 @@
 //! what was handed over is enough. Nothing here outlives a connection.
 
 use std::collections::VecDeque;
+use tokio::time::Instant;
 
 /// What a publish carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,22 +19,22 @@ pub(super) enum Carries {
 /// Publishes between the outbox and their PUBACK.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
-    queued: VecDeque<Carries>,
-    sent: VecDeque<(u16, Carries)>,
+    queued: VecDeque<(Instant, Carries)>,
+    sent: VecDeque<(u16, Instant, Carries)>,
 }
 
 impl Flight {
     /// A publish was handed to the client library.
     pub(super) fn queue(&mut self, what: Carries) {
-        self.queued.push_back(what);
+        self.queued.push_back((Instant::now(), what));
     }
 
     /// The library has sent the next queued publish under this id. False when none was queued: the
     /// library and we no longer mean the same.
     pub(super) fn sent(&mut self, pkid: u16) -> bool {
         match self.queued.pop_front() {
-            Some(what) => {
-                self.sent.push_back((pkid, what));
+            Some((since, what)) => {
+                self.sent.push_back((pkid, since, what));
                 true
             }
             None => false,
@@ -43,8 +44,23 @@ impl Flight {
     /// The broker has answered for this id. `None` for an id that is not on its way.
     pub(super) fn answered(&mut self, pkid: u16) -> Option<Carries> {
         // Brokers acknowledge in order (MQTT 5, 4.6): it is the first.
-        let place = self.sent.iter().position(|(id, _)| *id == pkid)?;
-        self.sent.remove(place).map(|(_, what)| what)
+        let place = self.sent.iter().position(|(id, ..)| *id == pkid)?;
+        self.sent.remove(place).map(|(.., what)| what)
+    }
+
+    /// The first event that is on its way.
+    pub(super) fn first_event(&self) -> Option<u64> {
+        let sent = self.sent.iter().map(|(.., what)| what);
+        sent.chain(self.queued.iter().map(|(_, what)| what)).find_map(|what| match what {
+            Carries::Event(seq) => Some(*seq),
+            Carries::State | Carries::Response => None,
+        })
+    }
+
+    /// Since when the oldest is on its way.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let sent = self.sent.front().map(|(_, since, _)| *since);
+        sent.or_else(|| self.queued.front().map(|(since, _)| *since))
     }
 
     /// How many are on their way.

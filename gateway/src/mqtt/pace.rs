@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_millis(1400);
 /// Attempts that are made soon: about two minutes of them.
 const PATIENCE: u32 = 100;
 /// A connection that lived so long was a good one: the count begins anew.
-pub(super) const GOOD: Duration = Duration::from_secs(30);
+const GOOD: Duration = Duration::from_secs(30);
 /// First wait after another client took our place.
 const YIELD: Duration = Duration::from_secs(60);
 /// Longest wait after that.
@@ -25,6 +25,9 @@ const SLOW: Duration = Duration::from_secs(15);
 pub(super) struct Backoff {
     seed: u64,
     attempts: u32,
+    /// Take-overs since the last long connection. Counted apart: between two of them each of the two
+    /// clients has a connection that looks good.
+    yielded: u32,
 }
 
 impl Backoff {
@@ -34,12 +37,17 @@ impl Backoff {
         let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
             (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
         });
-        Self { seed, attempts: 0 }
+        Self { seed, attempts: 0, yielded: 0 }
     }
 
-    /// The connection was a good one.
-    pub(super) fn reset(&mut self) {
-        self.attempts = 0;
+    /// A connection ended after this long.
+    pub(super) fn lived(&mut self, long: Duration) {
+        if long >= GOOD {
+            self.attempts = 0;
+        }
+        if long >= 2 * YIELD_MAX {
+            self.yielded = 0;
+        }
     }
 
     /// The attempts since the last good connection.
@@ -57,7 +65,10 @@ impl Backoff {
                 doubled(SOON, self.attempts.saturating_sub(PATIENCE), limits::MQTT_BACKOFF_MAX)
             }
             Pace::Slow => doubled(SLOW, self.attempts, limits::MQTT_BACKOFF_MAX),
-            Pace::Yield => doubled(YIELD, self.attempts, YIELD_MAX),
+            Pace::Yield => {
+                self.yielded = self.yielded.saturating_add(1);
+                doubled(YIELD, self.yielded - 1, YIELD_MAX)
+            }
         };
         self.attempts = self.attempts.saturating_add(1);
         longest / 2 + (longest / 2).mul_f64(f64::from(self.spread()) / 65_535.0)

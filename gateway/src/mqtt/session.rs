@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Time for CONNACK.
 const CONNACK_MAX: Duration = Duration::from_secs(30);
-/// A broker that acknowledges nothing for so long is given up.
+/// A broker that leaves one message without an acknowledgement for so long is given up.
 const PUBACK_MAX: Duration = Duration::from_secs(60);
 /// How often the connection looks at itself.
 const BEAT: Duration = Duration::from_secs(1);
@@ -88,7 +88,10 @@ pub(super) struct Session<'a> {
     /// A silence longer than this means that the other side is gone.
     silence_max: Duration,
     heard: Instant,
-    acknowledged: Instant,
+    /// When the present phase began.
+    began: Instant,
+    /// An event was acknowledged on this connection.
+    any_taken: bool,
     /// The outbox may have more to take.
     more: bool,
     topics: BTreeMap<String, ValidatedTopic>,
@@ -122,7 +125,8 @@ impl<'a> Session<'a> {
             packet_max: limits::MQTT_MESSAGE_BYTES_MAX + 1024,
             silence_max,
             heard: now,
-            acknowledged: now,
+            began: now,
+            any_taken: false,
             more: true,
             topics: BTreeMap::new(),
             state_at: now,
@@ -133,6 +137,51 @@ impl<'a> Session<'a> {
 
     /// Talks until the end.
     pub(super) async fn drive(&mut self, events: &mut EventLoop, stop: &CancellationToken) -> End {
+        let end = self.talk(events, stop).await;
+        match &end {
+            End::Trouble(trouble) => self.suspect(trouble).err().unwrap_or(end),
+            End::Stopped => end,
+        }
+    }
+
+    /// After a connection that ended before any of its events was acknowledged: perhaps one of them
+    /// is more than the broker can bear. The window closes until a single event is left in it; if the
+    /// broker then says again and again that it does not want that one, it is a dead letter.
+    fn suspect(&mut self, trouble: &Trouble) -> Result<(), End> {
+        let Some(seq) = self.flight.first_event().filter(|_| !self.any_taken) else {
+            return Ok(());
+        };
+        if self.carried.window > 1 {
+            self.carried.window /= 2;
+            return Ok(());
+        }
+        match trouble {
+            Trouble::PacketTooLarge
+            | Trouble::NotAuthorised
+            | Trouble::Quota
+            | Trouble::Protocol(_) => {
+                if self.tried(seq) >= TRIES_MAX {
+                    self.carried.suspect = None;
+                    self.dead_letter(seq, trouble.word())?;
+                }
+                Ok(())
+            }
+            // A network says nothing about the event.
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts that the broker did not take an event, and gives how often that was in a row.
+    fn tried(&mut self, seq: u64) -> u8 {
+        let times = match self.carried.suspect {
+            Some((suspect, times)) if suspect == seq => times.saturating_add(1),
+            Some(_) | None => 1,
+        };
+        self.carried.suspect = Some((seq, times));
+        times
+    }
+
+    async fn talk(&mut self, events: &mut EventLoop, stop: &CancellationToken) -> End {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -147,7 +196,7 @@ impl<'a> Session<'a> {
                     answered = self.carried.commands.next(), if open && !self.carried.commands.is_empty() => {
                         answered.map_or(Ok(()), |answered| self.answer(answered))
                     }
-                    () = std::future::ready(()), if open && self.more && self.flight.len() < self.window => {
+                    () = std::future::ready(()), if open && self.more && self.room() > 0 => {
                         self.refill()
                     }
                     () = self.steady.outbox.changed().notified(), if open && !self.more => {
@@ -221,6 +270,7 @@ impl<'a> Session<'a> {
         });
         self.client.try_subscribe_many(filters).map_err(|_| full())?;
         self.phase = Phase::Subscribing;
+        self.began = Instant::now();
         Ok(())
     }
 
@@ -246,14 +296,12 @@ impl<'a> Session<'a> {
         }
         self.phase = Phase::Open;
         self.more = true;
-        self.acknowledged = Instant::now();
         self.state(true)?;
         self.steady.up();
         Ok(())
     }
 
     fn puback(&mut self, puback: &PubAck) -> Result<(), End> {
-        self.acknowledged = Instant::now();
         match self.flight.answered(puback.pkid) {
             Some(Carries::Event(seq)) => self.judged(seq, puback)?,
             Some(Carries::State | Carries::Response) => {}
@@ -268,6 +316,8 @@ impl<'a> Session<'a> {
             Verdict::Taken => {
                 self.steady.outbox.acknowledged(seq, self.steady.clock.now());
                 self.steady.board.mqtt().published += 1;
+                self.any_taken = true;
+                self.carried.window = (self.carried.window + 1).min(limits::MQTT_INFLIGHT_MAX);
                 if self.carried.suspect.is_some_and(|(suspect, _)| suspect == seq) {
                     self.carried.suspect = None;
                 }
@@ -275,12 +325,8 @@ impl<'a> Session<'a> {
             }
             Verdict::Never(reason) => self.dead_letter(seq, reason),
             Verdict::NotNow(trouble) => {
-                let times = match self.carried.suspect {
-                    Some((suspect, times)) if suspect == seq => times + 1,
-                    Some(_) | None => 1,
-                };
-                if times < TRIES_MAX {
-                    self.carried.suspect = Some((seq, times));
+                self.any_taken = true; // answered, at least: no need to look for it
+                if self.tried(seq) < TRIES_MAX {
                     return Err(End::Trouble(trouble));
                 }
                 self.carried.suspect = None;
@@ -351,17 +397,19 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// How many events may follow those that are on their way.
+    fn room(&self) -> usize {
+        self.window.min(usize::from(self.carried.window)).saturating_sub(self.flight.len())
+    }
+
     /// Hands the next events over, as many as may be on their way.
     fn refill(&mut self) -> Result<(), End> {
-        let room = self.window.saturating_sub(self.flight.len());
+        let room = self.room();
         let batch = match self.steady.outbox.take(room, self.steady.clock.now()) {
             Ok(batch) => batch,
             Err(e) => return Err(outbox_failed(&e)),
         };
         self.more = batch.len() == room;
-        if self.flight.is_empty() {
-            self.acknowledged = Instant::now();
-        }
         for event in batch {
             let topic = self.event_topic(&event.kind)?;
             let size = event.payload.len() + self.steady.topics.prefix().len() + event.kind.len();
@@ -455,8 +503,8 @@ impl<'a> Session<'a> {
         if !self.silence_max.is_zero() && self.heard.elapsed() > self.silence_max {
             return Err(End::Trouble(Trouble::KeepAliveTimeout));
         }
-        let waits = self.phase == Phase::Subscribing || !self.flight.is_empty();
-        if waits && self.acknowledged.elapsed() > PUBACK_MAX {
+        let subscribing = (self.phase == Phase::Subscribing).then_some(self.began);
+        if subscribing.or(self.flight.oldest()).is_some_and(|t| t.elapsed() > PUBACK_MAX) {
             return Err(End::Trouble(Trouble::NoAcknowledgement));
         }
         if self.phase == Phase::Open {
