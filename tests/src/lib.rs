@@ -1,1 +1,130 @@
-//! skeleton
+//! What the tests from outside share: where the program is, how it is started and ended, and what a
+//! run said. Nothing here calls the rules: the judges are programs of their own, in `python/`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::time::Duration;
+
+/// A file of the tree, by its path from the root.
+#[must_use]
+pub fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The `blockgate` program under test: `BLOCKGATE_BIN`, else the release build beside this test.
+///
+/// # Panics
+/// When there is none: build it with `cargo build --release`.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let named = std::env::var_os("BLOCKGATE_BIN").map(PathBuf::from);
+    let built = std::env::current_exe().ok().and_then(|test| {
+        let target = test.parent()?.parent()?.parent()?;
+        ["release", "debug"]
+            .iter()
+            .map(|profile| target.join(profile).join("blockgate"))
+            .find(|path| path.exists())
+    });
+    let found = named.or(built).filter(|path| path.exists());
+    found.expect("no blockgate program: cargo build --release --package blockgate")
+}
+
+/// The Python with the peers of `requirements.txt`: `BLOCKGATE_PYTHON`, else `.venv`, else the system's.
+#[must_use]
+pub fn python() -> PathBuf {
+    let named = std::env::var_os("BLOCKGATE_PYTHON").map(PathBuf::from);
+    let venv = source(".venv/bin/python");
+    named.unwrap_or(if venv.exists() { venv } else { PathBuf::from("python3") })
+}
+
+/// What a program said at its end; for a failure's message.
+#[derive(Debug)]
+pub struct Outcome(String);
+
+impl Outcome {
+    /// Exit code and both outputs.
+    #[must_use]
+    pub fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self(format!("{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr)))
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A process that this test started; ended when it is dropped.
+#[derive(Debug)]
+pub struct Running(pub Child);
+
+impl Running {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When the program is not there.
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        let child = command.spawn();
+        Self(child.unwrap_or_else(|e| panic!("{command:?}: {e}")))
+    }
+
+    /// Ends it at once, as a power cut would for the process (SIGKILL), and waits for its end.
+    pub fn kill(&mut self) {
+        // An error says that it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+
+    /// Asks it to end (SIGTERM) and waits.
+    ///
+    /// # Panics
+    /// When `kill` cannot be run, or it does not end within 30 s.
+    pub fn terminate(&mut self) {
+        let pid = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.is_ok_and(|s| s.success()), "SIGTERM to {pid}");
+        wait_until("the process has ended", Duration::from_secs(30), || {
+            self.0.try_wait().ok().flatten()
+        });
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits for a condition, looking at it again and again.
+///
+/// # Panics
+/// When it does not come true in time.
+pub fn wait_until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    #[allow(clippy::disallowed_methods, reason = "these tests watch real processes in real time")]
+    let begin = std::time::Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begin.elapsed() < limit, "not within {limit:?}: {what}");
+        pause();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "between two looks at a real process")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// A TCP port on loopback that nobody listens on at this moment.
+///
+/// # Panics
+/// When the machine has none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

@@ -26,6 +26,9 @@ pub struct Ask {
     pub reply: oneshot::Sender<TestRead>,
 }
 
+/// The wire's use is shown over at least this long.
+const USE_WINDOW: Duration = Duration::from_secs(60);
+
 /// A difference between wall clock and monotonic clock beyond this is a step of the wall clock.
 const STEP: Span = Span::from_secs(2);
 
@@ -47,6 +50,8 @@ pub struct Worker {
     asks: mpsc::Receiver<Ask>,
     /// Wall and monotonic time, read together: what the wall clock should say later.
     reference: (Time, Instant),
+    /// Since when the wire's use is counted, and for how long it was in use since.
+    used: (Instant, Duration),
 }
 
 impl Worker {
@@ -68,7 +73,8 @@ impl Worker {
             .map(|(id, config)| Meter { id, config, health: Health::default() })
             .collect();
         let reference = (now, Instant::now());
-        Self { line_id, line, meters, schedule, board, clock, inbox, asks, reference }
+        let used = (Instant::now(), Duration::ZERO);
+        Self { line_id, line, meters, schedule, board, clock, inbox, asks, reference, used }
     }
 
     /// The line's id.
@@ -167,10 +173,17 @@ impl Worker {
             }
         }
         let open = self.line.is_connected();
+        self.used.1 += took;
+        let counted = self.used.0.elapsed();
         {
             let mut lines = self.board.lines();
             if let Some(line) = lines.get_mut(&self.line_id) {
                 line.open = open;
+                if counted >= USE_WINDOW {
+                    let permille = self.used.1.as_micros() * 1000 / counted.as_micros().max(1);
+                    line.busy_permille = u32::try_from(permille).unwrap_or(1000).min(1000);
+                    self.used = (Instant::now(), Duration::ZERO);
+                }
                 line.trouble = match outcome {
                     Err(fault) if !open => Some(fault.what.clone()),
                     Ok(_) | Err(_) => None,

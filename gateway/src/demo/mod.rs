@@ -69,6 +69,8 @@ pub struct Summary {
     pub gaps: u64,
     /// Deliveries of an id that the cloud had already.
     pub duplicates: u64,
+    /// Deliveries of a known id with other bytes: never.
+    pub altered: u64,
     /// Hash of the journal's last record.
     pub journal_head: String,
     /// Simulated time that passed.
@@ -179,6 +181,7 @@ async fn run_block(
         undelivered: shared.outbox.stats().waiting,
         gaps: counts.gaps,
         duplicates: counts.duplicates,
+        altered: counts.altered,
         journal_head: verdict.head,
         simulated: ended.since(options.from).unwrap_or(Span::ZERO).to_string(),
         seconds: started.seconds(),

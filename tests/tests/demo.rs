@@ -1,0 +1,64 @@
+//! The demo from outside: two billing periods of sixty households, and a second ledger that knows
+//! nothing of blockgate's code.
+
+use blockgate_e2e::{Outcome, binary, python, source};
+use std::path::Path;
+use std::process::Command;
+
+fn recompute(events: &Path, folder: &Path) -> (bool, serde_json::Value) {
+    let output = Command::new(python())
+        .arg(source("tests/python/recompute.py"))
+        .args([events, folder])
+        .output()
+        .expect("python3 runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let json = serde_json::from_str(&text).unwrap_or_else(|e| {
+        panic!("{e}: {text}\n{}", String::from_utf8_lossy(&output.stderr));
+    });
+    (output.status.success(), json)
+}
+
+// invariant 4
+// invariant 6
+#[test]
+fn two_billing_periods_agree_with_an_independent_ledger_to_the_fen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("demo");
+    let output = Command::new(binary())
+        .args(["demo", "--for", "62d", "--headless", "--data"])
+        .arg(&data)
+        .output()
+        .expect("the demo runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let outcome = Outcome::of(&output);
+    assert!(output.status.success(), "{outcome}");
+    let summary: serde_json::Value = serde_json::from_str(text.trim()).expect("one JSON line");
+
+    let events = data.join("cloud/events.jsonl");
+    let (agrees, ledger) = recompute(&events, &data);
+    assert!(agrees, "{ledger:#}");
+    assert_eq!(summary["bills"], 240, "two items, sixty households, two months: {summary}");
+    for key in ["bills", "total_fen"] {
+        assert_eq!(summary[key], ledger[key], "{key}");
+    }
+    assert_eq!(summary["published"], ledger["events"]);
+    assert_eq!(summary["receipted"], summary["published"], "{summary}");
+    for key in ["undelivered", "gaps", "altered"] {
+        assert_eq!(summary[key], 0, "{key}: {summary}");
+    }
+
+    one_fen_is_noticed(&events, &data, folder.path());
+}
+
+/// A ledger that cannot fail proves nothing: the same events with one fen more on one bill.
+fn one_fen_is_noticed(events: &Path, data: &Path, scratch: &Path) {
+    let text = std::fs::read_to_string(events).expect("the events");
+    let bill = text.lines().find(|l| l.contains("\"kind\":\"bill\"")).expect("a bill");
+    let mut event: serde_json::Value = serde_json::from_str(bill).expect("JSON");
+    let fen = event["data"]["lines"][0]["amount_fen"].as_i64().expect("fen");
+    event["data"]["lines"][0]["amount_fen"] = (fen + 1).into();
+    let wrong = scratch.join("wrong.jsonl");
+    std::fs::write(&wrong, text.replace(bill, &event.to_string())).expect("a file");
+    let (agrees, ledger) = recompute(&wrong, data);
+    assert!(!agrees, "a fen too much went unnoticed: {ledger}");
+}
