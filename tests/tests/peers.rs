@@ -176,14 +176,28 @@ impl Site {
         self.daemon = Some(self.start("daemon", &mut command));
     }
 
-    fn outbox_is_empty(&self) -> bool {
+    /// Everything up to here has its receipt, as the running daemon says.
+    fn confirmed(&self) -> u64 {
         let answer = Command::new(binary())
             .args(["outbox", "--json", "--state"])
             .arg(self.path("state"))
             .output();
-        let Ok(answer) = answer else { return false };
-        serde_json::from_slice::<serde_json::Value>(&answer.stdout)
-            .is_ok_and(|v| v["waiting"] == 0 && v["through"].as_u64() > Some(0))
+        let Ok(answer) = answer else { return 0 };
+        let answer = serde_json::from_slice::<serde_json::Value>(&answer.stdout);
+        answer.ok().and_then(|v| v["through"].as_u64()).unwrap_or(0)
+    }
+
+    /// The sequence numbers at the consumer, ascending, each once.
+    fn seqs(&self) -> Vec<u64> {
+        let text = std::fs::read_to_string(self.events()).unwrap_or_default();
+        let mut seqs: Vec<u64> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter_map(|event| event["seq"].as_u64())
+            .collect();
+        seqs.sort_unstable();
+        seqs.dedup();
+        seqs
     }
 
     fn received(&self, what: &str) -> usize {
@@ -202,13 +216,20 @@ impl Site {
             assert!(running, "the daemon has ended:\n{}", logs(self));
             closed.then_some(())
         });
-        wait_until("the outbox is empty", Duration::from_secs(60), || {
-            self.outbox_is_empty().then_some(())
+        let highest = self.seqs().last().copied().unwrap_or(0);
+        let begin = now();
+        wait_until("the cloud's receipts have come home", Duration::from_secs(90), || {
+            let confirmed = self.confirmed();
+            assert!(now() < begin + 60, "{confirmed} of {highest} confirmed:\n{}", logs(self));
+            (confirmed >= highest).then_some(())
         });
         if let Some(daemon) = &mut self.daemon {
             daemon.terminate();
         }
-        // What the stop itself journaled waits for the next start: the consumer has all before it.
+        wait_until("no event is missing at the consumer", Duration::from_secs(30), || {
+            let seqs = self.seqs();
+            (seqs.last() == Some(&(seqs.len() as u64))).then_some(())
+        });
         let output = Command::new(python())
             .arg(source("tests/python/recompute.py"))
             .args([&self.events(), self.folder.path()])
