@@ -19,17 +19,18 @@ mod queue;
 mod tests;
 
 use crate::board::OutboxBoard;
-use crate::limits::{OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX, OUTBOX_WINDOW};
+use crate::limits::{self, OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX, OUTBOX_WINDOW};
 use crate::ports::Disk;
 use crate::store::journal::{JournalError, Position, Reader, Records};
 use crate::store::trees::{Trees, TreesError};
-use blockgate_types::Time;
+use blockgate_types::{Span, Time};
 use bytes::Bytes;
 use cursor::Cursor;
 use queue::Queue;
 use serde::Deserialize;
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -191,6 +192,8 @@ pub struct Outbox {
     trees: Arc<Trees>,
     inner: Mutex<Inner>,
     changed: Notify,
+    /// First wait for a receipt, in milliseconds.
+    receipt_ms: AtomicI64,
 }
 
 /// What of a payload tells where it goes, and its time.
@@ -262,7 +265,9 @@ impl Outbox {
             oldest: None,
         };
         let inner = Mutex::new(inner);
-        Ok(Self { disk, file, records, trees, inner, changed: Notify::new() })
+        let receipt_ms = i64::try_from(limits::RECEIPT_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
+        let (changed, receipt_ms) = (Notify::new(), AtomicI64::new(receipt_ms));
+        Ok(Self { disk, file, records, trees, inner, changed, receipt_ms })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -466,9 +471,10 @@ impl Outbox {
     pub fn tend(&self, now: Time) -> Result<(), OutboxError> {
         let mut inner = self.inner();
         let mut due = false;
+        let first = Span::from_millis(self.receipt_ms.load(Ordering::Relaxed));
         let through = inner.cursor.through;
         for queue in &mut inner.queues {
-            due |= queue.overdue(now);
+            due |= queue.overdue(now, first);
             queue.sweep(through, ROWS_AT_ONCE)?;
         }
         due |= inner.look_for_lost(&self.records)?;
@@ -520,6 +526,12 @@ impl Outbox {
         let letter =
             |(seq, reason): (&u64, &String)| DeadLetter { seq: *seq, reason: reason.clone() };
         Ok(dead.take(limit).map(letter).collect())
+    }
+
+    /// How long a message waits for its receipt before it is sent again the first time; doubled each
+    /// time. [`limits::RECEIPT_TIMEOUT`] until it is set.
+    pub fn set_receipt_timeout(&self, first: Span) {
+        self.receipt_ms.store(first.as_millis().max(1), Ordering::Relaxed);
     }
 
     /// Told when there is something to take.

@@ -343,6 +343,7 @@ impl Doors {
             doors.spawn("http", async move { http::run(http, listener, &dir, shared, stop).await });
         }
         if let Some(mqtt) = config.mqtt {
+            shared.outbox.set_receipt_timeout(mqtt.receipt_timeout);
             let link = mqtt::client::Link {
                 config: mqtt,
                 identity: config.identity,

@@ -11,10 +11,10 @@
 
 use super::cursor::Cursor;
 use super::{OutboxError, ROWS_AT_ONCE};
-use crate::limits::{RECEIPT_TIMEOUT, RECEIPT_TIMEOUT_MAX};
+use crate::limits::RECEIPT_TIMEOUT_MAX;
 use crate::store::journal::Position;
 use crate::store::trees::{get_position, put_position};
-use blockgate_types::Time;
+use blockgate_types::{Span, Time};
 use std::collections::{BTreeMap, VecDeque};
 
 #[derive(Clone, Copy)]
@@ -143,10 +143,12 @@ impl Queue {
     }
 
     /// What has waited too long for its receipt is sent again. True when something has.
-    pub(super) fn overdue(&mut self, now: Time) -> bool {
+    pub(super) fn overdue(&mut self, now: Time, first: Span) -> bool {
         self.again(|flight| {
-            let wait = RECEIPT_TIMEOUT * 2_u32.saturating_pow(flight.tries.clamp(1, 16) - 1);
-            let wait = i64::try_from(wait.min(RECEIPT_TIMEOUT_MAX).as_millis()).unwrap_or(i64::MAX);
+            let doubled = 2_i64.saturating_pow(flight.tries.clamp(1, 16) - 1);
+            let most = i64::try_from(RECEIPT_TIMEOUT_MAX.as_millis()).unwrap_or(i64::MAX);
+            let most = most.max(first.as_millis());
+            let wait = first.as_millis().saturating_mul(doubled).min(most);
             flight.acknowledged.is_some_and(|at| {
                 // A clock that was set back must not hold a message for years.
                 now < at || now.as_millis() - at.as_millis() >= wait
