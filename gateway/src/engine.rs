@@ -348,13 +348,13 @@ impl Engine {
             | Event::Audit(_) => {}
         }
         let mut event = event;
-        if let Some(record) = &mut self.filling {
-            if let Some(first) = room(&record.event, &event) {
-                self.block.apply_from(record.seq, first, &event);
-                match record.event.gather(event) {
-                    Ok(()) => return Ok(()),
-                    Err(back) => event = back,
-                }
+        if let Some(record) = &mut self.filling
+            && let Some(first) = room(&record.event, &event)
+        {
+            self.block.apply_from(record.seq, first, &event);
+            match record.event.gather(event) {
+                Ok(()) => return Ok(()),
+                Err(back) => event = back,
             }
         }
         self.close_record()?;
@@ -400,7 +400,7 @@ impl Engine {
             input::Order::Resend { from, to } => {
                 let (outcome, detail) = match self.shared.outbox.resend(*from, *to) {
                     Ok(count) => (Outcome::Done, format!("{count} events")),
-                    Err(error) => (Outcome::Refused, error.to_string()),
+                    Err(why) => (Outcome::Refused, why),
                 };
                 self.done(&command, outcome, detail)?;
             }

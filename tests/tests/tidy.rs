@@ -228,7 +228,8 @@ fn dependencies(manifest: &str) -> Vec<(usize, String)> {
 fn packages_depend_only_in_the_direction_of_the_map() {
     let io = ["tokio", "tokio-util", "tokio-serial", "tokio-modbus", "tracing", "log", "libc"];
     let outside = ["sled", "rumqttc", "warp", "hyper", "rustls", "sd-notify", "blockgate"];
-    let rows: [(&str, &[&str], &[&[&str]]); 4] = [
+    type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a [&'a str]]);
+    let rows: [Row<'_>; 4] = [
         ("rules/types", &[], &[&io, &outside]),
         ("rules", &["blockgate-types"], &[&io, &outside, &["rand"]]),
         ("drivers", &["blockgate-types", "blockgate-drivers"], &[&outside]),
@@ -483,7 +484,10 @@ fn no_test_waits_on_real_time() {
     let mut found = Vec::new();
     for file in rust_files() {
         let code = file.code();
-        found.extend(places(&file.path, &code, "thread::sleep"));
+        // The demo's clock holds paused time to real time; the harness looks at real processes.
+        if !code.contains(" Clock for ") && !file.path.starts_with("tests/src/") {
+            found.extend(places(&file.path, &code, "thread::sleep"));
+        }
         // tests/src is the harness: it may poll for a condition. Elsewhere tokio's sleep stands in
         // paused time.
         let is_harness = file.path.starts_with("tests/src/");

@@ -66,3 +66,22 @@ pub async fn pace(clock: &DemoClock, from: Time, speed: u32) {
 fn real_pause(pause: Duration) {
     std::thread::sleep(pause);
 }
+
+/// Real time, for the person who waits.
+#[derive(Debug)]
+pub struct RealTime(std::time::Instant);
+
+impl RealTime {
+    #[allow(clippy::disallowed_methods, reason = "tokio's time is paused here")]
+    /// Begins to count.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// Whole seconds since.
+    #[must_use]
+    pub fn seconds(&self) -> u64 {
+        self.0.elapsed().as_secs()
+    }
+}

@@ -19,7 +19,7 @@ use crate::ports::Clock;
 use crate::run::{DoorsThread, Groups, Ports, build};
 use anyhow::Context;
 use blockgate_types::{Span, Time};
-use clock::DemoClock;
+use clock::{DemoClock, RealTime};
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -147,10 +147,10 @@ async fn run_block(
     };
     tokio::select! { biased;
         failure = groups.supervisor.failed() => return Err(failure.into()),
-        () = reached(&*clock, until) => {}
+        () = reached(&clock, until) => {}
         _ = tokio::signal::ctrl_c() => {}
         () = pace => {}
-        () = progress(&*clock, &shared.board, &started, options.from, until) => {}
+        () = progress(&clock, &shared.board, &started, options.from, until) => {}
     }
     let ended = Clock::now(&*clock);
     groups.stop_field().await;
@@ -255,20 +255,6 @@ async fn progress(
             board.counts.alarms.get(),
             board.outbox().waiting
         );
-    }
-}
-
-/// Real time, for the person who waits.
-struct RealTime(std::time::Instant);
-
-impl RealTime {
-    #[allow(clippy::disallowed_methods, reason = "tokio's time is paused here")]
-    fn start() -> Self {
-        Self(std::time::Instant::now())
-    }
-
-    fn seconds(&self) -> u64 {
-        self.0.elapsed().as_secs()
     }
 }
 
