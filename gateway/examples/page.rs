@@ -114,7 +114,7 @@ fn meters(board: &Board, now: Time) -> Anyhow<()> {
         let values = Values {
             specs: specs.clone(),
             values: vec![
-                Some(Decimal::new(1_234_56 + i64::from(n) * 7_319, 2)),
+                Some(Decimal::new(123_456 + i64::from(n) * 7_319, 2)),
                 Some(Decimal::new(2_304 + i64::from(n), 1)),
                 Some(Decimal::new(312 + i64::from(n) * 11, 2)),
                 Some(Decimal::new(716 + i64::from(n) * 9, 0)),

@@ -1,4 +1,4 @@
-//! The connection to the cloud, for ever: connect, talk ([`super::session`]), and when it ends for
+//! The connection to the cloud, for ever: connect, talk (`session`), and when it ends for
 //! whatever reason, throw away the library's client and everything it remembers, put what was in
 //! flight back into the outbox, wait, and build a new one. The consumer deduplicates by id.
 
