@@ -47,7 +47,7 @@ fn main() {
     let records: u64 = args.next().map_or(40_000, |n| n.parse().unwrap());
     let _ = std::fs::remove_dir_all(&dir);
     memory("before anything");
-    let (mut store, block, _) = Store::open(&dir).unwrap();
+    let (store, block, _) = Store::open(&dir).unwrap();
     memory("an empty store open");
 
     let (mut took, mut longest) = (0, 0);

@@ -4,7 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`decimal`] | the one strict parser and printer of decimal numbers |
-//! | [`unit`] | the closed list of units |
+//! | [`mod@unit`] | the closed list of units |
 //! | [`time`] | points in time (UTC, milliseconds), spans, the state of the clock |
 //! | [`id`] | typed ids: meter, line, account, item, … |
 //! | [`register`] | what a device's register means: name, unit, role |
