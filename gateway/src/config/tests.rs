@@ -102,3 +102,17 @@ fn a_number_that_would_go_through_a_float_is_refused() {
     let found = faults(&GOOD.replace("max_per_hour = \"27.6\"", "max_per_hour = 27.6"));
     assert!(found[0].contains("decimal number in quotes"), "{found:?}");
 }
+
+#[test]
+fn the_config_that_the_package_ships_and_the_readme_s_example_are_good() {
+    let packaged = include_str!("../../../packaging/blockgate.toml");
+    assert_eq!(faults(packaged), Vec::<String>::new());
+
+    let readme = include_str!("../../../README.md");
+    let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let tariffs =
+        text("rules.d/electricity.toml", include_str!("../../../rules/tariffs/electricity.toml"));
+    let main = text("README.md", example.unwrap());
+    let parsed = Config::parse(&main, &[tariffs], &[], Path::new("/etc/blockgate"));
+    assert!(parsed.is_ok(), "{parsed:?}");
+}
