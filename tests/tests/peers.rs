@@ -317,9 +317,13 @@ fn disturbed() -> Vec<serde_json::Value> {
 // invariant 8
 #[test]
 fn six_kills_around_a_months_close_change_no_bill_and_lose_no_event() {
-    let calm = std::thread::spawn(undisturbed);
-    let rough = disturbed();
-    let calm = calm.join().expect("the undisturbed run");
+    // Both are waited for, whatever becomes of the other: each ends the processes that it started.
+    let (rough, calm) = std::thread::scope(|scope| {
+        let (rough, calm) = (scope.spawn(disturbed), scope.spawn(undisturbed));
+        (rough.join(), calm.join())
+    });
+    let calm = calm.expect("the undisturbed run");
+    let rough = rough.expect("the disturbed run");
     assert_eq!(calm.len(), 12, "{calm:#?}");
     assert_eq!(rough, calm);
 }
