@@ -115,6 +115,8 @@ pub const DURABLE_RING: usize = 256;
 pub const ERRANDS_MAX: usize = 16;
 /// How often the gateway looks at itself.
 pub const CONDITIONS_EVERY: Duration = Duration::from_secs(2);
+/// How often overdue messages are looked for and receipts are saved.
+pub const OUTBOX_TEND_EVERY: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest that a question on the control socket takes.

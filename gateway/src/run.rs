@@ -14,6 +14,7 @@ use crate::engine::{Engine, Errand};
 use crate::http;
 use crate::limits;
 use crate::mqtt;
+use crate::outbox::Outbox;
 use crate::ports::Clock;
 use crate::store::Store;
 use crate::store::record::Origin;
@@ -342,6 +343,12 @@ impl Doors {
             let (shared, stop, dir) = (shared.clone(), doors.stopping(), config.state_dir.clone());
             doors.spawn("http", async move { http::run(http, listener, &dir, shared, stop).await });
         }
+        let (outbox, clock) = (shared.outbox.clone(), shared.clock.clone());
+        let stop = groups.cloud.stopping();
+        groups.cloud.spawn("outbox", async move {
+            tend_outbox(outbox, clock, stop).await;
+            Ok::<(), Never>(())
+        });
         if let Some(mqtt) = config.mqtt {
             shared.outbox.set_receipt_timeout(mqtt.receipt_timeout);
             let link = mqtt::client::Link {
@@ -357,6 +364,27 @@ impl Doors {
             groups.cloud.spawn("mqtt", mqtt::client::run(link, groups.cloud.stopping()));
         }
         Ok(address)
+    }
+}
+
+/// Once a second: what waits too long for its receipt is sent again, and the receipts that came are
+/// saved; for the last time at the stop.
+async fn tend_outbox(outbox: Arc<Outbox>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    loop {
+        let stopping = tokio::select! { biased;
+            () = stop.cancelled() => true,
+            () = tokio::time::sleep(limits::OUTBOX_TEND_EVERY) => false,
+        };
+        let (tended, now) = (outbox.clone(), clock.now());
+        let work = move || tended.tend(now).and_then(|()| tended.save());
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "the outbox could not be tended"),
+            Err(error) => warn!(%error, "tending the outbox ended badly"),
+        }
+        if stopping {
+            return;
+        }
     }
 }
 
