@@ -178,6 +178,10 @@ impl Site {
 
     /// Everything up to here has its receipt, as the running daemon says.
     fn confirmed(&self) -> u64 {
+        let socket = self.path("state/control.sock");
+        if std::os::unix::net::UnixStream::connect(socket).is_err() {
+            return 0; // still starting: the command must not take the store from it
+        }
         let answer = Command::new(binary())
             .args(["outbox", "--json", "--state"])
             .arg(self.path("state"))

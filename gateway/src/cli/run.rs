@@ -4,11 +4,13 @@ use super::{Ended, print_faults};
 use crate::clock::SystemClock;
 use crate::config::{ClockTrust, Config};
 use crate::run::{DoorsThread, Groups, Ports, build};
+use crate::store::StoreError;
 use crate::{supervise, telemetry};
 use anyhow::Context;
 use blockgate_drivers::transport::SystemConnect;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -43,11 +45,29 @@ pub(super) fn run(file: &Path) -> anyhow::Result<Ended> {
     Ok(Ended::Done)
 }
 
+/// How often a store that another process holds is tried again: five seconds in all.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+fn is_locked(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(StoreError::Locked(_))))
+}
+
 /// Runs one config until the process is asked to stop or to take another one.
 async fn run_config(file: &Path, config: &Config) -> anyhow::Result<Next> {
     let clock = Arc::new(SystemClock::new(config.clock == ClockTrust::Always));
     let ports = Ports { clock, connect: Arc::new(SystemConnect) };
-    let (field, doors) = build(config, &ports, crate::new_boot_id()?)?;
+    let mut tries = 0;
+    let (field, doors) = loop {
+        match build(config, &ports, crate::new_boot_id()?) {
+            // A command that looks into the store holds it for a moment only.
+            Err(error) if tries < LOCK_TRIES && is_locked(&error) => {
+                tries += 1;
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            built => break built?,
+        }
+    };
     info!(
         version = env!("CARGO_PKG_VERSION"),
         config_hash = %config.hash,
