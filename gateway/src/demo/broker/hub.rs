@@ -63,6 +63,7 @@ fn lower(a: QoS, b: QoS) -> QoS {
 #[derive(Default)]
 pub(super) struct Hub {
     next: u64,
+    named: u64,
     clients: BTreeMap<u64, Client>,
     retained: BTreeMap<String, Publish>,
     taps: Vec<(String, mpsc::Sender<Publish>)>,
@@ -82,6 +83,12 @@ impl Hub {
         self.clients.insert(self.next, client);
         self.counts.connects += 1;
         (self.next, ending)
+    }
+
+    /// An id for a client that brings none.
+    pub(super) fn name(&mut self) -> String {
+        self.named += 1;
+        format!("auto-{}", self.named)
     }
 
     pub(super) fn leave(&mut self, number: u64) {

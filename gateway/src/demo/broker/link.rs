@@ -93,7 +93,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<'_, S> {
             }
             self.fill().await.ok()?;
         };
-        let Packet::Connect(connect, will, _) = packet else { return None };
+        let Packet::Connect(mut connect, will, _) = packet else { return None };
+        let assigned = connect.client_id.is_empty().then(|| self.broker.hub().name());
+        if let Some(name) = &assigned {
+            connect.client_id.clone_from(name);
+        }
         let faults = self.broker.faults();
         let refuse = faults.refuse.or_else(|| {
             let retained = faults.no_retain && will.as_ref().is_some_and(|w| w.retain);
@@ -105,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<'_, S> {
             .and_then(|p| p.receive_maximum)
             .unwrap_or(if self.version == Version::V4 { 100 } else { u16::MAX });
         let code = refuse.unwrap_or(ConnectReturnCode::Success);
-        let properties = connack_properties(&faults, connect.client_id.is_empty());
+        let properties = connack_properties(&faults, assigned);
         let connack = ConnAck { session_present: false, code, properties };
         self.put(&Packet::ConnAck(connack)).ok()?;
         self.flush().await.ok()?;
@@ -329,14 +333,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<'_, S> {
 }
 
 /// What we are able to do; `None` where there is nothing to say.
-fn connack_properties(faults: &Faults, nameless: bool) -> Option<ConnAckProperties> {
+fn connack_properties(faults: &Faults, assigned: Option<String>) -> Option<ConnAckProperties> {
     Some(ConnAckProperties {
         session_expiry_interval: None,
         receive_max: faults.receive_max,
         max_qos: Some(1),
         retain_available: faults.no_retain.then_some(0),
         max_packet_size: Some(faults.packet_max.unwrap_or(PACKET_MAX)),
-        assigned_client_identifier: nameless.then(|| "nameless".to_owned()),
+        assigned_client_identifier: assigned,
         topic_alias_max: None,
         reason_string: None,
         user_properties: Vec::new(),
