@@ -21,7 +21,7 @@ pub const MQTT_INFLIGHT_MAX: u16 = 64;
 pub const MQTT_BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// Largest message; a larger event goes to the dead letters and raises an alarm.
 pub const MQTT_MESSAGE_BYTES_MAX: usize = 256 * 1024;
-/// Commands on their way through the door at once; more are answered `refused` with `busy`. Also the
+/// Commands on their way through the door at once; more are answered `refused` with `command-busy`. Also the
 /// Receive Maximum that we tell the broker.
 pub const MQTT_INCOMING_MAX: usize = 256;
 /// Bytes of a command; a larger one is refused.

@@ -154,6 +154,12 @@ codes! {
     CommandRefused "command-refused" 422
         "命令被拒绝了。" "请按说明改正后再发一条新的命令。"
         "The command was refused." "Correct it by the detail and send a new one.";
+    CommandRetained "command-retained" 422
+        "保留（retained）的命令不会执行。" "请不带 retain 标志重新发送，并清除主题上的保留消息。"
+        "A retained command is never carried out." "Send it without the retain flag, and clear the topic.";
+    CommandBusy "command-busy" 429
+        "同时执行的命令太多。" "请等前面的命令有了结果再发。"
+        "Too many commands are being carried out." "Wait for the outcome of those before.";
     KeyReused "key-reused" 422
         "同一个 Idempotency-Key 用在了不同的内容上。" "不同的内容请用新的键。"
         "The same Idempotency-Key was used for another body." "Give another body a new key.";

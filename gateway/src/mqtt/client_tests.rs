@@ -676,7 +676,7 @@ async fn more_commands_than_can_be_carried_out_are_refused_as_busy() {
         assert_eq!(world.next(&mut answers).await.1["status"], "accepted");
     }
     let (_, answer) = world.next(&mut answers).await;
-    assert_eq!((&answer["status"], &answer["code"]), (&"refused".into(), &"busy".into()));
+    assert_eq!((&answer["status"], &answer["code"]), (&"refused".into(), &"command-busy".into()));
     world.end(client).await;
 }
 

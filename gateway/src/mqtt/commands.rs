@@ -4,6 +4,7 @@
 use super::wire::{self, Refusal, Response, Status};
 use crate::command::{Closed, CommandDoor};
 use crate::limits;
+use crate::problem::Code;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
@@ -44,7 +45,7 @@ impl Commands {
             Ok(command) if self.running.len() < limits::MQTT_INCOMING_MAX => command,
             Ok(command) => {
                 let reason = format!("{} commands are being carried out", self.running.len());
-                let busy = Refusal { id: Some(command.id), code: "busy", reason };
+                let busy = Refusal { id: Some(command.id), code: Code::CommandBusy, reason };
                 return (address, refused(name, busy));
             }
             Err(refusal) => return (address, refused(name, refusal)),
@@ -85,7 +86,7 @@ fn refused(name: &str, refusal: Refusal) -> Response {
         id: refusal.id,
         name: name.to_owned(),
         status: Status::Ended(blockgate_rules::event::Outcome::Refused),
-        code: refusal.code,
+        code: refusal.code.text(),
         reason: refusal.reason,
         result: None,
     }

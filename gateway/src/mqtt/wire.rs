@@ -13,6 +13,7 @@
 
 use crate::board::MeterBoard;
 use crate::limits;
+use crate::problem::Code;
 use blockgate_rules::event::Outcome;
 use blockgate_rules::input::{Command, Order};
 use blockgate_types::{ClockState, CommandId, MeterId, Time};
@@ -69,8 +70,8 @@ pub fn receipt(payload: &[u8]) -> Result<Receipt, String> {
 pub struct Refusal {
     /// The command's id, when it could be read.
     pub id: Option<CommandId>,
-    /// Stable word of the shared list.
-    pub code: &'static str,
+    /// Of the shared list.
+    pub code: Code,
     /// One sentence in English.
     pub reason: String,
 }
@@ -98,27 +99,27 @@ pub fn command(name: &str, payload: &[u8], retained: bool) -> Result<Command, Re
     let refuse = |id: Option<CommandId>, code, reason| Refusal { id, code, reason };
     if payload.len() > limits::MQTT_COMMAND_BYTES_MAX {
         let reason = format!("a command has at most {} bytes", limits::MQTT_COMMAND_BYTES_MAX);
-        return Err(refuse(None, "payload-too-large", reason));
+        return Err(refuse(None, Code::PayloadTooLarge, reason));
     }
     let document: Document = match serde_json::from_slice(payload) {
         Ok(document) => document,
-        Err(e) => return Err(refuse(readable_id(payload), "bad-request", e.to_string())),
+        Err(e) => return Err(refuse(readable_id(payload), Code::BadRequest, e.to_string())),
     };
     let id = document.id;
     if retained {
         let reason = "a retained command is never carried out: it would come again and again";
-        return Err(refuse(Some(id), "command-retained", reason.to_owned()));
+        return Err(refuse(Some(id), Code::CommandRetained, reason.to_owned()));
     }
     if document.actor.is_empty()
         || document.actor.len() > ACTOR_MAX
         || document.actor.chars().any(char::is_control)
     {
         let reason = format!("\"actor\" names who orders, in 1 to {ACTOR_MAX} bytes");
-        return Err(refuse(Some(id), "bad-request", reason));
+        return Err(refuse(Some(id), Code::BadRequest, reason));
     }
     if document.expires_at <= document.issued_at {
         let reason = "\"expires_at\" must be after \"issued_at\"".to_owned();
-        return Err(refuse(Some(id), "bad-request", reason));
+        return Err(refuse(Some(id), Code::BadRequest, reason));
     }
     let mut tagged = Map::new();
     tagged.insert("name".to_owned(), Value::String(name.to_owned()));
@@ -131,7 +132,7 @@ pub fn command(name: &str, payload: &[u8], retained: bool) -> Result<Command, Re
             actor: document.actor,
             order,
         }),
-        Err(e) => Err(refuse(Some(id), "bad-request", e.to_string())),
+        Err(e) => Err(refuse(Some(id), Code::BadRequest, e.to_string())),
     }
 }
 
@@ -170,11 +171,11 @@ impl Status {
     pub fn code(self) -> &'static str {
         match self {
             Self::Accepted | Self::Ended(Outcome::Done) => "",
-            Self::Ended(Outcome::Failed) => "command-failed",
-            Self::Ended(Outcome::Expired) => "command-expired",
-            Self::Ended(Outcome::Duplicate) => "command-duplicate",
-            Self::Ended(Outcome::Refused) => "command-refused",
-            Self::Ended(Outcome::Unknown) => "command-unknown",
+            Self::Ended(Outcome::Failed) => Code::CommandFailed.text(),
+            Self::Ended(Outcome::Expired) => Code::CommandExpired.text(),
+            Self::Ended(Outcome::Duplicate) => Code::CommandDuplicate.text(),
+            Self::Ended(Outcome::Refused) => Code::CommandRefused.text(),
+            Self::Ended(Outcome::Unknown) => Code::CommandUnknown.text(),
         }
     }
 }

@@ -106,7 +106,7 @@ fn bad_commands_are_refused_with_a_code_and_the_id_where_it_can_be_read() {
         let refusal = command(name, payload.as_bytes(), false).unwrap_err();
         let shown: String = payload.chars().take(160).collect();
         assert_eq!(refusal.id.as_ref().map(CommandId::as_str), id, "{name} {shown}");
-        assert_eq!(refusal.code, code, "{name} {shown}");
+        assert_eq!(refusal.code.text(), code, "{name} {shown}");
         assert!(!refusal.reason.is_empty());
     }
 }
@@ -114,7 +114,7 @@ fn bad_commands_are_refused_with_a_code_and_the_id_where_it_can_be_read() {
 #[test]
 fn a_retained_command_is_refused() {
     let refusal = command("read-now", GOOD.as_bytes(), true).unwrap_err();
-    assert_eq!(refusal.code, "command-retained");
+    assert_eq!(refusal.code.text(), "command-retained");
     assert_eq!(refusal.id.unwrap().as_str(), "c-1");
 }
 
