@@ -185,6 +185,7 @@ fn rest_of_board(board: &Board, now: Time) -> Anyhow<Vec<(u64, Alarm)>> {
             open,
             trouble: trouble.map(str::to_owned),
             busy_permille: if open { 412 } else { 0 },
+            polls: Default::default(),
         };
         board.lines().insert(LineId::new(id)?, line);
     }

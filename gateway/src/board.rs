@@ -11,6 +11,7 @@ use blockgate_types::{
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A meter as it was last seen.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +56,46 @@ pub struct LineBoard {
     pub trouble: Option<String>,
     /// Share of time in which the wire was used, in thousandths, over the last round.
     pub busy_permille: u32,
+    /// How long polls took.
+    pub polls: Durations,
+}
+
+/// A histogram of how long things took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Durations {
+    counts: [u64; Durations::UP_TO_MS.len()],
+    all: u64,
+    sum_us: u64,
+}
+
+impl Durations {
+    /// Upper bounds of the buckets, in milliseconds.
+    pub const UP_TO_MS: [u32; 9] = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000];
+
+    /// Counts one.
+    pub fn add(&mut self, took: Duration) {
+        let place = Self::UP_TO_MS.iter().position(|ms| took.as_millis() <= u128::from(*ms));
+        if let Some(count) = place.and_then(|place| self.counts.get_mut(place)) {
+            *count += 1;
+        }
+        self.all += 1;
+        self.sum_us += u64::try_from(took.as_micros()).unwrap_or(0);
+    }
+
+    /// For each bound how many took no longer, as Prometheus counts.
+    pub fn up_to(&self) -> impl Iterator<Item = (u32, u64)> {
+        let sums = self.counts.iter().scan(0, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        });
+        Self::UP_TO_MS.into_iter().zip(sums)
+    }
+
+    /// How many in all, and how long together in microseconds.
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64) {
+        (self.all, self.sum_us)
+    }
 }
 
 /// The connection to the broker.
@@ -96,6 +137,15 @@ pub struct OutboxBoard {
     pub oldest: Option<Time>,
     /// Everything up to this sequence number is receipted.
     pub through: u64,
+}
+
+/// The disk that holds the state folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskBoard {
+    /// Bytes that we can still write.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
 }
 
 /// A number that only grows, since the start of the process.
@@ -146,6 +196,7 @@ pub struct Board {
     mqtt: Mutex<MqttBoard>,
     outbox: Mutex<OutboxBoard>,
     alarms: Mutex<BTreeMap<AlarmId, Alarm>>,
+    disk: Mutex<Option<DiskBoard>>,
 }
 
 /// A poisoned lock only means that a reader panicked; the values are whole (they are set at once).
@@ -172,6 +223,11 @@ impl Board {
     /// The outbox's numbers, locked.
     pub fn outbox(&self) -> MutexGuard<'_, OutboxBoard> {
         lock(&self.outbox)
+    }
+
+    /// The state folder's disk, once it was looked at, locked.
+    pub fn disk(&self) -> MutexGuard<'_, Option<DiskBoard>> {
+        lock(&self.disk)
     }
 
     /// Open alarms whose record is durable, locked.

@@ -2,15 +2,20 @@
 //! becomes an input, and the Block raises or clears the alarm. Looked at every few seconds, told only
 //! when it changed.
 
+use crate::board::DiskBoard;
 use crate::http::Shared;
 use crate::limits;
 use blockgate_rules::Input;
 use blockgate_rules::event::AlarmCode;
 use blockgate_types::{ClockState, Span, Time};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+/// Less free space than this, or than a twentieth of a small disk, is an alarm.
+const DISK_LEAST: u64 = 512 * 1024 * 1024;
 
 type Facts = BTreeMap<String, String>;
 
@@ -48,12 +53,36 @@ fn look(shared: &Shared, now: Time) -> Vec<(AlarmCode, String, Option<Facts>)> {
         ClockState::Unsynced => Some(Facts::new()),
         ClockState::Synced | ClockState::Holdover => None,
     };
+    if let Some(disk) = *shared.board.disk() {
+        let full = (disk.free < DISK_LEAST.min(disk.total / 20)).then(|| {
+            let mib = |bytes: u64| (bytes / (1024 * 1024)).to_string();
+            [("free_mib", mib(disk.free)), ("size_mib", mib(disk.total))]
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v))
+                .collect()
+        });
+        found.push((AlarmCode::Store, "disk".to_owned(), full));
+    }
     found.push((AlarmCode::ClockUnsynced, "clock".to_owned(), unsynced));
     found
 }
 
+/// Asks the state folder's file system how much is left; one system call, which reads no disk.
+fn look_at_disk(shared: &Shared, state: &Path) {
+    let found = rustix::fs::statvfs(state).ok().map(|disk| DiskBoard {
+        free: disk.f_bavail.saturating_mul(disk.f_frsize),
+        total: disk.f_blocks.saturating_mul(disk.f_frsize),
+    });
+    *shared.board.disk() = found;
+}
+
 /// Looks until told to stop.
-pub async fn run(shared: Arc<Shared>, hand: mpsc::Sender<Input>, stop: CancellationToken) {
+pub async fn run(
+    shared: Arc<Shared>,
+    state: PathBuf,
+    hand: mpsc::Sender<Input>,
+    stop: CancellationToken,
+) {
     let mut told: BTreeMap<(AlarmCode, String), bool> = BTreeMap::new();
     loop {
         tokio::select! { biased;
@@ -61,6 +90,7 @@ pub async fn run(shared: Arc<Shared>, hand: mpsc::Sender<Input>, stop: Cancellat
             () = tokio::time::sleep(limits::CONDITIONS_EVERY) => {}
         }
         let now = shared.clock.now();
+        look_at_disk(&shared, &state);
         for (code, subject, facts) in look(&shared, now) {
             let active = facts.is_some();
             let key = (code, subject.clone());

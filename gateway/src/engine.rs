@@ -18,7 +18,8 @@ use crate::ports::Clock;
 use crate::store::journal::Batch;
 use crate::store::record::{self, Origin};
 use crate::store::trees::{Applied, Trees};
-use crate::store::{Saver, Store};
+use crate::store::{Saver, Store, checkpoint};
+use crate::supervise::Progress;
 use anyhow::Context;
 use blockgate_rules::event::{Alarm, AlarmChange, Audit, Event, Outcome, READINGS_PER_RECORD_MAX};
 use blockgate_rules::input;
@@ -73,13 +74,15 @@ struct Commit {
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     /// The open alarms as of this batch, where they changed.
     alarms: Option<BTreeMap<AlarmId, Alarm>>,
+    /// The Block as of this batch, when a checkpoint is due.
+    draft: Option<checkpoint::Draft>,
 }
 
 impl Commit {
     /// Waits for the disk.
     async fn done(mut self) -> anyhow::Result<Durable> {
         (&mut self.task).await.context("the commit's thread")??;
-        Ok(Durable { answers: self.answers, alarms: self.alarms })
+        Ok(Durable { answers: self.answers, alarms: self.alarms, draft: self.draft })
     }
 }
 
@@ -87,17 +90,18 @@ impl Commit {
 struct Durable {
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     alarms: Option<BTreeMap<AlarmId, Alarm>>,
+    draft: Option<checkpoint::Draft>,
 }
 
 /// Waits for the commit under way, for ever when there is none. May be dropped and called again.
 async fn finished(commit: &mut Option<Commit>) -> anyhow::Result<Durable> {
     let Some(open) = commit else { return std::future::pending().await };
     let joined = (&mut open.task).await;
-    let Some(Commit { answers, alarms, .. }) = commit.take() else {
+    let Some(Commit { answers, alarms, draft, .. }) = commit.take() else {
         return std::future::pending().await;
     };
     joined.context("the commit's thread")??;
-    Ok(Durable { answers, alarms })
+    Ok(Durable { answers, alarms, draft })
 }
 
 async fn wait_until(at: Option<Instant>) {
@@ -199,6 +203,10 @@ pub struct Engine {
     alarms_changed: bool,
     urgent: bool,
     since_checkpoint: u64,
+    /// The checkpoint that is being written.
+    saving: Option<JoinHandle<()>>,
+    /// Signs of life: of the decisions, and of the batch that is on its way to the disk.
+    alive: Option<(Progress, Progress)>,
 }
 
 impl Engine {
@@ -231,7 +239,15 @@ impl Engine {
             alarms_changed: false,
             urgent: false,
             since_checkpoint: 0,
+            saving: None,
+            alive: None,
         }
+    }
+
+    /// Shows the watchdog that decisions and commits move.
+    pub fn watched(&mut self, engine: Progress, store: Progress) {
+        store.idle();
+        self.alive = Some((engine, store));
     }
 
     /// Decides inputs until told to stop; then makes durable what it holds, writes a checkpoint and
@@ -259,6 +275,10 @@ impl Engine {
                 }
             }
             let room = !self.is_full();
+            if let Some((engine, _)) = &self.alive {
+                engine.moved();
+                engine.idle_until(tick_at);
+            }
             tokio::select! { biased;
                 () = stop.cancelled(), if !inbox.is_closed() => {
                     inbox.close();
@@ -266,7 +286,7 @@ impl Engine {
                 }
                 done = finished(&mut commit) => {
                     let done = done.context("making a batch durable")?;
-                    self.release(done).await;
+                    self.release(done);
                 }
                 order = orders.recv(), if room && orders_open => match order {
                     Some(order) => self.take_order(order)?,
@@ -291,13 +311,18 @@ impl Engine {
         }
         if let Some(open) = commit.take() {
             let done = open.done().await?;
-            self.release(done).await;
+            self.release(done);
         }
         if let Some(last) = self.begin_commit()? {
             let done = last.done().await?;
-            self.release(done).await;
+            self.release(done);
         }
-        self.checkpoint().await;
+        if let Some(saving) = self.saving.take() {
+            saving.await.context("the checkpoint's thread")?;
+        }
+        if let Some(draft) = self.draft() {
+            self.save(draft).await.context("the checkpoint's thread")?;
+        }
         Ok(())
     }
 
@@ -447,11 +472,21 @@ impl Engine {
             });
         }
         let alarms = std::mem::take(&mut self.alarms_changed).then(|| self.block.alarms().clone());
-        Ok(Some(Commit { task, answers: std::mem::take(&mut self.answers), alarms }))
+        // Nothing is pending now: the Block is the fold of exactly what this batch completes.
+        let saved = self.saving.as_ref().is_none_or(JoinHandle::is_finished);
+        let due = self.since_checkpoint >= limits::CHECKPOINT_EVERY_RECORDS && saved;
+        let draft = due.then(|| self.draft()).flatten();
+        if let Some((_, store)) = &self.alive {
+            store.moved();
+        }
+        Ok(Some(Commit { task, answers: std::mem::take(&mut self.answers), alarms, draft }))
     }
 
     /// A batch is durable: what waited for it goes out.
-    async fn release(&mut self, done: Durable) {
+    fn release(&mut self, done: Durable) {
+        if let Some((_, store)) = &self.alive {
+            store.idle();
+        }
         for (reply, answer) in done.answers {
             // Whoever asked may have gone; the outcome is journaled all the same.
             let _ = reply.send(answer);
@@ -459,28 +494,30 @@ impl Engine {
         if let Some(alarms) = done.alarms {
             *self.shared.board.alarms() = alarms;
         }
-        if self.since_checkpoint >= limits::CHECKPOINT_EVERY_RECORDS {
-            self.checkpoint().await;
+        if let Some(draft) = done.draft {
+            self.saving = Some(self.save(draft));
         }
     }
 
-    /// Writes a checkpoint where everything applied is durable; else a later commit tries again.
-    async fn checkpoint(&mut self) {
-        if self.has_pending() {
-            return;
-        }
-        let draft = match self.store.checkpoint(&self.block) {
-            Ok(draft) => draft,
+    /// A checkpoint of everything applied; it may be written once that is durable.
+    fn draft(&mut self) -> Option<checkpoint::Draft> {
+        self.since_checkpoint = 0;
+        match self.store.checkpoint(&self.block) {
+            Ok(draft) => Some(draft),
             Err(error) => {
                 error!(%error, "the state cannot be written as a checkpoint");
-                return;
+                None
             }
-        };
-        let saver = self.saver.clone();
-        match tokio::task::spawn_blocking(move || saver.save(&draft)).await {
-            Ok(Ok(())) => self.since_checkpoint = 0,
-            Ok(Err(error)) => warn!(%error, "no checkpoint; the next start takes longer"),
-            Err(error) => error!(%error, "writing a checkpoint ended badly"),
         }
+    }
+
+    /// Writes a checkpoint while decisions go on.
+    fn save(&self, draft: checkpoint::Draft) -> JoinHandle<()> {
+        let saver = self.saver.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = saver.save(&draft) {
+                warn!(%error, "no checkpoint; the next start takes longer");
+            }
+        })
     }
 }

@@ -117,6 +117,8 @@ pub const ERRANDS_MAX: usize = 16;
 pub const CONDITIONS_EVERY: Duration = Duration::from_secs(2);
 /// How often overdue messages are looked for and receipts are saved.
 pub const OUTBOX_TEND_EVERY: Duration = Duration::from_secs(1);
+/// How often the files of the page's certificate are looked at.
+pub const CERTIFICATE_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Pause after an accept that failed.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest that a question on the control socket takes.

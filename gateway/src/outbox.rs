@@ -7,12 +7,13 @@
 //! receipt, and never change a byte of what it sends (invariant 8).
 //!
 //! ```text
-//! sled trees "outbox-bill", "outbox-event", "outbox-reading"
-//!   seq, u64 big-endian          position: segment, u64 | offset, u32, big-endian
-//! sled tree "outbox-meta"
+//! sled trees "waiting-bill", "waiting-event", "waiting-reading"
+//!   see block.rs
+//! sled tree "waiting"
 //!   'i'                          rows are complete up to this seq, u64 big-endian | crc32c
 //! ```
 
+mod block;
 pub mod cursor;
 mod queue;
 #[cfg(test)]
@@ -234,7 +235,7 @@ impl Outbox {
         let file = state.join("receipts");
         let cursor = Cursor::load(&*disk, &file).map_err(OutboxError::Io)?;
         let db = trees.db();
-        let meta = db.open_tree("outbox-meta")?;
+        let meta = db.open_tree("waiting")?;
         let said = meta.get("i")?.and_then(|row| {
             let (number, crc) = row.split_first_chunk::<8>()?;
             let good = crc == crc32c::crc32c(number).to_be_bytes();
@@ -249,8 +250,12 @@ impl Outbox {
             }
             Ok(Queue::new(tree, through))
         };
-        let mut queues = [queue("outbox-bill")?, queue("outbox-event")?, queue("outbox-reading")?];
-        queues[0].count()?;
+        let mut queues =
+            [queue("waiting-bill")?, queue("waiting-event")?, queue("waiting-reading")?];
+        for queue in &mut queues {
+            queue.forget_after(indexed)?;
+        }
+        queues[0].count(&cursor)?;
         let inner = Inner {
             cursor,
             last: indexed,
@@ -353,7 +358,10 @@ impl Outbox {
             inner.resent.remove(&seq);
             return Ok(());
         }
-        if inner.cursor.bury(seq, reason) { inner.drop_one(seq) } else { Ok(()) }
+        if inner.cursor.bury(seq, reason) {
+            inner.drop_one(seq);
+        }
+        Ok(())
     }
 
     /// The cloud says by its id that it will never take an event: to the dead letters. False when no
@@ -393,7 +401,7 @@ impl Outbox {
                 Some(seq) if inner.cursor.settled(seq) => {}
                 Some(seq) => {
                     inner.cursor.confirm(seq);
-                    inner.drop_one(seq)?;
+                    inner.drop_one(seq);
                     let through = inner.cursor.through;
                     inner.confirm_through(through)?;
                 }
@@ -477,6 +485,8 @@ impl Outbox {
             due |= queue.overdue(now, first);
             queue.sweep(through, ROWS_AT_ONCE)?;
         }
+        let Inner { queues, cursor, .. } = &mut *inner;
+        queues[0].count(cursor)?;
         due |= inner.look_for_lost(&self.records)?;
         let oldest = inner.oldest_waiting()?;
         if inner.oldest.map(|(seq, _)| seq) != oldest.map(|(seq, _)| seq) {
@@ -617,9 +627,8 @@ impl Inner {
         Ok(())
     }
 
-    fn drop_one(&mut self, seq: u64) -> Result<(), OutboxError> {
-        let indexed = self.indexed;
-        self.queues.iter_mut().try_for_each(|q| q.drop_one(seq, seq <= indexed))
+    fn drop_one(&mut self, seq: u64) {
+        self.queues.iter_mut().for_each(|q| q.drop_one(seq));
     }
 
     /// Writes the entries that are in memory only to sled.
@@ -628,7 +637,7 @@ impl Inner {
             return Ok(());
         }
         let (indexed, last) = (self.indexed, self.last);
-        self.queues.iter_mut().try_for_each(|q| q.spill(indexed, last, ROWS_AT_ONCE))?;
+        self.queues.iter_mut().try_for_each(|q| q.spill(indexed, last))?;
         let number = last.to_be_bytes();
         let row = [&number[..], &crc32c::crc32c(&number).to_be_bytes()].concat();
         self.meta.insert("i", row)?;

@@ -18,7 +18,7 @@ use crate::outbox::Outbox;
 use crate::ports::Clock;
 use crate::store::Store;
 use crate::store::record::Origin;
-use crate::supervise::{Group, Supervisor};
+use crate::supervise::{Group, Supervisor, Watchdog, feed_systemd};
 use anyhow::Context;
 use blockgate_drivers::line::{Framing, Line, LineSettings};
 use blockgate_drivers::meter::TestRead;
@@ -249,21 +249,30 @@ impl Field {
     /// # Errors
     /// None in practice: the inbox is new.
     pub async fn start(self, groups: &Groups) -> anyhow::Result<()> {
-        let Self { engine, inbox, orders, hand, errands, workers, reads, clock, first } = self;
+        let Self { mut engine, inbox, orders, hand, errands, workers, reads, clock, first } = self;
+        let mut watchdog = Watchdog::new();
+        engine.watched(watchdog.part("engine"), watchdog.part("store"));
         for input in first {
             hand.send(input).await.context("the inbox")?;
         }
         groups.engine.spawn("engine", engine.run(inbox, orders, groups.engine.stopping()));
         for worker in workers {
             let (name, stop) = (worker.line_id().to_string(), groups.lines.stopping());
+            let alive = watchdog.part(name.clone());
             groups.lines.spawn(name, async move {
-                worker.run(stop).await;
+                worker.run(alive, stop).await;
                 Ok::<(), std::convert::Infallible>(())
             });
         }
         let stop = groups.lines.stopping();
         groups.lines.spawn("errands", async move {
             run_errands(errands, reads, hand, clock, stop).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let stop = groups.engine.stopping();
+        groups.engine.spawn("watchdog", async move {
+            feed_systemd(watchdog, stop.clone()).await;
+            stop.cancelled().await; // at once without a watchdog
             Ok::<(), std::convert::Infallible>(())
         });
         Ok(())
@@ -331,9 +340,9 @@ impl Doors {
             crate::control::run(control, outbox, reads, stop).await;
             Ok::<(), Never>(())
         });
-        let (board, stop) = (shared.clone(), doors.stopping());
+        let (board, state, stop) = (shared.clone(), config.state_dir.clone(), doors.stopping());
         doors.spawn("conditions", async move {
-            crate::conditions::run(board, hand, stop).await;
+            crate::conditions::run(board, state, hand, stop).await;
             Ok::<(), Never>(())
         });
         let mut address = None;

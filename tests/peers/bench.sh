@@ -1,10 +1,16 @@
 #!/bin/bash
 # tests/peers/bench.sh [PHASE...]: blockgate beside bare loops in Rust and C, on the same simulator and broker.
 #
-# PHASE: one free hz1 outage kill; without any: one free hz1.
+# PHASE: one free hz1 memory start journal close outage kill; without any: all but the last two.
 #   one, free   every meter as fast as it can; all on one CPU, or where the kernel puts it
 #   hz1         200 meters once a second
+#   memory      1,000 meters once a second, on four ports
+#   start       from exec to the first reading, with a new state folder and with a year of journal
+#   journal     the journal beside a bare fdatasync loop (example journal_rate)
+#   close       the close of a month for 1,000 households with eight lines each (example month_close)
 #   outage      60 s without a broker, 20 meters once a second; kill: with SIGKILL in the middle
+#
+# At the end one table of everything that this call measured, from its log (tests/peers/table.py).
 #
 # BLOCKGATE_PEERS_KIT names the folder of the comparison kit (setup.sh, compare.py, harness.py). PEERS_DIR names where it
 # is installed; without it, it is installed into a fresh folder. BLOCKGATE_BIN names another program than the release
@@ -30,17 +36,47 @@ export PRODUCT_BESIDE="python3 $here/tests/peers/cloud.py {broker_port}"
 export PRODUCT_PARSE="$here/tests/peers/parse.py"
 
 rounds=${ROUNDS:-5}
-[ $# -gt 0 ] || set -- one free hz1
-for phase in "$@"; do
-  case "$phase" in
+work=$(mktemp -d "${TMPDIR:-/tmp}/bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+product() { # PHASE OPTION...: one JSON line
+  "$BLOCKGATE_PEERS_KIT/peer-product.sh" "$@" --tls --slot "${SLOT:-7}"
+}
+
+measure() {
+  local round
+  case "$1" in
     one | free)
-      "$BLOCKGATE_PEERS_KIT/compare.py" --rounds "$rounds" --placement "$phase" --tls rustmin bare product ;;
+      "$BLOCKGATE_PEERS_KIT/compare.py" --rounds "$rounds" --placement "$1" --tls rustmin bare product ;;
     hz1)
       "$BLOCKGATE_PEERS_KIT/compare.py" --rounds "$rounds" --phase hz1 --secs 15 --tls rustmin bare product ;;
+    memory)
+      product hz1 --ports 4 --units 250 --secs 30 ;;
+    start)
+      "$program" demo --for 365d --headless --data "$work/year" >/dev/null 2>&1
+      du -sh "$work/year/state/journal"
+      for ((round = 0; round < rounds; round++)); do
+        echo "start new"
+        product startup --units 10
+        echo "start year"
+        BENCH_STATE="$work/year/state" product startup --units 10
+      done ;;
+    journal)
+      cargo run --release --quiet --locked -p blockgate --example journal_rate -- "$work/journal" ;;
+    close)
+      cargo run --release --quiet --locked -p blockgate --example month_close -- "$work/close" "$rounds" ;;
     outage | kill)
-      "$BLOCKGATE_PEERS_KIT/peer-product.sh" "$phase" --units 10 --tls --slot "${SLOT:-7}" ;;
+      product "$1" --units 10 ;;
     *)
-      echo "no phase named '$phase'; there are: one free hz1 outage kill" >&2
-      exit 2 ;;
+      echo "no phase named '$1'; there are: one free hz1 memory start journal close outage kill" >&2
+      return 2 ;;
   esac
-done
+}
+
+[ $# -gt 0 ] || set -- one free hz1 memory start journal close
+for phase in "$@"; do
+  echo "== $phase"
+  measure "$phase"
+done 2>&1 | tee "$work/log"
+echo
+python3 tests/peers/table.py "$work/log"

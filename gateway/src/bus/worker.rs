@@ -6,6 +6,7 @@ use super::schedule::Schedule;
 use crate::board::Board;
 use crate::config::MeterConfig;
 use crate::ports::Clock;
+use crate::supervise::Progress;
 use blockgate_drivers::line::Line;
 use blockgate_drivers::meter::{TestRead, read_meter, test_read};
 use blockgate_rules::Input;
@@ -83,11 +84,16 @@ impl Worker {
         &self.line_id
     }
 
-    /// Polls until told to stop; the exchange on the wire is finished first.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Polls until told to stop; the exchange on the wire is finished first. `alive` shows the
+    /// watchdog that it goes on.
+    pub async fn run(mut self, alive: Progress, stop: CancellationToken) {
         let mut asks_open = true;
         loop {
             let wait = self.until_next();
+            alive.moved();
+            if !wait.is_zero() {
+                alive.idle_until(Instant::now() + wait);
+            }
             tokio::select! { biased;
                 () = stop.cancelled() => return,
                 ask = self.asks.recv(), if asks_open => match ask {
@@ -179,6 +185,7 @@ impl Worker {
             let mut lines = self.board.lines();
             if let Some(line) = lines.get_mut(&self.line_id) {
                 line.open = open;
+                line.polls.add(took);
                 if counted >= USE_WINDOW {
                     let permille = self.used.1.as_micros() * 1000 / counted.as_micros().max(1);
                     line.busy_permille = u32::try_from(permille).unwrap_or(1000).min(1000);

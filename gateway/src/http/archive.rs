@@ -4,6 +4,7 @@
 use crate::store::trees::{BillFilter, Trees};
 use blockgate_rules::event::{Alarm, Bill};
 use blockgate_types::{BillId, Decimal, MeterId, RegisterName, Time};
+use bytes::Bytes;
 
 /// Why a query has no answer; for the log.
 pub type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -45,6 +46,14 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// When the trees cannot be read.
     fn alarms(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Alarm)>, Fault>;
+
+    /// The newest `limit` durable events in order: sequence number and envelope.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn newest(&self, _limit: usize) -> Result<Vec<(u64, Bytes)>, Fault> {
+        Ok(Vec::new())
+    }
 }
 
 impl Archive for Trees {
@@ -74,5 +83,9 @@ impl Archive for Trees {
 
     fn alarms(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Alarm)>, Fault> {
         Ok(Self::alarms(self, after, limit)?)
+    }
+
+    fn newest(&self, limit: usize) -> Result<Vec<(u64, Bytes)>, Fault> {
+        Ok(Self::newest(self, limit)?)
     }
 }

@@ -12,7 +12,8 @@ use rustls::sign::CertifiedKey;
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
 
 /// A loaded certificate.
 #[derive(Debug, Clone)]
@@ -28,6 +29,16 @@ pub struct Certificate {
     cert: PathBuf,
     key: PathBuf,
     now: RwLock<Loaded>,
+    /// When the files were last changed, as of the last look.
+    changed: Mutex<Stamps>,
+}
+
+/// When certificate and key were last changed; `None` for a file that cannot be looked at.
+type Stamps = (Option<SystemTime>, Option<SystemTime>);
+
+fn stamps(cert: &Path, key: &Path) -> Stamps {
+    let of = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    (of(cert), of(key))
 }
 
 impl Certificate {
@@ -45,8 +56,9 @@ impl Certificate {
                 ));
             }
         };
+        let changed = Mutex::new(stamps(&cert, &key));
         let now = RwLock::new(load(&cert, &key)?);
-        Ok(Arc::new(Self { cert, key, now }))
+        Ok(Arc::new(Self { cert, key, now, changed }))
     }
 
     /// Reads the files again; connections that come later get the new certificate.
@@ -57,6 +69,22 @@ impl Certificate {
         let fresh = load(&self.cert, &self.key)?;
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
+    }
+
+    /// [`Certificate::reload`] when a file was changed since the last look; false when none was. A
+    /// pair that does not fit is looked at again only when it changes again.
+    ///
+    /// # Errors
+    /// As in [`Certificate::reload`].
+    pub fn reload_changed(&self) -> io::Result<bool> {
+        let found = stamps(&self.cert, &self.key);
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *changed == found {
+            return Ok(false);
+        }
+        *changed = found;
+        drop(changed);
+        self.reload().map(|()| true)
     }
 
     fn current(&self) -> Loaded {
@@ -170,8 +198,11 @@ mod tests {
         std::fs::remove_file(dir.path().join("page.key")).unwrap();
         assert!(again.reload().is_err());
         assert_eq!(first.fingerprint(), again.fingerprint(), "the old one stays in use");
+        assert!(again.reload_changed().is_err(), "a missing key is a change");
+        assert!(!again.reload_changed().unwrap(), "and is told once");
         let fresh = Certificate::open(&config(), dir.path()).unwrap();
-        again.reload().unwrap();
+        assert!(again.reload_changed().unwrap());
+        assert!(!again.reload_changed().unwrap());
         assert_eq!(fresh.fingerprint(), again.fingerprint());
         assert_ne!(first.fingerprint(), again.fingerprint());
     }

@@ -96,7 +96,9 @@ impl Ring {
                 event = durable.recv() => event,
             };
             match event {
-                Ok((seq, envelope)) => self.push(seq, envelope),
+                // What was read from the journal at the start may come once more.
+                Ok((seq, envelope)) if seq > *self.newest.borrow() => self.push(seq, envelope),
+                Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             }

@@ -58,6 +58,7 @@ pub(super) fn render(shared: &Shared, certificate: Option<&Certificate>) -> Stri
     );
     meters(&mut text, shared);
     lines(&mut text, shared);
+    store(&mut text, shared);
     cloud(&mut text, shared, certificate);
     text.family("alarms", "gauge", "Open alarms by severity.");
     for (severity, word) in
@@ -107,6 +108,29 @@ fn lines(text: &mut Text, shared: &Shared) {
     for (id, line) in &lines {
         let busy = thousandths(i64::from(line.busy_permille));
         text.sample("line_busy_ratio", &[("line", id.as_str())], busy);
+    }
+    text.family("meter_read_duration_seconds", "histogram", "How long polls of a meter took.");
+    for (id, line) in &lines {
+        let name = "meter_read_duration_seconds";
+        let (count, sum_us) = line.polls.totals();
+        for (ms, upto) in line.polls.up_to() {
+            let le = thousandths(i64::from(ms));
+            text.sample(&format!("{name}_bucket"), &[("line", id.as_str()), ("le", &le)], upto);
+        }
+        text.sample(&format!("{name}_bucket"), &[("line", id.as_str()), ("le", "+Inf")], count);
+        let sum = format!("{}.{:06}", sum_us / 1_000_000, sum_us % 1_000_000);
+        text.sample(&format!("{name}_sum"), &[("line", id.as_str())], sum);
+        text.sample(&format!("{name}_count"), &[("line", id.as_str())], count);
+    }
+}
+
+fn store(text: &mut Text, shared: &Shared) {
+    let records = shared.board.counts.records.get();
+    text.one("journal_records_total", "counter", "Records made durable.", records);
+    let disk = *shared.board.disk();
+    if let Some(disk) = disk {
+        text.one("store_free_bytes", "gauge", "Free on the state folder's disk.", disk.free);
+        text.one("store_size_bytes", "gauge", "Size of the state folder's disk.", disk.total);
     }
 }
 

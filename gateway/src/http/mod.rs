@@ -122,7 +122,15 @@ pub async fn run(
         tracing::warn!(%code, "no password yet: open /setup with this code, it is valid once");
     }
     let ring = Arc::new(events::Ring::new());
-    let filling = tokio::spawn(ring.clone().fill(shared.durable.subscribe(), stop.clone()));
+    let durable = shared.durable.subscribe();
+    let archive = shared.trees.clone();
+    // What a stream that was open before the restart asks for with its `Last-Event-ID`.
+    match tokio::task::spawn_blocking(move || archive.newest(limits::HTTP_EVENTS_MAX)).await {
+        Ok(Ok(events)) => events.into_iter().for_each(|(seq, event)| ring.push(seq, event)),
+        Ok(Err(error)) => tracing::warn!(%error, "event streams begin with what comes next"),
+        Err(error) => tracing::warn!(%error, "event streams begin with what comes next"),
+    }
+    let filling = tokio::spawn(ring.clone().fill(durable, stop.clone()));
     let desk = Arc::new(answer::Desk {
         site: gate::Site { hosts: config.hosts, tls: server.certificate().is_some() },
         certificate: server.certificate().cloned(),
@@ -132,7 +140,33 @@ pub async fn run(
         answers: Arc::default(),
         stop: stop.clone(),
     });
+    let renewing = server.certificate().cloned().map(|c| tokio::spawn(renew(c, stop.clone())));
     let served = server.serve(routes::routes(desk), stop).await;
     filling.abort();
+    if let Some(renewing) = renewing {
+        renewing.abort();
+    }
     served
+}
+
+/// Looks for a renewed certificate until `stop`, so that whatever renews it need tell nobody.
+async fn renew(certificate: Arc<certificate::Certificate>, stop: CancellationToken) {
+    loop {
+        tokio::select! { biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(limits::CERTIFICATE_LOOK_EVERY) => {}
+        }
+        let looked = certificate.clone();
+        match tokio::task::spawn_blocking(move || looked.reload_changed()).await {
+            Ok(Ok(true)) => {
+                let (fingerprint, until) = (certificate.fingerprint(), certificate.not_after());
+                tracing::info!(%fingerprint, %until, "the page has a new certificate");
+            }
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the page's new certificate cannot be used; the old one stays");
+            }
+            Err(error) => tracing::warn!(%error, "looking for a new certificate ended badly"),
+        }
+    }
 }

@@ -7,13 +7,14 @@
 //! recent    newer than `indexed`, in memory          (together at most OUTBOX_WINDOW)
 //! ```
 //!
-//! A row in sled stays until its receipt; rows of settled records are passed over and swept later.
+//! A row in sled holds many records (see [`block`]) and stays until all of them are confirmed;
+//! settled ones are passed over.
 
+use super::OutboxError;
+use super::block::{self, ENTRIES, Entry};
 use super::cursor::Cursor;
-use super::{OutboxError, ROWS_AT_ONCE};
 use crate::limits::RECEIPT_TIMEOUT_MAX;
 use crate::store::journal::Position;
-use crate::store::trees::{get_position, put_position};
 use blockgate_types::{Span, Time};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,28 +33,57 @@ pub(super) struct Queue {
     /// Rows up to here were read, or are of settled records.
     loaded: u64,
     pub(super) recent: VecDeque<(u64, Position)>,
-    /// Rows in sled; counted for bills only.
+    /// Records in sled that wait, as of the last [`Queue::count`] and what was spilled since.
     rows: u64,
-}
-
-fn row_seq(key: &[u8]) -> u64 {
-    key.last_chunk().map_or(0, |b| u64::from_be_bytes(*b))
+    /// Whether some of them may be settled by now.
+    uncounted: bool,
 }
 
 impl Queue {
     pub(super) fn new(tree: sled::Tree, through: u64) -> Self {
         let (flights, ready, recent) = Default::default();
-        Self { tree, flights, ready, loaded: through, recent, rows: 0 }
+        Self { tree, flights, ready, loaded: through, recent, rows: 0, uncounted: true }
     }
 
-    /// Counts the rows that wait.
-    pub(super) fn count(&mut self) -> Result<(), OutboxError> {
-        self.rows = 0;
-        for key in self.tree.iter().keys() {
-            key?;
-            self.rows += 1;
+    /// Removes rows that begin after `indexed`: of a spill that did not come to its end.
+    pub(super) fn forget_after(&mut self, indexed: u64) -> Result<(), OutboxError> {
+        for key in self.tree.range(indexed.saturating_add(1).to_be_bytes()..).keys() {
+            self.tree.remove(key?)?;
         }
         Ok(())
+    }
+
+    /// Counts the records in sled that wait, when some may have been settled.
+    pub(super) fn count(&mut self, cursor: &Cursor) -> Result<(), OutboxError> {
+        if std::mem::take(&mut self.uncounted) {
+            self.rows = 0;
+            for row in self.tree.iter() {
+                let (key, row) = row?;
+                let entries = block::unpack(&key, &row).unwrap_or_default();
+                let waiting = entries.iter().filter(|(seq, _)| !cursor.settled(*seq)).count();
+                self.rows += waiting as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first row in sled that has an entry at or after `seq`, with those entries.
+    fn row_from(&self, seq: u64) -> Result<Vec<Entry>, OutboxError> {
+        let before = self.tree.range(..=seq.to_be_bytes()).next_back();
+        let from = match before {
+            Some(row) => row?.0.to_vec(),
+            None => seq.to_be_bytes().to_vec(),
+        };
+        for row in self.tree.range(from..) {
+            let (key, row) = row?;
+            // A damaged row is passed over: what it held is found in the journal.
+            let mut entries = block::unpack(&key, &row).unwrap_or_default();
+            entries.retain(|(s, _)| *s >= seq);
+            if !entries.is_empty() {
+                return Ok(entries);
+            }
+        }
+        Ok(Vec::new())
     }
 
     pub(super) fn waiting(&self, indexed: u64) -> u64 {
@@ -90,20 +120,10 @@ impl Queue {
         _now: Time,
     ) -> Result<Option<(u64, Position)>, OutboxError> {
         while self.ready.is_empty() && self.loaded < indexed {
-            let from = (self.loaded + 1).to_be_bytes();
-            let mut read = 0;
-            for row in self.tree.range(from..=indexed.to_be_bytes()).take(ROWS_AT_ONCE) {
-                let (key, row) = row?;
-                read += 1;
-                self.loaded = row_seq(&key);
-                if let Some(position) = get_position(&row).filter(|_| !cursor.settled(self.loaded))
-                {
-                    self.ready.push_back((self.loaded, position, 0));
-                }
-            }
-            if read < ROWS_AT_ONCE {
-                self.loaded = indexed;
-            }
+            let entries = self.row_from(self.loaded + 1)?;
+            self.loaded = entries.last().map_or(indexed, |(seq, _)| *seq).min(indexed);
+            let waiting = entries.into_iter().filter(|(s, _)| *s <= indexed && !cursor.settled(*s));
+            self.ready.extend(waiting.map(|(seq, position)| (seq, position, 0)));
         }
         if self.ready.is_empty()
             && let Some((seq, position)) = self.recent.pop_front()
@@ -164,54 +184,49 @@ impl Queue {
             self.recent.pop_front();
         }
         self.loaded = self.loaded.max(through);
+        self.uncounted = true;
     }
 
-    /// One record is settled.
-    pub(super) fn drop_one(&mut self, seq: u64, in_sled: bool) -> Result<(), OutboxError> {
+    /// One record is settled; its row in sled is swept with its neighbours'.
+    pub(super) fn drop_one(&mut self, seq: u64) {
         self.flights.remove(&seq);
         self.ready.retain(|(s, ..)| *s != seq);
         if let Ok(place) = self.recent.binary_search_by_key(&seq, |(s, _)| *s) {
             self.recent.remove(place);
         }
-        if in_sled && self.tree.remove(seq.to_be_bytes())?.is_some() {
-            self.rows = self.rows.saturating_sub(1);
-        }
-        Ok(())
+        self.uncounted = true;
     }
 
-    /// Removes up to `most` rows of confirmed records.
+    /// Removes up to `most` rows whose records are all confirmed.
     pub(super) fn sweep(&mut self, through: u64, most: usize) -> Result<(), OutboxError> {
         let mut batch = sled::Batch::default();
-        let mut n = 0;
-        for key in self.tree.range(..=through.to_be_bytes()).keys().take(most) {
-            batch.remove(key?);
-            n += 1;
+        let mut any = false;
+        for row in self.tree.range(..=through.to_be_bytes()).take(most) {
+            let (key, row) = row?;
+            let last = block::unpack(&key, &row).and_then(|entries| Some(entries.last()?.0));
+            if last.is_some_and(|last| last > through) {
+                break;
+            }
+            batch.remove(key);
+            any = true;
         }
-        if n > 0 {
+        if any {
             self.tree.apply_batch(batch)?;
-            self.rows = self.rows.saturating_sub(n);
         }
         Ok(())
     }
 
     /// Writes rows for everything after `indexed`, which is in memory, in small batches.
-    pub(super) fn spill(
-        &mut self,
-        indexed: u64,
-        last: u64,
-        at_once: usize,
-    ) -> Result<(), OutboxError> {
+    pub(super) fn spill(&mut self, indexed: u64, last: u64) -> Result<(), OutboxError> {
         let flights = self.flights.range(indexed + 1..).map(|(seq, f)| (*seq, f.position));
         let ready = self.ready.iter().filter(|(s, ..)| *s > indexed).map(|(s, p, _)| (*s, *p));
         let mut rows: Vec<_> = flights.chain(ready).chain(self.recent.iter().copied()).collect();
         rows.sort_unstable();
-        for some in rows.chunks(at_once) {
-            let mut batch = sled::Batch::default();
-            for (seq, position) in some {
-                batch.insert(&seq.to_be_bytes()[..], &put_position(*position)[..]);
-            }
-            self.tree.apply_batch(batch)?;
+        let mut batch = sled::Batch::default();
+        for (key, row) in rows.chunks(ENTRIES).filter_map(block::pack) {
+            batch.insert(&key[..], row);
         }
+        self.tree.apply_batch(batch)?;
         self.rows += rows.len() as u64;
         // Entries that were sent or are ready stay in memory as well: reading goes on behind them.
         if self.loaded >= indexed {
@@ -232,7 +247,7 @@ impl Queue {
         if let Ok(place) = self.recent.binary_search_by_key(&seq, |(s, _)| *s) {
             return Ok(self.recent.get(place).map(|(_, position)| *position));
         }
-        Ok(self.tree.get(seq.to_be_bytes())?.and_then(|row| get_position(&row)))
+        Ok(self.row_from(seq)?.first().filter(|(s, _)| *s == seq).map(|(_, position)| *position))
     }
 
     pub(super) fn oldest(
@@ -246,13 +261,8 @@ impl Queue {
         if memory.is_some() || self.loaded >= indexed {
             return Ok(memory.or(self.recent.front().copied()));
         }
-        let rows = self.tree.range((self.loaded + 1).to_be_bytes()..=indexed.to_be_bytes());
-        for row in rows.take(ROWS_AT_ONCE) {
-            let (key, row) = row?;
-            if let Some(position) = get_position(&row).filter(|_| !cursor.settled(row_seq(&key))) {
-                return Ok(Some((row_seq(&key), position)));
-            }
-        }
-        Ok(self.recent.front().copied())
+        let entries = self.row_from(self.loaded + 1)?;
+        let first = entries.into_iter().find(|(s, _)| *s <= indexed && !cursor.settled(*s));
+        Ok(first.or(self.recent.front().copied()))
     }
 }

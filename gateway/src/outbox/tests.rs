@@ -148,7 +148,7 @@ fn a_long_backlog_lies_in_sled_and_comes_back_in_order() {
     for _ in 0..30 {
         world.outbox.tend(Time::EPOCH).unwrap();
     }
-    assert!(world.outbox.trees.db().open_tree("outbox-reading").unwrap().is_empty());
+    assert!(world.outbox.trees.db().open_tree("waiting-reading").unwrap().is_empty());
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn rows_that_sled_has_lost_silently_are_found_in_the_journal() {
     world.push(&["bill", "reading", "alarm", "bill"]);
     world.outbox.index().unwrap();
     let World { dir, journal, outbox } = world;
-    for name in ["outbox-bill", "outbox-reading", "outbox-event"] {
+    for name in ["waiting-bill", "waiting-reading", "waiting-event"] {
         outbox.trees.db().open_tree(name).unwrap().clear().unwrap();
     }
     drop(outbox);
@@ -211,4 +211,47 @@ fn rows_that_sled_has_lost_silently_are_found_in_the_journal() {
     world.outbox.tend(Time::EPOCH).unwrap();
     assert_eq!(world.take(9), [1, 4, 3, 2]);
     assert_eq!(world.outbox.stats().waiting, 4);
+}
+
+#[test]
+fn rows_of_a_spill_that_was_cut_off_are_written_anew() {
+    let mut world = world();
+    world.push(&["reading"; 300]);
+    world.outbox.index().unwrap();
+    let meta = world.outbox.trees.db().open_tree("waiting").unwrap();
+    let told = meta.get("i").unwrap().unwrap();
+    world.push(&["reading"; 300]);
+    world.outbox.index().unwrap();
+    meta.insert("i", told).unwrap(); // as if the power had gone between the rows and this
+    drop(meta);
+    let World { dir, journal, outbox } = world;
+    drop(outbox);
+    let outbox = open(dir.path(), &journal);
+    assert_eq!(outbox.known(), 300);
+    let mut reader = journal.records().from(301);
+    let mut again = Vec::new();
+    while let Some(item) = reader.read().unwrap() {
+        again.push((item.seq, Class::Reading, item.position));
+    }
+    outbox.push(&again).unwrap();
+    outbox.index().unwrap();
+    assert_eq!(journal.next_seq(), 601);
+    let world = World { dir, journal, outbox };
+    assert_eq!(world.take(1000), (1..=600).collect::<Vec<_>>());
+}
+
+#[test]
+fn bills_are_counted_as_they_are_confirmed_one_by_one() {
+    let mut world = world();
+    world.push(&["bill"; 300]);
+    world.outbox.index().unwrap();
+    let ids = (10..=19).map(|seq| format!("aa-{seq}")).collect();
+    world.outbox.receipt(&Receipt { through: None, ids }).unwrap();
+    world.outbox.tend(Time::EPOCH).unwrap();
+    assert_eq!(world.outbox.stats().bills, 290);
+    world.outbox.receipt(&Receipt { through: Some(5), ids: vec![] }).unwrap();
+    world.outbox.tend(Time::EPOCH).unwrap();
+    assert_eq!((world.outbox.stats().bills, world.outbox.stats().waiting), (285, 285));
+    let sent = world.take(1000);
+    assert_eq!(sent, (6..=9).chain(20..=300).collect::<Vec<_>>());
 }

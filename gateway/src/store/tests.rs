@@ -294,3 +294,19 @@ fn history_and_telemetry_are_bounded() {
     let long = vec![b'x'; crate::limits::TREES_VALUE_BYTES_MAX + 1];
     assert!(trees.keep_telemetry(&meter, minute(0), &long).is_err());
 }
+
+#[test]
+fn the_newest_records_come_in_order_with_their_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, mut block, _) = Store::open(dir.path()).unwrap();
+    assert!(store.trees.newest(5).unwrap().is_empty());
+    journal(&mut store, &mut block, 23);
+    let last = store.journal.head().0;
+    let newest = store.trees.newest(5).unwrap();
+    assert_eq!(
+        newest.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(),
+        (last - 4..=last).collect::<Vec<_>>()
+    );
+    assert_eq!(record::decode(&newest[4].1).unwrap().seq, last);
+    assert_eq!(store.trees.newest(100).unwrap().len() as u64, last, "all there are");
+}

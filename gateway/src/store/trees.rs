@@ -27,6 +27,7 @@ use crate::limits::{
 use blockgate_rules::Event;
 use blockgate_rules::event::{Alarm, Bill};
 use blockgate_types::{AccountId, BillId, Decimal, ItemId, MeterId, RegisterName, Time};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -403,6 +404,23 @@ impl Trees {
         Ok(self.file.sync_data()?)
     }
 
+    /// The newest `limit` durable records in order: seq and payload.
+    ///
+    /// # Errors
+    /// [`TreesError::Journal`].
+    pub fn newest(&self, limit: usize) -> Result<Vec<(u64, Bytes)>, TreesError> {
+        let Some(last) = self.records.durable() else { return Ok(Vec::new()) };
+        let mut reader = self.records.from(last.saturating_sub(limit as u64) + 1);
+        let mut out = Vec::new();
+        while let Some(item) = reader.read().map_err(TreesError::Journal)? {
+            if item.seq > last {
+                break;
+            }
+            out.push((item.seq, Bytes::copy_from_slice(item.payload)));
+        }
+        Ok(out)
+    }
+
     fn record(&self, seq: u64, row: &[u8]) -> Result<Event, TreesError> {
         let position = get_position(row).ok_or_else(|| wrong("position"))?;
         let payload = self.records.read_at(seq, position).map_err(TreesError::Journal)?;
@@ -579,7 +597,7 @@ impl Trees {
         from: Time,
         to: Time,
         limit: usize,
-    ) -> Result<Vec<(Time, bytes::Bytes)>, TreesError> {
+    ) -> Result<Vec<(Time, Bytes)>, TreesError> {
         if from >= to {
             return Ok(Vec::new());
         }
@@ -590,7 +608,7 @@ impl Trees {
             let minute = u32::from_be_bytes(*key.last_chunk().ok_or_else(|| wrong("key"))?);
             let at = Time::from_millis(i64::from(minute) * 60_000);
             if at < to && at >= from && rows.len() < limit {
-                rows.push((at, bytes::Bytes::copy_from_slice(&row)));
+                rows.push((at, Bytes::copy_from_slice(&row)));
             }
         }
         Ok(rows)

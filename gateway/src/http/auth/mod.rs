@@ -224,7 +224,10 @@ impl Accounts {
         let password = readable(&random_bytes::<12>(&self.random)?, 16);
         let phc = self.hash(password.clone()).await.map_err(io::Error::other)?;
         let user = User { name: USER.to_owned(), role: Role::Operator, phc };
-        self.state().one_time = Some(user);
+        let mut state = self.state();
+        state.one_time = Some(user);
+        state.fresh_code = None; // there is a way in: no code need be shown
+        drop(state);
         Ok((USER.to_owned(), password))
     }
 
@@ -521,6 +524,7 @@ mod tests {
         let login = accounts.log_in(PEER, &user, &password).await.unwrap();
         assert!(accounts.person(&login.cookie, true).is_some());
         assert!(!dir.path().join("password").exists());
+        assert_eq!(accounts.take_set_up_code(), None, "no second way in is shown");
         accounts.set_password("a new password").await.unwrap();
         assert_eq!(accounts.person(&login.cookie, true), None);
     }
