@@ -29,10 +29,15 @@ pub async fn read_meter(line: &mut Line, unit: u8, profile: &Profile) -> Result<
     } else {
         for block in profile.plan() {
             let data = modbus::read_registers(line, unit, block.read).await?;
-            decode(block, data, &mut values)?;
+            decode(block, data, &mut values).map_err(|fault| with_frame(fault, line))?;
         }
     }
     Ok(values)
+}
+
+/// A value that cannot be one is shown with the whole frame in which it came.
+fn with_frame(fault: ReadFault, line: &Line) -> ReadFault {
+    ReadFault { raw: line.last_exchange().reply.to_vec(), ..fault }
 }
 
 fn empty(profile: &Profile) -> Values {
@@ -76,7 +81,7 @@ pub async fn test_read(line: &mut Line, unit: u8, profile: &Profile) -> TestRead
     let mut values = empty(profile);
     for block in profile.plan() {
         let outcome = match modbus::read_registers(line, unit, block.read).await {
-            Ok(data) => decode(block, data, &mut values),
+            Ok(data) => decode(block, data, &mut values).map_err(|fault| with_frame(fault, line)),
             Err(fault) => Err(fault),
         };
         let last = line.last_exchange();

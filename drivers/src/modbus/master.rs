@@ -59,7 +59,10 @@ pub async fn read_pipelined(
     let mut outcome = Ok(());
     for (i, read) in reads.enumerate() {
         let result = match receive_mbap(line, Ask { unit, read }, transaction).await {
-            Ok(data) if outcome.is_ok() => each(i, data),
+            Ok(data) if outcome.is_ok() => each(i, data).map_err(|fault| {
+                let raw = line.last_exchange().reply.to_vec();
+                ReadFault { raw, ..fault }
+            }),
             Ok(_) => Ok(()),
             Err(fault) => Err(fault),
         };
