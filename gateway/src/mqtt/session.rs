@@ -580,13 +580,19 @@ fn options(steady: &Steady, retain: bool, stream: Watched) -> Result<MqttOptions
             retain,
             None,
         ));
-    if let Some(user) = &config.username {
-        options.set_username(user.clone());
-    }
-    if let Some(file) = &config.password_file {
-        let password =
-            std::fs::read(file).map_err(|e| Trouble::Files(format!("{} ({e})", file.display())))?;
-        options.set_password(Bytes::copy_from_slice(password.trim_ascii_end()));
+    // Together: each of the library's two setters forgets what the other one set.
+    match (&config.username, &config.password_file) {
+        (Some(user), Some(file)) => {
+            let password = std::fs::read(file)
+                .map_err(|e| Trouble::Files(format!("{} ({e})", file.display())))?;
+            let password = Bytes::copy_from_slice(password.trim_ascii_end());
+            options.set_credentials(user.clone(), password);
+        }
+        (Some(user), None) => {
+            options.set_username(user.clone());
+        }
+        // The config has no password without a user.
+        (None, _) => {}
     }
     // The stream is open already: this only hands it over, once.
     let stream = Mutex::new(Some(stream));
