@@ -1,5 +1,17 @@
 //! What the tests from outside share: where the program is, how it is started and ended, and what a
 //! run said. Nothing here calls the rules: the judges are programs of their own, in `python/`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`gateway`] | one gateway in a folder of its own: config, daemon, commands, page |
+//! | [`page`] | an HTTP client of a few lines |
+//! | [`slave`] | a meter that is scripted byte by byte, over TCP or a pseudo terminal |
+//! | [`broker`] | Debian's mosquitto, and its own clients as the cloud |
+
+pub mod broker;
+pub mod gateway;
+pub mod page;
+pub mod slave;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -114,9 +126,16 @@ pub fn wait_until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Opti
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "between two looks at a real process")]
 fn pause() {
-    std::thread::sleep(Duration::from_millis(20));
+    pause_for(Duration::from_millis(20));
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "between two looks at a real process; a slave that is late"
+)]
+fn pause_for(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// A TCP port on loopback that nobody listens on at this moment.
@@ -127,4 +146,17 @@ fn pause() {
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("its address").port()
+}
+
+/// Debian's libfaketime, for `LD_PRELOAD`.
+///
+/// # Panics
+/// When it is not installed.
+#[must_use]
+pub fn faketime() -> PathBuf {
+    let found = ["x86_64", "aarch64"]
+        .map(|arch| format!("/usr/lib/{arch}-linux-gnu/faketime/libfaketimeMT.so.1"))
+        .map(PathBuf::from);
+    let found = found.into_iter().find(|path| path.exists());
+    found.expect("Debian's package libfaketime is not installed: scripts/test.sh installs it")
 }

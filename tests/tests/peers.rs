@@ -3,7 +3,7 @@
 //! killed in the middle of a month's close; the consumer ends with every event, and the bills are
 //! those of an undisturbed run.
 
-use blockgate_e2e::{Outcome, Running, binary, free_port, python, source, wait_until};
+use blockgate_e2e::{Outcome, Running, binary, faketime, free_port, python, source, wait_until};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -262,14 +262,6 @@ impl Site {
         bills.dedup();
         bills
     }
-}
-
-fn faketime() -> PathBuf {
-    let found = ["x86_64", "aarch64"]
-        .map(|arch| format!("/usr/lib/{arch}-linux-gnu/faketime/libfaketimeMT.so.1"))
-        .map(PathBuf::from);
-    let found = found.into_iter().find(|path| path.exists());
-    found.expect("Debian's package libfaketime is not installed: scripts/test.sh installs it")
 }
 
 fn undisturbed() -> Vec<serde_json::Value> {

@@ -19,7 +19,7 @@ pub(super) fn run(file: &Path) -> Ended {
             Ended::Done
         }
         Err(faults) => {
-            print_faults(&faults);
+            print_faults(&faults, false);
             Ended::No
         }
     }

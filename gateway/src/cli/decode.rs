@@ -21,7 +21,7 @@ pub(super) struct Args {
     address: Option<u16>,
     /// Prints one JSON document
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {

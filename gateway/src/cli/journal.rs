@@ -4,7 +4,7 @@ use super::{CONFIG, Ended, print_faults};
 use crate::config::Config;
 use crate::control::{self, Ask};
 use crate::ports::RealDisk;
-use crate::store::journal::{Records, verify};
+use crate::store::journal::{JournalError, Records, verify};
 use crate::store::rebuild;
 use anyhow::Context;
 use std::io::Write;
@@ -23,18 +23,25 @@ pub(super) struct Where {
 }
 
 impl Where {
-    /// `None` after the config's faults were printed.
-    fn state_dir(&self) -> Option<PathBuf> {
-        if let Some(state) = &self.state {
-            return Some(state.clone());
-        }
-        match Config::load(&self.config) {
-            Ok(config) => Some(config.state_dir),
-            Err(faults) => {
-                print_faults(&faults);
-                None
-            }
-        }
+    /// `None` after the config's faults were printed. These commands look at what a daemon wrote and
+    /// never make a state directory: a wrong path must not look like an empty gateway.
+    fn state_dir(&self, json: bool) -> anyhow::Result<Option<PathBuf>> {
+        let state = match &self.state {
+            Some(state) => state.clone(),
+            None => match Config::load(&self.config) {
+                Ok(config) => config.state_dir,
+                Err(faults) => {
+                    print_faults(&faults, json);
+                    return Ok(None);
+                }
+            },
+        };
+        anyhow::ensure!(
+            state.join("journal").is_dir(),
+            "{} holds no journal; the daemon makes it at its first start",
+            state.display()
+        );
+        Ok(Some(state))
     }
 }
 
@@ -75,13 +82,23 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    /// Whether one JSON document was asked for; `show` and `export` print one a line, always.
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Self::Verify { json, .. } => *json,
+            Self::Show { .. } | Self::Export { .. } => false,
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct OutboxArgs {
     #[command(flatten)]
     place: Where,
     /// Prints one JSON document
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,7 +124,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<Ended> {
 }
 
 fn check(place: &Where, json: bool) -> anyhow::Result<Ended> {
-    let Some(state) = place.state_dir() else { return Ok(Ended::No) };
+    let Some(state) = place.state_dir(json)? else { return Ok(Ended::No) };
     let verdict = verify(&RealDisk, &state.join("journal"))?;
     let whole = verdict.damage.is_empty();
     if json {
@@ -145,10 +162,21 @@ fn records(
     to: u64,
     wanted: impl Fn(&serde_json::Value) -> bool,
 ) -> anyhow::Result<Ended> {
-    let Some(state) = place.state_dir() else { return Ok(Ended::No) };
+    let Some(state) = place.state_dir(false)? else { return Ok(Ended::No) };
     let mut reader = Records::of(Arc::new(RealDisk), &state.join("journal")).from(from);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    while let Some(item) = reader.read()? {
+    loop {
+        let item = match reader.read() {
+            Ok(Some(item)) => item,
+            Ok(None) => break,
+            // What came before is whole, and is printed.
+            Err(error @ JournalError::Damaged(_)) => {
+                out.flush()?;
+                eprintln!("blockgate: {error}");
+                return Ok(Ended::No);
+            }
+            Err(error) => return Err(error.into()),
+        };
         if item.seq > to {
             break;
         }
@@ -164,7 +192,7 @@ fn records(
 }
 
 pub(super) fn outbox(args: &OutboxArgs) -> anyhow::Result<Ended> {
-    let Some(state) = args.place.state_dir() else { return Ok(Ended::No) };
+    let Some(state) = args.place.state_dir(args.json)? else { return Ok(Ended::No) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = match runtime.block_on(control::ask(&state, &Ask::Outbox))? {
         Some(answer) => answer,
@@ -187,7 +215,7 @@ pub(super) fn outbox(args: &OutboxArgs) -> anyhow::Result<Ended> {
 }
 
 pub(super) fn rebuild(args: &RebuildArgs) -> anyhow::Result<Ended> {
-    let Some(state) = args.place.state_dir() else { return Ok(Ended::No) };
+    let Some(state) = args.place.state_dir(false)? else { return Ok(Ended::No) };
     let mut told = 0;
     let found = rebuild::rebuild(&state, &mut |seq, last| {
         let percent = seq * 100 / last.max(1);

@@ -68,11 +68,14 @@ enum Command {
     /// Prices usage by a rule file, line by line, without touching any state
     #[command(
         after_help = "Example:\n  blockgate rate electricity.toml --input usage.toml --json\n\n\
-        usage.toml:\n  usage = \"312.5\"\n  cumulative_before = \"0\""
+        usage.toml:\n  tariff = \"electricity-tiered\"\n  usage = \"312.5\"\n  cumulative_before = \"0\""
     )]
     Rate(rate::Args),
     /// Looks into the journal
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  blockgate journal verify\n  blockgate journal show --kind bill"
+    )]
     Journal(journal::Command),
     /// Shows what waits for the cloud
     #[command(after_help = "Example:\n  blockgate outbox --json")]
@@ -82,6 +85,20 @@ enum Command {
         after_help = "Example:\n  systemctl stop blockgate && blockgate rebuild && systemctl start blockgate"
     )]
     Rebuild(journal::RebuildArgs),
+}
+
+impl Command {
+    /// Whether one JSON document was asked for.
+    fn json(&self) -> bool {
+        match self {
+            Self::Run { .. } | Self::Demo(_) | Self::Check { .. } | Self::Rebuild(_) => false,
+            Self::Read(args) => args.json,
+            Self::Decode(args) => args.json,
+            Self::Rate(args) => args.json,
+            Self::Journal(command) => command.json(),
+            Self::Outbox(args) => args.json,
+        }
+    }
 }
 
 /// How a command ended; the exit code follows.
@@ -96,6 +113,7 @@ pub(crate) enum Ended {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse(); // clap ends with 2 on wrong usage
+    let json = cli.command.json();
     let ended = match cli.command {
         Command::Run { config } => run::run(&config),
         Command::Demo(args) => demo::run(&args),
@@ -110,18 +128,77 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::No) => ExitCode::from(1),
+        // Whoever read our output has seen enough: `blockgate journal export | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            if json {
+                println!("{}", serde_json::json!({ "error": format!("{error:#}") }));
+            }
             eprintln!("blockgate: {error:#}");
             ExitCode::from(3)
         }
     }
 }
 
-/// Prints every fault of a config; for the commands that need one.
-fn print_faults(faults: &[crate::config::FileFault]) {
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Prints every fault of a file that a command needs, each as `file:line:column: message`; as one
+/// JSON document on standard output too where that was asked for.
+fn print_faults<F: std::fmt::Display>(faults: &[F], json: bool) {
+    if json {
+        let errors: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        println!("{}", serde_json::json!({ "errors": errors }));
+    }
     for fault in faults {
         eprintln!("{fault}");
     }
     let s = if faults.len() == 1 { "" } else { "s" };
-    eprintln!("{} error{s}; nothing was started", faults.len());
+    eprintln!("{} error{s}; nothing was done", faults.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// The commands of a help text's examples, without the words beside them.
+    fn examples(help: &str) -> Vec<&str> {
+        let commands = help.lines().flat_map(|line| line.split("&&")).map(str::trim);
+        let ours = commands.filter(|command| command.starts_with("blockgate "));
+        ours.map(|line| line.split("  ").next().unwrap_or(line)).collect()
+    }
+
+    fn look(command: &clap::Command, found: &mut Vec<String>) {
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let all = examples(&help);
+            assert!(!all.is_empty(), "{} has no example", sub.get_name());
+            found.extend(all.into_iter().map(str::to_owned));
+            look(sub, found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_it_takes() {
+        let mut found = Vec::new();
+        look(&Cli::command(), &mut found);
+        assert!(found.len() >= 12, "{found:?}");
+        for example in found {
+            // What the shell does with it is the shell's: `> file`, quotes.
+            let ours = example.split('>').next().unwrap_or_default();
+            let mut words = Vec::new();
+            for (n, part) in ours.split('\'').enumerate() {
+                if n % 2 == 1 {
+                    words.push(part);
+                } else {
+                    words.extend(part.split_whitespace());
+                }
+            }
+            let parsed = Cli::try_parse_from(&words);
+            assert!(parsed.is_ok(), "{example}: {}", parsed.err().unwrap());
+        }
+    }
 }

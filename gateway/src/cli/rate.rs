@@ -1,6 +1,6 @@
 //! `rate`: prices usage by a rule file, without touching any state.
 
-use super::Ended;
+use super::{Ended, print_faults};
 use anyhow::Context;
 use blockgate_rules::tariff::rate_document;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(super) struct Args {
     input: PathBuf,
     /// Prints one JSON document
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
@@ -30,9 +30,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
     ) {
         Ok(rated) => rated,
         Err(faults) => {
-            for fault in faults {
-                eprintln!("{fault}");
-            }
+            print_faults(&faults, args.json);
             return Ok(Ended::No);
         }
     };

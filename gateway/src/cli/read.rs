@@ -22,7 +22,7 @@ pub(super) struct Args {
     raw: bool,
     /// Prints one JSON document
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// The config file
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
     let config = match Config::load(&args.config) {
         Ok(config) => config,
         Err(faults) => {
-            print_faults(&faults);
+            print_faults(&faults, args.json);
             return Ok(Ended::No);
         }
     };

@@ -26,7 +26,7 @@ pub(super) fn run(file: &Path) -> anyhow::Result<Ended> {
     let mut config = match Config::load(file) {
         Ok(config) => config,
         Err(faults) => {
-            print_faults(&faults);
+            print_faults(&faults, false);
             return Ok(Ended::No);
         }
     };

@@ -220,7 +220,14 @@ fn bounded(table: &Table<'_>, key: &'static str, default: Span, min: i64, max: i
 }
 
 fn http(table: &Table<'_>, path: &dyn Fn(&str) -> PathBuf) -> Option<HttpConfig> {
-    let listen = table.need_parsed("listen");
+    let listen = table.need_text("listen").and_then(|text| {
+        let listen = text.parse().ok();
+        if listen.is_none() {
+            let example = "an address with a port, like \"127.0.0.1:8080\"";
+            table.note_at("listen", format!("listen must be {example}, not {text:?}"));
+        }
+        listen
+    });
     let cert = table.text("cert").map(path);
     let key = table.text("key").map(path);
     if cert.is_some() != key.is_some() {
@@ -246,6 +253,22 @@ fn lines(root: &Table<'_>) -> BTreeMap<LineId, LineSettings> {
     lines
 }
 
+/// Every key that some kind of line has.
+const LINE_KEYS: [&str; 12] = [
+    "path",
+    "baud",
+    "data_bits",
+    "parity",
+    "stop_bits",
+    "host",
+    "port",
+    "gap",
+    "reply_timeout",
+    "late_reply",
+    "connect_timeout",
+    "pipeline",
+];
+
 #[derive(Clone, Copy)]
 enum Kind {
     Serial,
@@ -256,7 +279,13 @@ enum Kind {
 fn line(table: &Table<'_>) -> Option<LineSettings> {
     table.need("kind");
     let words = [("serial", Kind::Serial), ("rtu-over-tcp", Kind::RtuOverTcp), ("tcp", Kind::Tcp)];
-    let kind = table.word("kind", &words)?;
+    let Some(kind) = table.word("kind", &words) else {
+        // Which keys belong here is not known now, so none of them is called unknown.
+        for key in LINE_KEYS {
+            let _ = table.has(key);
+        }
+        return None;
+    };
     let mut settings = match kind {
         Kind::Serial => {
             let path = table.need_text("path");
@@ -363,7 +392,7 @@ fn meter(
         table.note_at("multiplier", "multiplier must be greater than zero");
     }
     let max_per_hour = table.decimal("max_per_hour").or(defaults.max_per_hour);
-    if max_per_hour.is_none() {
+    if max_per_hour.is_none() && !table.has("max_per_hour") {
         table.note(
             "max_per_hour is missing, here or in [meter_defaults]: the most that can pass in an \
              hour (100 A on one phase: \"27.6\" kWh)",
@@ -406,6 +435,7 @@ fn meter(
 fn unknown(what: &str, id: &str, known: &[&str]) -> String {
     match nearest(id, known) {
         Some(near) => format!("there is no {what} {id:?}; did you mean {near:?}?"),
+        None if known.is_empty() => format!("there is no {what} {id:?}; there is none at all"),
         None => format!("there is no {what} {id:?}; there are: {}", known.join(", ")),
     }
 }
