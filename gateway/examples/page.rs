@@ -9,6 +9,7 @@ use blockgate::command::{Answer, CommandDoor};
 use blockgate::config::HttpConfig;
 use blockgate::http::archive::{Archive, Fault};
 use blockgate::http::{self, Shared, Status, auth::Accounts};
+use blockgate::mqtt::trouble::Trouble;
 use blockgate::ports::Clock;
 use blockgate::store::Store;
 use blockgate::store::trees::BillFilter;
@@ -193,10 +194,7 @@ fn rest_of_board(board: &Board, now: Time) -> Anyhow<Vec<(u64, Alarm)>> {
         broker: "broker.example:8883".to_owned(),
         connected: false,
         since: Some(now.minus(Span::from_mins(7))),
-        trouble: Some((
-            "tls-expired".to_owned(),
-            "The broker's certificate ended on 2026-11-20.".to_owned(),
-        )),
+        trouble: Some(Trouble::TlsExpired(Some(now.minus(Span::from_days(4))))),
         retry_at: Some(now.plus(Span::from_secs(41))),
         connects: 3,
         last_receipt: Some(now.minus(Span::from_mins(9))),

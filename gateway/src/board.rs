@@ -4,6 +4,7 @@
 //!
 //! Every lock is held for a copy, never across an await.
 
+use crate::mqtt::trouble::Trouble;
 use blockgate_rules::event::{Alarm, Verdict};
 use blockgate_types::{
     AlarmId, FaultClass, LineId, MeterId, ReadFault, RegisterName, Time, Values,
@@ -107,9 +108,8 @@ pub struct MqttBoard {
     pub connected: bool,
     /// Since when it is so.
     pub since: Option<Time>,
-    /// The last refusal: a stable word (`dns`, `refused`, `tls-expired`, `tls-name`, `tls-unknown-ca`,
-    /// `tls-client-cert`, `not-authorised`, …) and one sentence.
-    pub trouble: Option<(String, String)>,
+    /// Why there is no connection; `None` while there is one.
+    pub trouble: Option<Trouble>,
     /// When the next attempt begins, while there is none.
     pub retry_at: Option<Time>,
     /// Connections since the start.

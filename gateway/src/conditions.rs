@@ -32,10 +32,11 @@ fn look(shared: &Shared, now: Time) -> Vec<(AlarmCode, String, Option<Facts>)> {
 
     let down_for = (!mqtt.connected).then(|| mqtt.since.and_then(|since| now.since(since)));
     let down = mqtt.trouble.as_ref().filter(|_| down_for.flatten() >= Some(BROKER_GRACE));
-    let facts = down.map(|(word, sentence)| {
-        [("broker", &mqtt.broker), ("trouble", word), ("detail", sentence)]
+    let facts = down.map(|trouble| {
+        let (word, sentence) = (trouble.word().to_owned(), trouble.text().en);
+        [("broker", mqtt.broker.clone()), ("trouble", word), ("detail", sentence)]
             .into_iter()
-            .map(|(k, v)| (k.to_owned(), v.clone()))
+            .map(|(k, v)| (k.to_owned(), v))
             .collect()
     });
     found.push((AlarmCode::BrokerDown, "mqtt".to_owned(), facts));

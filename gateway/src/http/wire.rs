@@ -324,7 +324,12 @@ pub fn status_json(shared: &Shared) -> Value {
             "broker": mqtt.broker,
             "connected": mqtt.connected,
             "since": mqtt.since,
-            "trouble": mqtt.trouble.map(|(word, sentence)| json!({ "code": word, "detail": sentence })),
+            "trouble": mqtt.trouble.map(|trouble| json!({
+                "code": trouble.word(),
+                "detail": trouble.text().en,
+                "text": trouble.text(),
+                "next": trouble.next(),
+            })),
             "retry_at": mqtt.retry_at,
             "connects": mqtt.connects,
             "published": mqtt.published,

@@ -167,20 +167,21 @@ impl Steady {
         let now = self.clock.now();
         let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         let mut board = self.board.mqtt();
-        let new = board.trouble.as_ref().is_none_or(|(word, _)| word != trouble.word());
+        let new = board.trouble.as_ref().is_none_or(|old| old.word() != trouble.word());
         if board.connected || board.since.is_none() {
             board.since = Some(now);
         }
         board.connected = false;
-        board.trouble = Some((trouble.word().to_owned(), trouble.text().en));
-        board.retry_at = Some(now.plus(Span::from_millis(wait_ms)));
+        board.trouble = Some(trouble.clone());
+        let retry_at = now.plus(Span::from_millis(wait_ms));
+        board.retry_at = Some(retry_at);
         drop(board);
         // A change is told; that it lasts is told at the 2nd, 4th, 8th, … attempt.
         if new || attempts.is_power_of_two() {
             tracing::warn!(
                 word = trouble.word(),
                 attempts,
-                retry_in_ms = wait_ms,
+                %retry_at,
                 "no connection to the broker: {} {}",
                 trouble.text().en,
                 trouble.next().en

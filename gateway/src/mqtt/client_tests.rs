@@ -132,7 +132,7 @@ impl Post for Shelf {
         self.with(|b| {
             b.in_flight.clear();
             b.resets += 1;
-            b.words.extend(trouble.map(|(word, _)| word));
+            b.words.extend(trouble.map(|trouble| trouble.word().to_owned()));
         });
     }
     fn changed(&self) -> &Notify {
@@ -423,7 +423,7 @@ async fn each_refusal_has_its_word_on_the_board_and_its_patience() {
         world.shelf.until(|b| b.resets == 2).await;
         let board = world.board.mqtt().clone();
         assert!(!board.connected && board.retry_at.is_some() && board.connects == 0);
-        assert_eq!(board.trouble.unwrap().0, word);
+        assert_eq!(board.trouble.unwrap().word(), word);
         assert!(began.elapsed() >= Duration::from_secs(least), "{word}: {:?}", began.elapsed());
         assert_eq!(world.broker.counts().published, 0, "nothing leaves");
         world.broker.set_faults(Faults::default());

@@ -110,7 +110,11 @@ impl TlsBroker {
         let tcp = self.open_tcp().await?;
         match TlsConnector::from(config).connect(name, tcp).await {
             Ok(stream) => Ok(Box::new(stream)),
-            Err(e) => Err(of_io(&e)),
+            // TCP was there and ended without a word of TLS.
+            Err(e) => Err(match of_io(&e) {
+                Trouble::Closed(_) => Trouble::TlsClosed,
+                other => other,
+            }),
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Trouble {
     TlsUnknownCa,
     /// The broker does not accept our certificate, or we have none; their alert.
     TlsClientCert(String),
+    /// The connection ended in the handshake, without an alert: no TLS there, or nobody behind a proxy.
+    TlsClosed,
     /// Another fault of the handshake.
     TlsOther(String),
     /// User name, password or certificate is not allowed to connect (CONNACK 0x86, 0x87).
@@ -85,6 +87,7 @@ impl Trouble {
             Self::TlsName(_) => "tls-name",
             Self::TlsUnknownCa => "tls-unknown-ca",
             Self::TlsClientCert(_) => "tls-client-cert",
+            Self::TlsClosed => "tls-closed",
             Self::TlsOther(_) => "tls-other",
             Self::NotAuthorised => "not-authorised",
             Self::ClientId => "client-id",
@@ -111,6 +114,7 @@ impl Trouble {
             | Self::Refused
             | Self::Unreachable(_)
             | Self::ConnectTimeout
+            | Self::TlsClosed
             | Self::ServerBusy
             | Self::KeepAliveTimeout
             | Self::NoAcknowledgement
@@ -180,6 +184,10 @@ impl Trouble {
             Self::TlsClientCert(alert) => (
                 format!("服务器不接受网关的客户端证书（{alert}）。"),
                 format!("The broker does not accept our client certificate ({alert})."),
+            ),
+            Self::TlsClosed => (
+                "连接在 TLS 握手时被断开。".to_owned(),
+                "The connection was closed in the TLS handshake.".to_owned(),
             ),
             Self::TlsOther(what) => {
                 (format!("TLS 握手失败：{what}。"), format!("The TLS handshake failed: {what}."))
@@ -283,6 +291,10 @@ impl Trouble {
             Self::TlsClientCert(_) => (
                 "请检查 [mqtt] cert 和 key：是否存在、未过期、由服务器信任的 CA 签发。",
                 "Check cert and key under [mqtt]: there, not expired, issued by a CA that the broker trusts.",
+            ),
+            Self::TlsClosed => (
+                "请检查 [mqtt] port 是否为服务器的 TLS 端口（一般是 8883）。",
+                "Check that port under [mqtt] is the broker's TLS port, 8883 by custom.",
             ),
             Self::TlsOther(_) => (
                 "请检查端口是否为 TLS 端口，服务器是否支持 TLS 1.2 以上。",

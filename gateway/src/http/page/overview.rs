@@ -98,8 +98,9 @@ pub(super) fn cloud(view: &View, mqtt: &MqttBoard) -> Markup {
                 @let (before, after) = say.since().split_once("{}").unwrap_or(("", ""));
                 span.mute.small { (before) (view.time(since)) (after) }
             }
-            @if let Some((trouble, sentence)) = mqtt.trouble.as_ref().filter(|_| !mqtt.connected) {
-                span.small { (say.trouble(trouble, sentence)) " " code.mute { (trouble) } }
+            @if let Some(trouble) = mqtt.trouble.as_ref().filter(|_| !mqtt.connected) {
+                span.small { (say.of(&trouble.text())) " " code.mute { (trouble.word()) } }
+                span.small { (say.of(&trouble.next())) }
             }
             @if let Some(at) = mqtt.retry_at.filter(|_| !mqtt.connected) {
                 @let (before, after) = say.retry_at().split_once("{}").unwrap_or((say.retry_at(), ""));

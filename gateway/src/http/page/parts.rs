@@ -96,22 +96,6 @@ impl Say {
         }
     }
 
-    /// A broker's trouble in our words; the client's own sentence where we have none.
-    pub(super) fn trouble(self, word: &str, sentence: &str) -> String {
-        let known = match word {
-            "dns" => self.trouble_dns(),
-            "refused" | "unreachable" | "connect-timeout" => self.trouble_unreachable(),
-            "not-authorised" | "client-id" | "banned" => self.trouble_auth(),
-            word if word.starts_with("tls-") => self.trouble_tls(),
-            _ => return sentence.to_owned(),
-        };
-        match self.0 {
-            Lang::Zh => known.to_owned(),
-            Lang::En if sentence.is_empty() => known.to_owned(),
-            Lang::En => sentence.to_owned(),
-        }
-    }
-
     /// A standard register's name for people; others keep their own.
     pub(super) fn register(self, name: &str) -> String {
         let known = match name {

@@ -194,10 +194,6 @@ words! {
     done "完成：{}" "Done: {}";
     problem "出了问题" "Something is wrong";
     back "返回" "Back";
-    trouble_dns "找不到代理的地址：请检查网络和 DNS。" "The broker's name cannot be found: check network and DNS.";
-    trouble_unreachable "代理连接不上：请检查网络、地址和端口。" "The broker cannot be reached: check network, address and port.";
-    trouble_tls "与代理的 TLS 握手失败：请检查证书、主机名和时钟。" "The TLS handshake with the broker failed: check certificates, host name and clock.";
-    trouble_auth "代理拒绝了我们：请检查用户名、密码和授权。" "The broker refuses us: check user, password and permissions.";
 }
 
 impl Say {
