@@ -118,7 +118,7 @@ fn setup(record_every: Span, by_window: bool) -> Result<Setup, Box<dyn std::erro
             building: "1".to_owned(),
             area_m2: Some(Decimal::new(8953, 2)),
             persons: Some(3),
-            charges: Default::default(),
+            ..AccountSetup::default()
         };
         for (item, tariff, metered) in [
             ("electricity", "electricity-tiered", true),

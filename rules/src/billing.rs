@@ -7,11 +7,14 @@
 
 use crate::calendar::{self, Day, Month, Zone, day_text};
 use crate::event::{Bill, Evidence, EvidenceReading, TierCounter};
-use crate::metering::{MeterState, Point, RegisterState};
+use crate::metering::{Mark, MeterState, Point, RegisterState, WindowLog};
 use crate::money::{minus, plus, times};
 use crate::setup::{Charge, Setup};
 use crate::tariff::rate::{MonthPart, Quantity, Usage, rate_parts};
-use crate::tariff::{Allocation, Metered, Monthly, Pricing, Proration, Revision, Tariff, Tiering};
+use crate::tariff::{
+    Adjustment, Allocation, BasePrice, CycleTerms, Metered, Monthly, NewOccupant, PartQuota,
+    Pricing, Proration, Revision, Tariff, Tiering,
+};
 use blockgate_types::{AccountId, BillId, Decimal, ItemId, MeterId, RegisterName, TariffId, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -74,6 +77,12 @@ pub struct Terms {
     /// Persons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persons: Option<u32>,
+    /// Parking spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spaces: Option<u32>,
+    /// Since when its present occupant lives there.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    pub occupied_from: Option<Day>,
 }
 
 /// Where an account stands in the tier period of an item. It belongs to the account: a charge that
@@ -85,6 +94,17 @@ pub struct Counter {
     /// Counted so far.
     #[serde(with = "blockgate_types::decimal::text")]
     pub used: Decimal,
+    /// The first day that it counted, where that is not the period's first.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    pub from: Option<Day>,
+}
+
+impl Counter {
+    /// Where a bill left the counter.
+    #[must_use]
+    pub fn after(counted: &TierCounter) -> Self {
+        Self { period: counted.period.clone(), used: counted.after, from: counted.from }
+    }
 }
 
 /// What a bill is made from.
@@ -125,11 +145,18 @@ type Why = &'static str;
 /// A quantity and its time-of-use window, where one was written.
 type InWindow = (Option<String>, Decimal);
 
-/// A part of the billed days with one revision.
+/// What ran from a day until the next entry's, window by window.
+struct Stretch {
+    from: Day,
+    used: Vec<InWindow>,
+}
+
+/// A part of the billed days with one revision, in one tier period, with the same adjustments.
 struct Part<'a> {
     from: Day,
     to: Day,
     revision: &'a Revision,
+    adjustments: Vec<&'a Adjustment>,
 }
 
 impl<'a> Closing<'a> {
@@ -169,7 +196,7 @@ impl<'a> Closing<'a> {
         }
         let tariff_id = &due.terms.charge.tariff;
         let tariff = self.setup.tariffs.get(tariff_id).ok_or("no-tariff")?;
-        let parts = parts_of(tariff, from, due.to).ok_or("no-tariff")?;
+        let parts = parts_of(tariff, due).ok_or("no-tariff")?;
         let metered = parts.iter().any(|part| matches!(part.revision.pricing, Pricing::Metered(_)));
         let (evidence, used) = if metered { self.used(due)? } else { (Vec::new(), Vec::new()) };
         let mut counting = Counting::new(due.counter);
@@ -213,11 +240,14 @@ impl<'a> Closing<'a> {
         self.meters.get(&source.meter)?.registers.get(&source.register)
     }
 
-    /// What passed, register by register and window by window.
-    fn used(&self, due: &Due<'_>) -> Result<(Vec<Evidence>, Vec<InWindow>), Why> {
+    /// What passed, register by register and window by window, each register in the stretches
+    /// between changes of price that its readings divide.
+    fn used(&self, due: &Due<'_>) -> Result<(Vec<Evidence>, Vec<Vec<Stretch>>), Why> {
         let (mut evidence, mut used) = (Vec::new(), Vec::new());
         let tariff = self.setup.tariffs.get(&due.terms.charge.tariff);
-        let in_order = tariff.is_some_and(Tariff::is_chronological);
+        let changes = tariff.into_iter().flat_map(Tariff::changes_by_readings);
+        let inside = |day: &Day| due.state.from < *day && *day < due.to;
+        let changes: Vec<Day> = changes.filter(inside).collect();
         let mut why = if due.state.sources.is_empty() { "no-meter" } else { "no-reading" };
         for source in &due.state.sources {
             let Some(register) = self.register(source) else { continue };
@@ -234,13 +264,19 @@ impl<'a> Closing<'a> {
             };
             let unit = self.unit_of(source);
             let passed = minus(close.total, open.total).ok_or("overflow")?;
-            match register.windows.get(&due.terms.charge.tariff) {
-                Some(log) => {
-                    let parts = log.between(open.total, close.total);
-                    add_parts(&mut used, parts, in_order).ok_or("overflow")?;
-                }
-                None => used.push((None, passed)),
+            let log = register.windows.get(&due.terms.charge.tariff);
+            let mut stretches = Vec::with_capacity(1);
+            let (mut from, mut low) = (due.state.from, open.total);
+            for day in &changes {
+                let change = self.zone.start_of(*day);
+                let total = total_at(register, change, open, close).ok_or("overflow")?;
+                // No reading after the change: its use is spread by days, with what lies before.
+                let Some(total) = total else { continue };
+                stretches.push(Stretch { from, used: passed_between(log, low, total) });
+                (from, low) = (*day, total);
             }
+            stretches.push(Stretch { from, used: passed_between(log, low, close.total) });
+            used.push(stretches);
             let multiplier = self.setup.meters.get(&source.meter).map(|meter| meter.multiplier);
             evidence.push(Evidence {
                 meter: source.meter.clone(),
@@ -278,19 +314,34 @@ impl<'a> Closing<'a> {
     }
 }
 
-/// Adds what ran in each window: in time order where the tariff asks for it, else summed.
-fn add_parts(
-    used: &mut Vec<InWindow>,
-    parts: Vec<(Option<&str>, Decimal)>,
-    in_order: bool,
-) -> Option<()> {
-    for (window, part) in parts {
-        match used.iter_mut().find(|(known, _)| !in_order && known.as_deref() == window) {
-            Some((_, sum)) => *sum = plus(*sum, part)?,
-            None => used.push((window.map(str::to_owned), part)),
+/// What passed between two totals, by window where a log knows it.
+fn passed_between(log: Option<&WindowLog>, low: Decimal, high: Decimal) -> Vec<InWindow> {
+    match log {
+        Some(log) => {
+            let parts = log.between(low, high).into_iter();
+            parts.map(|(window, part)| (window.map(str::to_owned), part)).collect()
         }
+        None => minus(high, low).map(|passed| vec![(None, passed)]).unwrap_or_default(),
     }
-    Some(())
+}
+
+/// The total at a moment: of the reading that lies there, or in proportion to time between the two
+/// readings around it. `None` inside where no reading lies after it.
+fn total_at(
+    register: &RegisterState,
+    moment: Time,
+    open: &Point,
+    close: &Point,
+) -> Option<Option<Decimal>> {
+    let around = |mark: &&Mark| mark.before.at < moment && moment <= mark.first.at;
+    let Some(mark) = register.marks.iter().find(around) else { return Some(None) };
+    let (before, first) = (&mark.before, &mark.first);
+    let span = Decimal::from(first.at.since(before.at)?.as_millis().max(1));
+    let gone = Decimal::from(moment.since(before.at)?.as_millis());
+    let passed = times(minus(first.total, before.total)?, gone)?.checked_div(span)?;
+    let total = plus(before.total, passed.trunc_with_scale(SPREAD_DECIMALS))?;
+    let total = if moment == first.at { first.total } else { total };
+    Some(Some(total.clamp(open.total, close.total.max(open.total))))
 }
 
 fn quoted(point: &Point) -> EvidenceReading {
@@ -303,28 +354,55 @@ fn bill_id(key: &[&str]) -> Option<BillId> {
     BillId::new(&format!("bill-{}", crate::hex(hash.as_ref().get(..20)?))).ok()
 }
 
-/// Splits days where another revision prices, and where a tier year begins.
-fn parts_of(tariff: &Tariff, from: Day, to: Day) -> Option<Vec<Part<'_>>> {
+/// Splits days where another revision prices, where a tier period begins, where an occupant moves in
+/// whose counter begins anew, and where an adjustment begins or ends. Days without a price are left
+/// out; a metered tariff has none but before its first revision, and that is a fault.
+fn parts_of<'a>(tariff: &'a Tariff, due: &Due<'_>) -> Option<Vec<Part<'a>>> {
+    let (from, to) = (due.state.from, due.to);
     let mut parts = Vec::new();
+    let mine: Vec<&Adjustment> =
+        tariff.adjustments.iter().filter(|a| a.accounts.contains(due.account)).collect();
     let mut start = from;
     while start < to {
-        let revision = tariff.pricing_on(start)?;
         let mut end = to;
-        for (n, later) in tariff.revisions.iter().enumerate() {
-            let begins = tariff.effective(n, later);
-            if begins > start && begins < end {
-                end = begins;
+        let mut ends_by = |day: Day| {
+            if start < day && day < end {
+                end = day;
             }
+        };
+        for (n, later) in tariff.revisions.iter().enumerate() {
+            ends_by(tariff.begins(n, later, from, to));
+            later.to.into_iter().for_each(&mut ends_by);
         }
-        if let Pricing::Metered(metered) = &revision.pricing
-            && let Tiering::Year { reset } = metered.tiering
-        {
-            end = end.min(calendar::next_tier_year(start, reset));
+        for adjustment in &mine {
+            ends_by(adjustment.from);
+            adjustment.to.into_iter().for_each(&mut ends_by);
         }
-        parts.push(Part { from: start, to: end, revision });
+        match tariff.pricing_in(start, from, to) {
+            Some(revision) => {
+                if let Some((months, reset, terms)) = cycle_of(revision) {
+                    ends_by(calendar::tier_period(start, months, reset).1);
+                    let moved = due.terms.occupied_from;
+                    let moved = moved.filter(|_| terms.new_occupant == NewOccupant::Reset);
+                    moved.into_iter().for_each(&mut ends_by);
+                }
+                let hold = |a: &&Adjustment| a.holds(due.account, start);
+                let adjustments = mine.iter().copied().filter(hold).collect();
+                parts.push(Part { from: start, to: end, revision, adjustments });
+            }
+            None if tariff.is_metered() => return None,
+            None => {}
+        }
         start = end;
     }
     Some(parts)
+}
+
+fn cycle_of(revision: &Revision) -> Option<(u32, (i8, i8), CycleTerms)> {
+    match &revision.pricing {
+        Pricing::Metered(metered) => metered.tiering.cycle(),
+        Pricing::PerArea(_) | Pricing::Fixed(_) | Pricing::Dated(_) => None,
+    }
 }
 
 /// The tier counter while the parts of a bill are priced.
@@ -338,58 +416,74 @@ impl Counting {
         Self { known: known.cloned(), result: None }
     }
 
-    /// The counter before a part that adds `used`.
-    fn step(&mut self, period: String, used: Decimal) -> Option<Decimal> {
-        let before = match (&self.result, &self.known) {
-            (Some(running), _) if running.period == period => running.after,
-            (_, Some(known)) if known.period == period => known.used,
-            (_, _) => Decimal::ZERO,
+    /// The counter before a part that adds `used`, and the first day that it counts, where that is
+    /// not the first of the period.
+    fn step(
+        &mut self,
+        period: String,
+        begins: Option<Day>,
+        used: Decimal,
+    ) -> Option<(Decimal, Option<Day>)> {
+        let (before, from) = match (&self.result, &self.known) {
+            (Some(running), _) if running.period == period => (running.after, running.from),
+            (_, Some(known)) if known.period == period => (known.used, known.from),
+            (_, _) => (Decimal::ZERO, begins),
         };
         let after = plus(before, used)?;
         match &mut self.result {
             Some(running) if running.period == period => running.after = after,
-            Some(_) | None => self.result = Some(TierCounter { period, before, after }),
+            Some(_) | None => self.result = Some(TierCounter { period, before, after, from }),
         }
-        Some(before)
+        Some((before, from))
     }
 }
 
+/// What each part is priced for.
 fn usages<'a>(
     parts: &[Part<'a>],
     due: &Due<'_>,
-    used: &[InWindow],
+    used: &[Vec<Stretch>],
     counting: &mut Counting,
 ) -> Result<Vec<(&'a Revision, Usage)>, Why> {
     let months = months_in(due.state.from, due.to);
     let is_metered = |part: &&Part<'_>| matches!(part.revision.pricing, Pricing::Metered(_));
-    let spans: Vec<u32> =
-        parts.iter().filter(is_metered).map(|p| calendar::days_between(p.from, p.to)).collect();
-    let mut shares = spread(used, &spans).ok_or("overflow")?.into_iter();
+    let spans: Vec<(Day, Day)> =
+        parts.iter().filter(is_metered).map(|part| (part.from, part.to)).collect();
+    let mut shares = stretched(used, &spans).ok_or("overflow")?.into_iter();
     let mut usages = Vec::with_capacity(parts.len());
     for part in parts {
         let mut usage = Usage {
-            quantity: Quantity::Plain(Decimal::ZERO),
-            before: Decimal::ZERO,
             months,
             persons: due.terms.persons,
             area_m2: due.terms.area_m2,
+            spaces: due.terms.spaces,
+            adjustments: part.adjustments.iter().map(|a| (*a).clone()).collect(),
+            ..Usage::of(Quantity::Plain(Decimal::ZERO))
         };
         match &part.revision.pricing {
             Pricing::Metered(metered) => {
                 let share = shares.next().unwrap_or_default();
                 let total = share.iter().try_fold(Decimal::ZERO, |sum, (_, q)| plus(sum, *q));
                 let total = total.ok_or("overflow")?;
-                let period = tier_period(metered, due.state.from, part.from);
-                if let Some(period) = period {
-                    usage.before = counting.step(period, total).ok_or("overflow")?;
-                }
+                count(metered, part, due, total, counting, &mut usage).ok_or("overflow")?;
                 usage.quantity = quantity(metered, share, total).ok_or("overflow")?;
+                usage.base = metered.base.as_ref().map(|base| match &base.price {
+                    BasePrice::Month(monthly) => Quantity::Months(month_parts(monthly, part, due)),
+                    BasePrice::Season(dated) => Quantity::Due(dated.due_in(part.from, part.to)),
+                });
             }
             Pricing::PerArea(monthly) | Pricing::Fixed(monthly) => {
                 usage.quantity = Quantity::Months(month_parts(monthly, part, due));
             }
+            Pricing::Dated(dated) => {
+                usage.quantity = Quantity::Due(dated.due_in(part.from, part.to));
+            }
         }
-        let nothing = matches!(&usage.quantity, Quantity::Months(parts) if parts.is_empty());
+        let nothing = match &usage.quantity {
+            Quantity::Months(parts) => parts.is_empty(),
+            Quantity::Due(parts) => parts.is_empty(),
+            Quantity::Plain(_) | Quantity::Windows(_) | Quantity::Intervals(_) => false,
+        };
         if !nothing {
             usages.push((part.revision, usage));
         }
@@ -397,17 +491,61 @@ fn usages<'a>(
     Ok(usages)
 }
 
-/// The tier period's name; `None` where the tariff does not count.
-fn tier_period(metered: &Metered, bill_from: Day, part_from: Day) -> Option<String> {
-    match metered.tiering {
-        Tiering::Month { .. } => Some(Month::of(bill_from).to_string()),
-        Tiering::Year { reset } => {
-            let start = calendar::tier_year_start(part_from, reset);
-            let whole = reset == (1, 1);
-            Some(if whole { format!("{:04}", start.year()) } else { start.to_string() })
-        }
-        Tiering::Volume | Tiering::Single => None,
+/// Moves the tier counter over a part, and tells the part's place and quota; nothing where the tariff
+/// does not count.
+fn count(
+    metered: &Metered,
+    part: &Part<'_>,
+    due: &Due<'_>,
+    total: Decimal,
+    counting: &mut Counting,
+    usage: &mut Usage,
+) -> Option<()> {
+    if let Tiering::Month { .. } = metered.tiering {
+        let name = Month::of(due.state.from).to_string();
+        usage.before = counting.step(name, None, total)?.0;
+        return Some(());
     }
+    let Some((months, reset, terms)) = metered.tiering.cycle() else { return Some(()) };
+    let (start, end) = calendar::tier_period(part.from, months, reset);
+    let whole_year = months == 12 && reset == (1, 1);
+    let mut name = if whole_year { format!("{:04}", start.year()) } else { start.to_string() };
+    let moved = due.terms.occupied_from.filter(|day| start < *day && *day <= part.from);
+    if let Some(day) = moved.filter(|_| terms.new_occupant == NewOccupant::Reset) {
+        name = format!("{name}/{day}");
+    }
+    let begins = (part.from > start).then_some(part.from);
+    let (before, from) = counting.step(name, begins, total)?;
+    usage.before = before;
+    let from = from.unwrap_or(start);
+    usage.part = match terms.part_quota {
+        PartQuota::Whole => None,
+        PartQuota::ByDays => {
+            let days = |from| calendar::days_between(from, end);
+            Some((days(from), days(start)))
+        }
+        PartQuota::ByMonths => Some((months_in(from, end).min(months), months)),
+    };
+    Some(())
+}
+
+/// Puts what ran in each stretch into the parts of a bill: by days, inside the stretch.
+fn stretched(used: &[Vec<Stretch>], spans: &[(Day, Day)]) -> Option<Vec<Vec<InWindow>>> {
+    let mut parts = vec![Vec::new(); spans.len()];
+    for stretches in used {
+        for (n, stretch) in stretches.iter().enumerate() {
+            let next = n.checked_add(1).and_then(|n| stretches.get(n));
+            let (start, next) = (stretch.from, next.map_or(Day::MAX, |next| next.from));
+            let inside = |(from, to): &(Day, Day)| {
+                calendar::days_between((*from).max(start), (*to).min(next))
+            };
+            let days: Vec<u32> = spans.iter().map(inside).collect();
+            for (part, share) in parts.iter_mut().zip(spread(&stretch.used, &days)?) {
+                part.extend(share);
+            }
+        }
+    }
+    Some(parts)
 }
 
 /// The quantity in the form that the kind needs. Use that no window was written for (a tariff that
@@ -429,14 +567,16 @@ fn quantity(metered: &Metered, share: Vec<InWindow>, total: Decimal) -> Option<Q
     Some(Quantity::Windows(windows))
 }
 
-/// Spreads each quantity over parts of so many days; the rest of a division goes to the last part.
+/// Spreads each quantity over parts of so many days; the rest of a division goes to the last part
+/// that has a day.
 fn spread(used: &[InWindow], spans: &[u32]) -> Option<Vec<Vec<InWindow>>> {
     let days = Decimal::from(spans.iter().map(|days| u64::from(*days)).sum::<u64>());
+    let last = spans.iter().rposition(|days| *days > 0);
     let mut parts = vec![Vec::with_capacity(used.len()); spans.len()];
     for (window, quantity) in used {
         let mut rest = *quantity;
-        for (place, span) in spans.iter().enumerate() {
-            let part = if place.checked_add(1)? == spans.len() {
+        for (place, span) in spans.iter().enumerate().filter(|(_, span)| **span > 0) {
+            let part = if Some(place) == last {
                 rest
             } else {
                 times(*quantity, Decimal::from(*span))?

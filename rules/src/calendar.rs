@@ -232,6 +232,30 @@ pub fn period(from: Day, to: Day, zone: &Zone) -> Period {
     Period { from: from.to_string(), to: to.to_string(), zone: zone.name.clone() }
 }
 
+/// The day `months` months after `day`; the last day of a shorter month. `None` beyond the calendar.
+#[must_use]
+pub fn months_after(day: Day, months: u32) -> Option<Day> {
+    let months = i32::try_from(months).ok()?;
+    day.checked_add(jiff::Span::new().try_months(months).ok()?).ok()
+}
+
+/// The first day of the tier period in which `day` lies, and of the one after it, where periods of
+/// `months` months count from `month`-`day` of each year.
+#[must_use]
+pub fn tier_period(day: Day, months: u32, reset: (i8, i8)) -> (Day, Day) {
+    let year = tier_year_start(day, reset);
+    let (mut start, mut n) = (year, 0_u32);
+    loop {
+        n = n.saturating_add(months.max(1));
+        let next = if n >= 12 { Some(next_tier_year(day, reset)) } else { months_after(year, n) };
+        match next {
+            Some(next) if next <= day && n < 12 => start = next,
+            Some(next) => return (start, next),
+            None => return (start, Day::MAX),
+        }
+    }
+}
+
 /// The first day of the tier year in which `day` lies, where the year begins on `month`-`day`.
 #[must_use]
 pub fn tier_year_start(day: Day, reset: (i8, i8)) -> Day {

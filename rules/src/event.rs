@@ -5,6 +5,7 @@
 //! One journal record holds one [`Event`]; readings are gathered, up to
 //! [`READINGS_PER_RECORD_MAX`] in one record.
 
+use crate::calendar::{Day, day_text};
 use crate::money::Fen;
 use crate::setup::{AccountSetup, MeterSetup};
 use crate::tariff::Tariff;
@@ -276,8 +277,8 @@ pub struct BillLine {
     /// Component of the price (`sewage`), where the tariff has several on one reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
-    /// The share of a month that the line is for, `19/30`; absent for a whole one. `exact` is then
-    /// quantity × price × share.
+    /// The share of a month that the line is for, `19/30`, or of a price that is collected in
+    /// instalments, `0.5`; absent for a whole one. `exact` is then quantity × price × share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<String>,
 }
@@ -328,7 +329,8 @@ pub struct EvidenceReading {
 /// Where an account stands in its tier period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierCounter {
-    /// The tier period: `2026` or `2026-03`.
+    /// The tier period: `2026`, `2026-03`, or the first day of one that begins otherwise; with `/` and
+    /// a day where an occupant moved in whose counter began anew.
     pub period: String,
     /// Quantity before this bill.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -336,6 +338,9 @@ pub struct TierCounter {
     /// Quantity after it.
     #[serde(with = "blockgate_types::decimal::text")]
     pub after: Decimal,
+    /// The first day that is counted, where that is not the period's first.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    pub from: Option<Day>,
 }
 
 /// All bills of one period are out.
@@ -362,7 +367,7 @@ pub struct Unbilled {
     /// Which item.
     pub item: ItemId,
     /// Why, as a stable word: `no-reading`, `held`, `no-meter`, `no-tariff`, `no-area`,
-    /// `no-persons`, `overflow`.
+    /// `no-persons`, `no-spaces`, `overflow`.
     pub why: String,
 }
 

@@ -2,6 +2,7 @@
 //! Block as a whole ([`crate::Input::Setup`]); what differs from the state becomes events, so that
 //! replay needs no config file (invariant 2).
 
+use crate::calendar::{Day, day_text};
 use crate::tariff::Tariff;
 use blockgate_types::{AccountId, Decimal, ItemId, MeterId, RegisterName, Span, TariffId, Unit};
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,7 @@ pub struct BillingRegister {
 }
 
 /// Who pays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AccountSetup {
     /// Building, for filters: `1`.
     pub building: String,
@@ -79,6 +80,16 @@ pub struct AccountSetup {
     /// Persons in the household; quotas by household size need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persons: Option<u32>,
+    /// Parking spaces; charges per space need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spaces: Option<u32>,
+    /// Since when its present occupant lives there; tier counters begin anew on this day where
+    /// their rule says so.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    pub occupied_from: Option<Day>,
+    /// Groups that rules can be bound to: `fair-2026`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// What is charged, by item; one charge an item.
     pub charges: BTreeMap<ItemId, Charge>,
 }
@@ -94,4 +105,12 @@ pub struct Charge {
     /// The register; the meter's first billing register when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register: Option<RegisterName>,
+}
+
+impl Charge {
+    /// A charge without a meter.
+    #[must_use]
+    pub fn of(tariff: TariffId) -> Self {
+        Self { tariff, meter: None, register: None }
+    }
 }

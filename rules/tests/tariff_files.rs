@@ -18,7 +18,7 @@ fn every_example_file_is_valid_and_survives_the_journals_json() {
             seen += 1;
         }
     }
-    assert!(seen >= 6, "{seen}");
+    assert!(seen >= 12, "{seen}");
 }
 
 /// One line a fault: line, column, message.
@@ -58,8 +58,10 @@ tiers = [ { up_to = "240", price = 0.4883 }, { up_to = "200", price = "1e3" }, {
 5:12: "JPY" is not a currency of hundredths: write it like "CNY"
 7:1: "unit" is missing: write it like unit = "kWh" or "m3" or "GJ" or "kvarh" or "h" or "1"
 7:1: "tier_reset" is missing: write it like tier_reset = "01-01"
+7:1: "part_quota" is missing: write it like part_quota = "whole" or "by_months" or "by_days"
+7:1: "new_occupant" is missing: write it like new_occupant = "inherit" or "reset"
 8:8: "2026-02-30" is not a day: write it like "2026-01-01"
-11:24: "change_inside_period" cannot be "sometimes": write "next_period" or "by_days"
+11:24: "change_inside_period" cannot be "sometimes": write "next_period" or "by_days" or "by_readings" or "reading_date"
 12:1: unknown key "units"; did you mean "unit"?
 14:36: this is a float: write it in quotes, like "0.4883"
 14:56: "up_to" must be more than 240
@@ -167,4 +169,225 @@ proptest::proptest! {
             proptest::prop_assert!(!list.is_empty());
         }
     }
+}
+
+/// The lines of a rule and an input: label, amount.
+fn priced(body: &str, input: &str) -> String {
+    let text = format!("{HEAD}{body}");
+    match blockgate_rules::tariff::rate_document(&text, "r", input, "i") {
+        Ok(output) => {
+            let lines = output.lines.iter().map(|l| format!("{} {}", l.label.en, l.amount_fen));
+            let lines = lines.collect::<Vec<_>>().join("; ");
+            format!("{lines} = {}", output.total_fen)
+        }
+        Err(faults) => faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+#[test]
+fn blocks_of_a_size_are_charged_whole_or_not_at_all() {
+    for (begun, used, want) in [
+        ("counts", "21", "t, 21 kWh in blocks of 10 kWh 4.50 = 4.50"),
+        ("counts", "20", "t, 20 kWh in blocks of 10 kWh 3.00 = 3.00"),
+        ("counts", "0", "t, 0 kWh in blocks of 10 kWh 0.00 = 0.00"),
+        ("free", "29.9", "t, 29.9 kWh in blocks of 10 kWh 3.00 = 3.00"),
+    ] {
+        let body = format!(
+            "kind = \"package\"\nunit = \"kWh\"\nprice = \"1.5\"\nsize = \"10\"\nbegun_block = \"{begun}\"\n"
+        );
+        assert_eq!(priced(&body, &format!(r#"{{"usage": "{used}"}}"#)), want);
+    }
+}
+
+#[test]
+fn instalments_sum_to_the_rounded_whole() {
+    let body = r#"kind = "once"
+per = "m2"
+price = "0.3333"
+instalments = [ { on = "2026-06-01", share = "0.3" }, { on = "2026-07-01", share = "0.3" },
+{ on = "2026-08-01", share = "0.4" } ]
+"#;
+    // 89.53 × 0.3333 = 29.840349; by thirds of the running sum.
+    let whole = priced(body, r#"{"area": "89.53"}"#);
+    assert_eq!(whole, "t 8.95; t 8.95; t 11.94 = 29.84");
+    let june = priced(body, r#"{"area": "89.53", "from": "2026-06-01", "to": "2026-07-01"}"#);
+    assert_eq!(june, "t, 2026-06-01 8.95 = 8.95");
+    assert_eq!(
+        priced(body, r#"{"area": "1", "from": "2026-09-01", "to": "2026-10-01"}"#),
+        " = 0.00"
+    );
+}
+
+#[test]
+fn a_part_of_a_tier_year_has_a_part_of_its_quota() {
+    let rule = |how: &str, rounding: &str| {
+        format!(
+            "kind = \"graduated\"\nunit = \"m3\"\ntier_period = \"year\"\ntier_reset = \"01-01\"\n\
+             part_quota = \"{how}\"\n{rounding}new_occupant = \"reset\"\n\
+             tiers = [ {{ up_to = \"220\", price = \"1\" }}, {{ price = \"2\" }} ]\n"
+        )
+    };
+    let input = r#"{"usage": "100", "quota_part": "5/12"}"#;
+    // 220 × 5 / 12 = 91.666…
+    for (rounding, want) in [
+        ("none", "t, tier 1 91.67; t, tier 2 16.67 = 108.34"),
+        ("down", "t, tier 1 91.00; t, tier 2 18.00 = 109.00"),
+        ("half_up", "t, tier 1 92.00; t, tier 2 16.00 = 108.00"),
+    ] {
+        let rounding = format!("bound_rounding = \"{rounding}\"\n");
+        assert_eq!(priced(&rule("by_months", &rounding), input), want);
+    }
+    let missing = priced(&rule("by_days", ""), input);
+    assert!(missing.contains("\"bound_rounding\" is missing"), "{missing}");
+    let idle = priced(&rule("whole", "bound_rounding = \"down\"\n"), input);
+    assert!(idle.contains("\"bound_rounding\" goes with"), "{idle}");
+}
+
+const ADJUSTED: &str = r#"kind = "fixed"
+per = "space"
+price = "150"
+proration = "free"
+tax_percent = "6"
+[[tariff.adjust]]
+accounts = ["a-1"]
+from = "2026-01-01"
+to = "2027-01-01"
+reason = { zh = "低保", en = "low income" }
+discount_percent = "33.3"
+[[tariff.adjust]]
+accounts = ["a-2"]
+from = "2026-01-01"
+reason = { zh = "自用", en = "own use" }
+exempt = true
+[[tariff.adjust]]
+accounts = ["a-3"]
+from = "2026-01-01"
+reason = { zh = "合同价", en = "by contract" }
+price = "99.99"
+"#;
+
+#[test]
+fn discounts_exemptions_and_own_prices_are_lines_with_their_reason() {
+    for (account, on, want) in [
+        ("a-1", "2026-06-01", "t 300.00; t, low income -99.90; tax 6 % 12.01 = 212.11"),
+        ("a-1", "2027-01-01", "t 300.00; tax 6 % 18.00 = 318.00"),
+        ("a-2", "2026-06-01", "t 300.00; t, own use -300.00; tax 6 % 0.00 = 0.00"),
+        ("a-3", "2026-06-01", "t, by contract 199.98; tax 6 % 12.00 = 211.98"),
+        ("a-9", "2026-06-01", "t 300.00; tax 6 % 18.00 = 318.00"),
+    ] {
+        let input = format!(r#"{{"months":1,"spaces":2,"account":"{account}","on":"{on}"}}"#);
+        assert_eq!(priced(ADJUSTED, &input), want, "{account} {on}");
+    }
+    let told = priced(ADJUSTED, r#"{"months":1,"spaces":2,"account":"a-1"}"#);
+    assert!(told.contains("\"on\" is missing"), "{told}");
+    assert!(priced(ADJUSTED, r#"{"months":1}"#).contains("no spaces"));
+}
+
+#[test]
+fn versions_with_a_gap_or_an_overlap_are_told_where() {
+    let revisions = |to: &str| {
+        format!(
+            "{HEAD}to = \"{to}\"\nkind = \"fixed\"\nper = \"household\"\nprice = \"1\"\nproration = \"free\"\n\
+             [[tariff.revision]]\nfrom = \"2026-07-01\"\nkind = \"fixed\"\nper = \"household\"\nprice = \"2\"\n\
+             proration = \"free\"\nrounding = \"per_line\"\nchange_inside_period = \"by_days\"\n"
+        )
+    };
+    assert_eq!(faults(&revisions("2026-07-01")), "valid: 1");
+    assert_eq!(
+        faults(&revisions("2026-06-01")),
+        "10:6: no revision holds from 2026-06-01 until 2026-07-01"
+    );
+    assert_eq!(
+        faults(&revisions("2026-08-01")),
+        "10:6: two revisions hold from 2026-07-01 until 2026-08-01"
+    );
+    assert_eq!(
+        faults(&revisions("2025-08-01")).lines().next().unwrap(),
+        "10:6: \"to\" must be after \"from\""
+    );
+    let metered =
+        format!("{HEAD}to = \"2027-01-01\"\nkind = \"flat\"\nunit = \"kWh\"\nprice = \"1\"\n");
+    assert!(faults(&metered).contains("last revision has no \"to\""), "{}", faults(&metered));
+}
+
+#[test]
+fn wrong_items_bindings_and_adjustments_are_told_where() {
+    let item = "kind = \"once\"\nper = \"household\"\nprice = \"5\"\n";
+    for (body, want) in [
+        (format!("{item}on = \"2026-06-01\"\n"), "valid: 1"),
+        (item.to_owned(), "\"instalments\" is missing"),
+        (
+            format!("{item}instalments = [ {{ on = \"2026-06-01\", share = \"0.9\" }} ]\n"),
+            "13:15: the shares sum to 0.9, not to 1",
+        ),
+        (
+            format!("{item}instalments = [ {{ on = \"2026-06-01\", share = \"0.5\" }}, {{ on = \"2026-06-01\", share = \"0.5\" }} ]\n"),
+            "must rise",
+        ),
+        ("kind = \"seasonal\"\nper = \"m2\"\nprice = \"-5\"\n".into(), "must not be negative"),
+        ("kind = \"periodic\"\nper = \"m2\"\nprice = \"5\"\nfirst = \"2026-01-01\"\nevery_months = 0\n".into(), "from 1 to 120"),
+        (format!("{item}on = \"2026-06-01\"\n[[tariff.bind]]\nitem = \"x\"\n"), "14:1: nobody is named"),
+        (format!("{item}on = \"2026-06-01\"\n[[tariff.bind]]\nitem = \"X\"\nall = true\n"), "is not an id"),
+        (
+            "kind = \"flat\"\nunit = \"kWh\"\nprice = \"1\"\n[[tariff.bind]]\nitem = \"x\"\nall = true\n".into(),
+            "13:1: a metered rule is bound at the account",
+        ),
+        (
+            format!("{item}on = \"2026-06-01\"\n[[tariff.adjust]]\naccounts = []\nfrom = \"2026-01-01\"\nreason = {{ zh = \"a\", en = \"b\" }}\nexempt = true\n"),
+            "is for nobody",
+        ),
+        (
+            format!("{item}on = \"2026-06-01\"\n[[tariff.adjust]]\naccounts = [\"a\"]\nfrom = \"2026-01-01\"\nreason = {{ zh = \"a\", en = \"b\" }}\ndiscount_percent = \"101\"\n"),
+            "at most 100 percent",
+        ),
+    ] {
+        let found = faults(&format!("{HEAD}{body}"));
+        assert!(found.contains(want), "{body}\n{found}");
+    }
+}
+
+#[test]
+fn a_rule_is_bound_to_buildings_groups_and_accounts_or_told_that_nobody_is() {
+    use blockgate_rules::setup::AccountSetup;
+    use blockgate_rules::tariff::{bind, binding::unused};
+    use blockgate_types::AccountId;
+    use std::collections::BTreeMap;
+    let id = |text: &str| AccountId::new(text).unwrap();
+    let account = |building: &str, groups: &[&str]| AccountSetup {
+        building: building.into(),
+        groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        ..AccountSetup::default()
+    };
+    let accounts = BTreeMap::from([
+        (id("a-1"), account("1", &["fair"])),
+        (id("a-2"), account("1", &[])),
+        (id("a-3"), account("2", &["fair"])),
+    ]);
+    let rule = |binding: &str| {
+        let text = format!(
+            "{HEAD}kind = \"once\"\nper = \"household\"\nprice = \"5\"\non = \"2026-06-01\"\n{binding}"
+        );
+        TariffFile::read(&text, "f").unwrap()
+    };
+    for (names, want) in [
+        ("all = true", "a-1 a-2 a-3"),
+        ("buildings = [\"1\"]", "a-1 a-2"),
+        ("groups = [\"fair\"]\nexcept = [\"a-3\"]", "a-1"),
+        ("accounts = [\"a-2\"]\nbuildings = [\"2\"]", "a-2 a-3"),
+        ("groups = [\"none\"]", "f:14:1: nobody is bound to rule \"t\" by this"),
+        ("accounts = [\"a-7\"]", "f:14:1: there is no account \"a-7\""),
+    ] {
+        let mut bound = accounts.clone();
+        let rules = rule(&format!("[[tariff.bind]]\nitem = \"fair\"\n{names}\n"));
+        let found = match bind(&rules, &mut bound) {
+            Ok(()) => {
+                let charged = bound.iter().filter(|(_, a)| a.charges.len() == 1);
+                charged.map(|(id, _)| id.to_string()).collect::<Vec<_>>().join(" ")
+            }
+            Err(faults) => faults[0].to_string(),
+        };
+        assert_eq!(found, want);
+    }
+    let told = unused(&rule(""), &accounts);
+    assert_eq!(told[0].to_string(), "f:1:1: nobody is bound to rule \"t\"");
 }

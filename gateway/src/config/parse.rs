@@ -5,10 +5,10 @@ use blockgate_drivers::line::{Framing, LineSettings};
 use blockgate_drivers::profile::Profile;
 use blockgate_drivers::transport::{Parity, Target};
 use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup};
-use blockgate_rules::tariff::{Pricing, Tariff, TariffFile};
+use blockgate_rules::tariff::{BasePrice, Pricing, RuleEntry, RuleError, Tariff, TariffFile, bind};
 use blockgate_types::strict::{Document, Fault, Table, nearest};
 use blockgate_types::{
-    AccountId, Decimal, ItemId, LineId, MeterId, RegisterName, Role, Span, TariffId,
+    AccountId, Decimal, ItemId, LineId, MeterId, RegisterName, Role, Span, TariffId, Unit,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,21 +26,27 @@ struct MeterDefaults {
 
 pub(super) fn parse(
     main: &Text,
-    rules: &[Text],
+    rule_texts: &[Text],
     profiles: &[Text],
     folder: &Path,
 ) -> Result<Config, Vec<FileFault>> {
     let mut faults = Vec::new();
     let profiles_by_id = own_profiles(profiles, &mut faults);
-    let tariffs = tariffs(rules, &mut faults);
+    let rules = tariff_rules(rule_texts, &mut faults);
+    let tariffs = rules.iter().map(|rule| (rule.id.clone(), rule.tariff.clone())).collect();
     let document = Document::parse(&main.text);
-    let config = read(&document, &profiles_by_id, tariffs, folder);
+    let mut config = read(&document, &profiles_by_id, tariffs, folder);
+    if let Some(config) = &mut config
+        && let Err(errors) = bind(&rules, &mut config.setup.accounts)
+    {
+        faults.extend(errors.into_iter().map(rule_fault));
+    }
     faults.extend(
         document.faults().into_iter().map(|fault| FileFault { file: main.name.clone(), fault }),
     );
     match config {
         Some(mut config) if faults.is_empty() => {
-            config.hash = hash(std::iter::once(main).chain(rules).chain(profiles));
+            config.hash = hash(std::iter::once(main).chain(rule_texts).chain(profiles));
             Ok(config)
         }
         Some(_) | None => Err(faults),
@@ -75,27 +81,31 @@ fn own_profiles(texts: &[Text], faults: &mut Vec<FileFault>) -> BTreeMap<String,
     profiles
 }
 
-fn tariffs(texts: &[Text], faults: &mut Vec<FileFault>) -> BTreeMap<TariffId, Tariff> {
-    let mut all = BTreeMap::new();
+fn tariff_rules(texts: &[Text], faults: &mut Vec<FileFault>) -> Vec<RuleEntry> {
+    let mut all: Vec<RuleEntry> = Vec::new();
     for text in texts {
-        match TariffFile::parse(&text.text, &text.name) {
-            Ok(tariffs) => {
-                for (id, tariff) in tariffs {
-                    if all.insert(id.clone(), tariff).is_some() {
-                        let message = format!("tariff {id} stands in another file already");
-                        let fault = Fault { line: 1, column: 1, message };
+        match TariffFile::read(&text.text, &text.name) {
+            Ok(rules) => {
+                for rule in rules {
+                    if let Some(known) = all.iter().find(|known| known.id == rule.id) {
+                        let message =
+                            format!("tariff {} stands in {} already", rule.id, known.file);
+                        let (line, column) = rule.place;
+                        let fault = Fault { line, column, message };
                         faults.push(FileFault { file: text.name.clone(), fault });
                     }
+                    all.push(rule);
                 }
             }
-            Err(errors) => faults.extend(errors.into_iter().map(|error| {
-                let fault =
-                    Fault { line: error.line, column: error.column, message: error.message };
-                FileFault { file: text.name.clone(), fault }
-            })),
+            Err(errors) => faults.extend(errors.into_iter().map(rule_fault)),
         }
     }
     all
+}
+
+fn rule_fault(error: RuleError) -> FileFault {
+    let fault = Fault { line: error.line, column: error.column, message: error.message };
+    FileFault { file: error.file, fault }
 }
 
 fn read(
@@ -468,6 +478,9 @@ fn accounts(
             building: table.text("building").unwrap_or_default().to_owned(),
             area_m2: table.decimal("area_m2"),
             persons,
+            spaces: table.integer("spaces", 0..=10_000).and_then(|n| u32::try_from(n).ok()),
+            occupied_from: occupied_from(&table),
+            groups: table.texts("groups").into_iter().map(str::to_owned).collect(),
             charges: charges(&table, meters, tariffs),
         };
         table.done();
@@ -478,6 +491,16 @@ fn accounts(
         }
     }
     accounts
+}
+
+fn occupied_from(table: &Table<'_>) -> Option<blockgate_rules::calendar::Day> {
+    let text = table.text("occupied_from")?;
+    let day = blockgate_rules::calendar::parse_day(text);
+    if day.is_none() {
+        let message = format!("{text:?} is not a day: write it like \"2026-01-01\"");
+        table.note_at("occupied_from", message);
+    }
+    day
 }
 
 fn charges(
@@ -549,9 +572,28 @@ fn fits(
                 if !metered.quota_shift.is_empty() {
                     account.need("persons");
                 }
+                match metered.base.as_ref().map(|base| &base.price) {
+                    Some(BasePrice::Month(monthly)) => needs(account, monthly.per),
+                    Some(BasePrice::Season(dated)) => needs(account, dated.per),
+                    None => {}
+                }
             }
-            Pricing::PerArea(_) => account.need("area_m2"),
-            Pricing::Fixed(_) => {}
+            Pricing::PerArea(monthly) | Pricing::Fixed(monthly) => needs(account, monthly.per),
+            Pricing::Dated(dated) => needs(account, dated.per),
         }
     }
+}
+
+/// What an account must say for a price per so much.
+fn needs(account: &Table<'_>, per: Unit) {
+    let key = if per == Unit::SquareMetre {
+        "area_m2"
+    } else if per == Unit::Person {
+        "persons"
+    } else if per == Unit::Space {
+        "spaces"
+    } else {
+        return;
+    };
+    account.need(key);
 }

@@ -46,7 +46,15 @@ impl Block {
 
     fn apply_reading(&mut self, id: ReadingId, reading: &Reading) {
         let zone = self.cache.zone.as_ref();
-        let edge_after = |at: Time| zone.map_or(Time::MAX, |zone| zone.end_of(zone.month_of(at)));
+        let changes = &self.cache.changes;
+        let edge_after = |at: Time| {
+            let month = zone.map_or(Time::MAX, |zone| zone.end_of(zone.month_of(at)));
+            if changes.is_empty() {
+                return month;
+            }
+            let key = (reading.meter.clone(), reading.register.clone());
+            next_change(changes.get(&key), at).map_or(month, |change| change.min(month))
+        };
         let tariffs = &self.state.setup.tariffs;
         // The hot path: no clone of an id where the register is known.
         let meter = self.state.meters.get_mut(&reading.meter);
@@ -99,7 +107,7 @@ impl Block {
     fn apply_bill(&mut self, bill: &Bill) {
         super::period::add_issued(&mut self.state.issued, bill.total_fen);
         if let Some(counted) = &bill.tier_counter {
-            let counter = Counter { period: counted.period.clone(), used: counted.after };
+            let counter = Counter::after(counted);
             let items = self.state.counters.entry(bill.account.clone()).or_default();
             items.insert(bill.item.clone(), counter);
         }
@@ -147,7 +155,7 @@ impl Block {
         };
         self.state.open_month = Some(to);
         self.state.ended.retain(|ended| ended.to > to);
-        let end = zone.end_of(Month::of(to));
+        let (begin, end) = (zone.start_of(to), zone.end_of(Month::of(to)));
         let mut needed: BTreeMap<(&MeterId, &RegisterName), Decimal> = BTreeMap::new();
         let begun = self.state.charges.values().flat_map(BTreeMap::values);
         for charge in begun.chain(self.state.ended.iter().map(|ended| &ended.state)) {
@@ -159,7 +167,11 @@ impl Block {
         }
         for (id, meter) in &mut self.state.meters {
             for (name, register) in &mut meter.registers {
-                register.marks.retain(|mark| mark.first.at >= end);
+                let changes = self.cache.changes.get(&(id.clone(), name.clone()));
+                register.marks.retain(|mark| {
+                    let change = next_change(changes, mark.before.at.max(begin));
+                    mark.first.at >= end || change.is_some_and(|change| change <= mark.first.at)
+                });
                 let from = needed.get(&(id, name)).copied().unwrap_or(register.last.total);
                 register.windows.values_mut().for_each(|log| log.forget_before(from));
             }
@@ -314,6 +326,32 @@ impl Block {
         for register in registers {
             register.next_edge = zone.end_of(zone.month_of(register.last.at));
         }
+        self.find_changes();
+    }
+
+    /// The moments at which readings divide the use of a period between two prices, by register; a
+    /// reading is kept there, whatever its slot.
+    fn find_changes(&mut self) {
+        self.cache.changes.clear();
+        let State { setup, meters, .. } = &mut self.state;
+        let Some(zone) = &self.cache.zone else { return };
+        for charge in setup.accounts.values().flat_map(|account| account.charges.values()) {
+            let Some(tariff) = setup.tariffs.get(&charge.tariff) else { continue };
+            let mut days = tariff.changes_by_readings().peekable();
+            let Some(key) = days.peek().and_then(|_| source_of(setup, charge)) else { continue };
+            let moments = self.cache.changes.entry(key).or_default();
+            moments.extend(days.map(|day| zone.start_of(day)));
+        }
+        for ((meter, register), moments) in &mut self.cache.changes {
+            moments.sort_unstable();
+            moments.dedup();
+            let known = meters.get_mut(meter).and_then(|m| m.registers.get_mut(register));
+            if let Some(known) = known
+                && let Some(change) = next_change(Some(moments), known.last.at)
+            {
+                known.next_edge = known.next_edge.min(change);
+            }
+        }
     }
 
     /// Binds each charge to the register that its setup names now; the one before is closed at its
@@ -367,7 +405,13 @@ impl Block {
                 self.cache.windows.entry(key).or_default().insert(charge.tariff.clone());
             }
         }
+        self.find_changes();
     }
+}
+
+/// The first of a register's moments after a time.
+fn next_change(moments: Option<&Vec<Time>>, at: Time) -> Option<Time> {
+    moments?.iter().copied().find(|moment| *moment > at)
 }
 
 /// The register that a charge is metered by; `None` without a known meter.

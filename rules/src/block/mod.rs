@@ -93,6 +93,8 @@ struct Cache {
     zone: Option<Zone>,
     /// Tariffs with windows that are charged on a register.
     windows: BTreeMap<(MeterId, RegisterName), BTreeSet<TariffId>>,
+    /// When prices change by readings, by register.
+    changes: BTreeMap<(MeterId, RegisterName), Vec<Time>>,
     seen: BTreeSet<CommandId>,
 }
 

@@ -125,7 +125,7 @@ fn issue(
                 closed.total_fen = total;
                 closed.bills = closed.bills.saturating_add(1);
                 let after = bill.tier_counter.as_ref();
-                let after = after.map(|c| Counter { period: c.period.clone(), used: c.after });
+                let after = after.map(Counter::after);
                 out.push(Event::Bill(Box::new(bill)));
                 return after;
             }
@@ -143,7 +143,13 @@ fn issue(
 
 /// What a charge is priced by, as the setup says it now.
 pub(super) fn terms(setup: &AccountSetup, charge: &Charge) -> Terms {
-    Terms { charge: charge.clone(), area_m2: setup.area_m2, persons: setup.persons }
+    Terms {
+        charge: charge.clone(),
+        area_m2: setup.area_m2,
+        persons: setup.persons,
+        spaces: setup.spaces,
+        occupied_from: setup.occupied_from,
+    }
 }
 
 /// Adds a bill to what the open period has issued.

@@ -1,5 +1,6 @@
 //! Tests of the Block as a whole.
 
+mod changes;
 mod scenarios;
 mod simulation;
 
@@ -101,6 +102,7 @@ pub(super) fn tiered() -> Tariff {
                 factor: Decimal::ONE,
             }],
             tou: None,
+            base: None,
         })),
         Rounding::PerLine,
     )
@@ -114,11 +116,14 @@ pub(super) fn tariff(pricing: Pricing, rounding: Rounding) -> Tariff {
         revisions: vec![Revision {
             from: crate::calendar::parse_day("2020-01-01").unwrap(),
             change_inside_period: PriceChange::NextPeriod,
+            to: None,
+            tax_percent: None,
             rounding,
             minimum: None,
             cap: None,
             pricing,
         }],
+        adjustments: vec![],
     }
 }
 
@@ -160,11 +165,11 @@ pub(super) fn small() -> Setup {
             AccountSetup {
                 building: "1".into(),
                 area_m2: Some(d("89.53")),
-                persons: None,
                 charges: BTreeMap::from([
                     (ItemId::new("electricity").unwrap(), charge("tiered", Some("m-1"))),
                     (ItemId::new("property").unwrap(), charge("area", None)),
                 ]),
+                ..AccountSetup::default()
             },
         )]),
         tariffs: BTreeMap::from([

@@ -12,17 +12,19 @@
 //! | `intervals` | `[["peak", "1.5"], …]` in time order, for `allocation = "chronological"` |
 //! | `cumulative_before` | the tier counter before; zero when left out |
 //! | `months` | whole months to charge for, or whose quota holds |
-//! | `from`, `to` | days `[from, to)` to charge for, by calendar months |
-//! | `area`, `persons` | of the household |
+//! | `from`, `to` | days `[from, to)` to charge for, by calendar months; of a price that is due on days, what is due in them; without them the whole of it |
+//! | `quota_part` | the part of a tier period whose quota holds, `"7/12"` |
+//! | `area`, `persons`, `spaces` | of the household |
+//! | `account` | whose adjustments hold, on the day `on` |
 
 use super::parse::{RuleError, TariffFile};
 use super::rate::{MonthPart, Quantity, Usage, rate};
 use super::read::Faults;
-use super::{Pricing, Revision, Tariff};
+use super::{Adjustment, BasePrice, Dated, Pricing, Revision, Tariff};
 use crate::calendar::{self, Day, Month, parse_day};
 use crate::event::BillLine;
 use crate::money::Fen;
-use blockgate_types::{Decimal, TariffId, parse_decimal};
+use blockgate_types::{AccountId, Decimal, TariffId, parse_decimal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -67,6 +69,9 @@ struct RateInput {
     to: Option<String>,
     area: Option<String>,
     persons: Option<u32>,
+    spaces: Option<u32>,
+    quota_part: Option<String>,
+    account: Option<String>,
 }
 
 /// Prices an input document by a tariff file.
@@ -87,7 +92,8 @@ pub fn rate_document(
     };
     let (id, tariff) = choose(tariffs, input.tariff.as_deref()).map_err(fault)?;
     let revision = revision(&tariff, input.on.as_deref()).map_err(fault)?;
-    let usage = usage(&input, revision).map_err(fault)?;
+    let mut usage = usage(&input, revision).map_err(fault)?;
+    usage.adjustments = adjustments(&tariff, &input).map_err(fault)?;
     let rated = rate(&tariff.label, revision, &usage).map_err(|error| fault(error.to_string()))?;
     Ok(RateOutput {
         tariff: id,
@@ -154,20 +160,72 @@ fn number(text: Option<&str>) -> Result<Option<Decimal>, String> {
 fn usage(input: &RateInput, revision: &Revision) -> Result<Usage, String> {
     let quantity = match &revision.pricing {
         Pricing::PerArea(_) | Pricing::Fixed(_) => Quantity::Months(months(input)?),
+        Pricing::Dated(dated) => due(input, dated)?,
         Pricing::Metered(_) => metered(input)?,
     };
     let has_usage = input.usage.is_some() || input.peak.is_some() || input.valley.is_some();
     let has_usage = has_usage || input.windows.is_some() || input.intervals.is_some();
-    if has_usage && matches!(quantity, Quantity::Months(_)) {
+    if has_usage && matches!(quantity, Quantity::Months(_) | Quantity::Due(_)) {
         return Err("a price by the month has no metered usage".to_owned());
     }
-    Ok(Usage {
-        quantity,
-        before: number(input.cumulative_before.as_deref())?.unwrap_or_default(),
-        months: input.months.unwrap_or(1),
-        persons: input.persons,
-        area_m2: number(input.area.as_deref())?,
-    })
+    let mut usage = Usage::of(quantity);
+    if let Pricing::Metered(metered) = &revision.pricing
+        && let Some(base) = &metered.base
+    {
+        usage.base = Some(match &base.price {
+            BasePrice::Month(_) => Quantity::Months(months(input)?),
+            BasePrice::Season(dated) => due(input, dated)?,
+        });
+    }
+    usage.before = number(input.cumulative_before.as_deref())?.unwrap_or_default();
+    usage.months = input.months.unwrap_or(1);
+    usage.persons = input.persons;
+    usage.spaces = input.spaces;
+    usage.area_m2 = number(input.area.as_deref())?;
+    usage.part = input.quota_part.as_deref().map(part).transpose()?;
+    Ok(usage)
+}
+
+fn part(text: &str) -> Result<(u32, u32), String> {
+    let wrong = || format!("{text:?} is not a part of a tier period: write it like \"7/12\"");
+    let (part, of) = text.split_once('/').ok_or_else(wrong)?;
+    let (part, of) = (part.parse().map_err(|_| wrong())?, of.parse().map_err(|_| wrong())?);
+    if 0 < part && part <= of { Ok((part, of)) } else { Err(wrong()) }
+}
+
+/// What is due in the input's days, or the whole.
+fn due(input: &RateInput, dated: &Dated) -> Result<Quantity, String> {
+    match (&input.from, &input.to) {
+        (None, None) => Ok(Quantity::Due(dated.whole())),
+        (Some(from), Some(to)) => {
+            let (from, to) = (day(from)?, day(to)?);
+            let years = to.year().saturating_sub(from.year());
+            if from >= to || years > 100 {
+                return Err("\"from\" must be before \"to\", by at most 100 years".to_owned());
+            }
+            Ok(Quantity::Due(dated.due_in(from, to)))
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            Err("give both \"from\" and \"to\", or none".to_owned())
+        }
+    }
+}
+
+/// The adjustments of the input's account on its day.
+fn adjustments(tariff: &Tariff, input: &RateInput) -> Result<Vec<Adjustment>, String> {
+    let Some(account) = &input.account else { return Ok(Vec::new()) };
+    let account = AccountId::new(account).map_err(|error| error.to_string())?;
+    let mine = || tariff.adjustments.iter().filter(|a| a.accounts.contains(&account));
+    match &input.on {
+        Some(on) => {
+            let on = day(on)?;
+            Ok(mine().filter(|adjustment| adjustment.holds(&account, on)).cloned().collect())
+        }
+        None if mine().next().is_some() => {
+            Err("\"on\" is missing: this account has adjustments that hold for a time".to_owned())
+        }
+        None => Ok(Vec::new()),
+    }
 }
 
 fn metered(input: &RateInput) -> Result<Quantity, String> {

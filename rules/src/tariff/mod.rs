@@ -5,18 +5,22 @@
 //! |---|---|
 //! | this | the document as the Block keeps it |
 //! | [`parse`] | strict TOML tariff files, every fault at once with line and column |
+//! | [`binding`] | which accounts a rule is for, and what some of them pay otherwise |
 //! | [`document`] | pricing without state: `blockgate rate` |
 //! | [`rate`] | quantity to lines: the only place where a price meets a quantity |
 
+pub mod binding;
 pub mod document;
+mod items;
 pub mod parse;
 pub mod rate;
 mod read;
 
+pub use binding::{Adjustment, Binding, Change, RuleEntry, bind};
 pub use document::{RateOutput, rate_document};
 pub use parse::{RuleError, TariffFile};
 
-use crate::calendar::{Day, Month, day_text};
+use crate::calendar::{self, Day, Month, day_text};
 use crate::event::Text;
 use blockgate_types::{Decimal, Unit};
 use serde::{Deserialize, Serialize};
@@ -33,6 +37,9 @@ pub struct Tariff {
     pub notice: String,
     /// By effective date, ascending; never empty.
     pub revisions: Vec<Revision>,
+    /// What some accounts pay otherwise: discounts, exemptions, a price of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adjustments: Vec<Adjustment>,
 }
 
 /// What holds from a day on, until the next revision.
@@ -41,6 +48,10 @@ pub struct Revision {
     /// First day.
     #[serde(with = "day_text")]
     pub from: Day,
+    /// The day after its last; none where it holds until the next one, or for good. A charge pays
+    /// nothing for the days after a last revision that ends.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    pub to: Option<Day>,
     /// How this revision begins when its first day lies inside a billing period.
     pub change_inside_period: PriceChange,
     /// Where amounts are rounded.
@@ -59,6 +70,13 @@ pub struct Revision {
         with = "blockgate_types::decimal::text::option"
     )]
     pub cap: Option<Decimal>,
+    /// Value added tax on top of the prices, in percent; none where the prices contain it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub tax_percent: Option<Decimal>,
     /// The prices.
     pub pricing: Pricing,
 }
@@ -71,6 +89,12 @@ pub enum PriceChange {
     NextPeriod,
     /// The quantity is spread evenly over the period's days, each priced by its own revision.
     ByDays,
+    /// The whole period is priced by the revision of its last day, the day of the closing reading.
+    ReadingDate,
+    /// Divided at the reading that lies at the change, or in proportion to time between the two
+    /// readings around it; by days where no reading lies after the change inside the period, and for
+    /// prices by the month.
+    ByReadings,
 }
 
 /// Where amounts are rounded to fen, half away from zero (switch 12).
@@ -89,13 +113,163 @@ pub enum Rounding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Pricing {
-    /// For a quantity that a meter counts: kinds `flat`, `graduated`, `volume`, `tou`,
-    /// `graduated_tou`.
+    /// For a quantity that a meter counts: kinds `flat`, `graduated`, `volume`, `package`,
+    /// `tou`, `graduated_tou`.
     Metered(Box<Metered>),
     /// For floor area, by the month: kind `per_area`. The price is per m² and month.
     PerArea(Monthly),
     /// By the month: kind `fixed`.
     Fixed(Monthly),
+    /// Due on days: kinds `once`, `seasonal`, `periodic`.
+    Dated(Dated),
+}
+
+/// A price that is due on certain days, to whoever is charged on that day: a repair, a season of
+/// heating in instalments, a quarterly rent. It is not divided by days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dated {
+    /// Yuan for each of `per`, for the whole of the item or of one season or cycle.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub rate: Decimal,
+    /// What the rate is for: a household, a person, a parking space or m² of floor area.
+    pub per: Unit,
+    /// When.
+    pub due: DueOn,
+}
+
+/// When a dated price is due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum DueOn {
+    /// Once, in instalments: kind `once`.
+    Once {
+        /// Ascending; their shares sum to one.
+        instalments: Vec<Instalment>,
+    },
+    /// Every year, in instalments: kind `seasonal`.
+    Yearly {
+        /// In the order in which a season is collected; their shares sum to one.
+        instalments: Vec<YearlyInstalment>,
+    },
+    /// Every so many months, counted from a day: kind `periodic`.
+    Every {
+        /// From 1 to 120.
+        months: u32,
+        /// The first due day.
+        #[serde(with = "day_text")]
+        first: Day,
+    },
+}
+
+/// A part of a price that is due on a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instalment {
+    /// The day.
+    #[serde(with = "day_text")]
+    pub on: Day,
+    /// Above zero, at most one.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub share: Decimal,
+}
+
+/// A part of a price that is due on a day of every year.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YearlyInstalment {
+    /// Month and day.
+    pub on: (i8, i8),
+    /// Above zero, at most one.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub share: Decimal,
+}
+
+/// A part that is due: its day, and which part of the whole it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DuePart {
+    /// The day; none where a whole season or cycle is priced without a date.
+    pub on: Option<Day>,
+    /// The sum of the shares before it.
+    pub before: Decimal,
+    /// Its own share.
+    pub share: Decimal,
+}
+
+impl Dated {
+    /// The parts that are due in `[from, to)`, in time order.
+    #[must_use]
+    pub fn due_in(&self, from: Day, to: Day) -> Vec<DuePart> {
+        let inside = |on: &Day| from <= *on && *on < to;
+        let mut parts = Vec::new();
+        match &self.due {
+            DueOn::Once { instalments } => {
+                let dated = instalments.iter().map(|part| (Some(part.on), part.share));
+                parts = running(dated);
+            }
+            DueOn::Yearly { instalments } => {
+                for year in from.year().saturating_sub(1)..=to.year() {
+                    let day = |(month, day): (i8, i8)| Day::new(year, month, day).ok();
+                    let dated = instalments.iter().map(|part| (day(part.on), part.share));
+                    parts.extend(running(dated));
+                }
+            }
+            DueOn::Every { months, first } => {
+                let mut n = 0_u32;
+                while let Some(on) = calendar::months_after(*first, n.saturating_mul(*months)) {
+                    if on >= to || *months == 0 {
+                        break;
+                    }
+                    let whole =
+                        DuePart { on: Some(on), before: Decimal::ZERO, share: Decimal::ONE };
+                    if on >= from {
+                        parts.push(whole);
+                    }
+                    n = n.saturating_add(1);
+                }
+            }
+        }
+        parts.retain(|part| part.on.as_ref().is_some_and(inside));
+        parts.sort_by_key(|part| part.on);
+        parts
+    }
+
+    /// All parts of one whole, without days.
+    #[must_use]
+    pub fn whole(&self) -> Vec<DuePart> {
+        match &self.due {
+            DueOn::Once { instalments } => running(instalments.iter().map(|p| (None, p.share))),
+            DueOn::Yearly { instalments } => running(instalments.iter().map(|p| (None, p.share))),
+            DueOn::Every { .. } => running([(None, Decimal::ONE)]),
+        }
+    }
+}
+
+/// Parts with the sum of the shares before each.
+fn running(parts: impl IntoIterator<Item = (Option<Day>, Decimal)>) -> Vec<DuePart> {
+    let mut before = Decimal::ZERO;
+    let step = |(on, share): (Option<Day>, Decimal)| {
+        let part = DuePart { on, before, share };
+        before = before.checked_add(share).unwrap_or(before);
+        part
+    };
+    parts.into_iter().map(step).collect()
+}
+
+/// A price that stands beside a metered one on the same bill: the base of a two-part tariff.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// For bills.
+    pub label: Text,
+    /// The price.
+    pub price: BasePrice,
+}
+
+/// How a base price is due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum BasePrice {
+    /// By the month.
+    Month(Monthly),
+    /// By the season, in instalments.
+    Season(Dated),
 }
 
 /// Prices for a metered quantity.
@@ -115,6 +289,9 @@ pub struct Metered {
     /// Time of use; absent for the other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tou: Option<TimeOfUse>,
+    /// A base price beside it; none where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
 }
 
 /// How tiers work (switch 8).
@@ -130,11 +307,111 @@ pub enum Tiering {
     Year {
         /// Month and day on which the counter begins anew.
         reset: (i8, i8),
+        /// What a part of a year and a new occupant get.
+        #[serde(default, skip_serializing_if = "CycleTerms::is_plain")]
+        terms: CycleTerms,
+    },
+    /// The same, counted over cycles of two or four months, which count from the reset day.
+    Months {
+        /// 2 or 4.
+        months: u32,
+        /// Month and day on which a cycle begins.
+        reset: (i8, i8),
+        /// What a part of a cycle and a new occupant get.
+        #[serde(default, skip_serializing_if = "CycleTerms::is_plain")]
+        terms: CycleTerms,
+    },
+    /// Blocks of a size at a price each; what is left over is a block or nothing.
+    Package {
+        /// Of the unit.
+        #[serde(with = "blockgate_types::decimal::text")]
+        size: Decimal,
+        /// Whether a block that was begun counts.
+        begun: BegunBlock,
     },
     /// All units at the price of the tier that contains the total, its bound included.
     Volume,
     /// There is one tier only.
     Single,
+}
+
+/// What a part of a tier period and a new occupant get (switch 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CycleTerms {
+    /// The quota of a charge that is there for a part of the period only.
+    pub part_quota: PartQuota,
+    /// Where the bounds of such a part go.
+    pub bound_rounding: BoundRounding,
+    /// Whether a new occupant goes on with the old one's counter.
+    pub new_occupant: NewOccupant,
+}
+
+impl CycleTerms {
+    /// The terms of tariffs from before there was a choice.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The quota of a charge that is there for a part of the tier period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartQuota {
+    /// The whole quota.
+    #[default]
+    Whole,
+    /// As many parts of it as the period has months left; a month that was begun counts.
+    ByMonths,
+    /// As many parts of it as the period has days left.
+    ByDays,
+}
+
+/// Where the bounds of a part of a tier period go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoundRounding {
+    /// Where they fall, to six decimals.
+    #[default]
+    None,
+    /// Down to a whole unit.
+    Down,
+    /// To the nearest whole unit, half upwards.
+    HalfUp,
+}
+
+/// What happens to the tier counter when the occupant changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewOccupant {
+    /// It goes on.
+    #[default]
+    Inherit,
+    /// It begins anew, with the quota of the rest of the period.
+    Reset,
+}
+
+/// Whether a block that was begun counts (switch 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BegunBlock {
+    /// As a whole one.
+    Counts,
+    /// Not at all.
+    Free,
+}
+
+impl Tiering {
+    /// The months of a tier period, the day on which it begins, and its terms; `None` where nothing
+    /// is counted from bill to bill.
+    #[must_use]
+    pub fn cycle(&self) -> Option<(u32, (i8, i8), CycleTerms)> {
+        match *self {
+            Self::Year { reset, terms } => Some((12, reset, terms)),
+            Self::Months { months, reset, terms } => Some((months, reset, terms)),
+            Self::Month { .. } | Self::Volume | Self::Package { .. } | Self::Single => None,
+        }
+    }
 }
 
 /// The quota of a bill that covers several months because an earlier one could not be made.
@@ -266,10 +543,11 @@ pub enum Proration {
 }
 
 impl Tariff {
-    /// The revision that holds on a day; `None` before the first.
+    /// The revision that holds on a day; `None` before the first and after the end of the last.
     #[must_use]
     pub fn revision_on(&self, day: Day) -> Option<&Revision> {
-        self.revisions.iter().rev().find(|r| r.from <= day)
+        let latest = self.revisions.iter().rev().find(|r| r.from <= day);
+        latest.filter(|revision| revision.to.is_none_or(|to| day < to))
     }
 
     /// The first day on which revision number `n` prices: its own, or the next period's (switch 10).
@@ -280,28 +558,52 @@ impl Tariff {
             PriceChange::NextPeriod if n > 0 && month.first() != revision.from => {
                 month.next().first()
             }
-            PriceChange::NextPeriod | PriceChange::ByDays => revision.from,
+            PriceChange::NextPeriod
+            | PriceChange::ByDays
+            | PriceChange::ByReadings
+            | PriceChange::ReadingDate => revision.from,
         }
     }
 
-    /// The revision that prices a day; `None` before the first.
+    /// The first day on which revision number `n` prices in a bill for `[from, to)`.
+    #[must_use]
+    pub fn begins(&self, n: usize, revision: &Revision, from: Day, to: Day) -> Day {
+        let inside = from < revision.from && revision.from < to;
+        match revision.change_inside_period {
+            PriceChange::ReadingDate if n > 0 && inside => from,
+            PriceChange::ReadingDate
+            | PriceChange::NextPeriod
+            | PriceChange::ByDays
+            | PriceChange::ByReadings => self.effective(n, revision),
+        }
+    }
+
+    /// The revision that prices a day; `None` before the first and after the end of the last.
     #[must_use]
     pub fn pricing_on(&self, day: Day) -> Option<&Revision> {
         let mut dated = self.revisions.iter().enumerate().rev();
-        dated.find(|(n, revision)| self.effective(*n, revision) <= day).map(|(_, r)| r)
+        let latest = dated.find(|(n, revision)| self.effective(*n, revision) <= day);
+        latest.map(|(_, r)| r).filter(|revision| revision.to.is_none_or(|to| day < to))
+    }
+
+    /// The revision that prices a day of a bill for `[from, to)`.
+    #[must_use]
+    pub fn pricing_in(&self, day: Day, from: Day, to: Day) -> Option<&Revision> {
+        let mut dated = self.revisions.iter().enumerate().rev();
+        let latest = dated.find(|(n, revision)| self.begins(*n, revision, from, to) <= day);
+        latest.map(|(_, r)| r).filter(|revision| revision.to.is_none_or(|to| day < to))
+    }
+
+    /// The days on which readings divide the use of a period between two prices.
+    pub fn changes_by_readings(&self) -> impl Iterator<Item = Day> {
+        let by_readings = |r: &&Revision| r.change_inside_period == PriceChange::ByReadings;
+        self.revisions.iter().skip(1).filter(by_readings).map(|revision| revision.from)
     }
 
     /// Whether a tariff needs a meter.
     #[must_use]
     pub fn is_metered(&self) -> bool {
         self.revisions.iter().any(|r| matches!(r.pricing, Pricing::Metered(_)))
-    }
-
-    /// Whether a revision puts use into tiers in time order.
-    #[must_use]
-    pub fn is_chronological(&self) -> bool {
-        let allocation = |r: &Revision| r.time_of_use().and_then(|tou| tou.allocation);
-        self.revisions.iter().any(|r| allocation(r) == Some(Allocation::Chronological))
     }
 
     /// Whether it has time-of-use windows.
@@ -326,7 +628,7 @@ impl Revision {
     pub fn time_of_use(&self) -> Option<&TimeOfUse> {
         match &self.pricing {
             Pricing::Metered(metered) => metered.tou.as_ref(),
-            Pricing::PerArea(_) | Pricing::Fixed(_) => None,
+            Pricing::PerArea(_) | Pricing::Fixed(_) | Pricing::Dated(_) => None,
         }
     }
 }

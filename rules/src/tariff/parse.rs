@@ -11,20 +11,55 @@
 //!
 //! [[tariff.revision]]
 //! from = "2026-01-01"
-//! kind = "graduated"                     # flat, graduated, volume, tou, graduated_tou, per_area, fixed
+//! to = "2027-01-01"                      # where it ends; may be left out
+//! kind = "graduated"                     # one of the kinds below
 //! rounding = "per_line"                  # per_line, per_component, per_bill
-//! change_inside_period = "next_period"   # next_period, by_days
+//! change_inside_period = "next_period"   # next_period, by_days, by_readings, reading_date
+//! minimum = "5"                          # of a bill, in yuan; may be left out, as may cap
+//! tax_percent = "6"                      # on top of the prices; left out where they contain it
 //! unit = "kWh"
-//! tier_period = "month"                  # month, with catch_up; year, with tier_reset
-//! catch_up = "scale_quota"               # scale_quota, keep_quota
+//! tier_period = "month"                  # month, 2_months, 4_months, year
+//! catch_up = "scale_quota"               # with month: scale_quota, keep_quota
 //! tiers = [ { up_to = "240", price = "0.4883" }, { price = "0.5383" } ]
+//!
+//! [[tariff.bind]]                        # whom it is for, where no meter is needed
+//! item = "fair"
+//! groups = ["fair-2026"]                 # all, buildings, groups, accounts, except
+//!
+//! [[tariff.adjust]]                      # what some pay otherwise
+//! accounts = ["a-1"]
+//! from = "2026-01-01"
+//! reason = { zh = "低保户", en = "low income" }
+//! discount_percent = "20"                # or exempt = true, or price = "0.40"
 //! ```
+//!
+//! | kind | price | its switches |
+//! |---|---|---|
+//! | `flat` | one price per unit | `components` |
+//! | `graduated` | each unit at its tier's price | `tier_period`, `household_quota`, `components` |
+//! | `volume` | all units at the price of the tier that contains the total | `components` |
+//! | `package` | blocks of `size` at `price` each | `begun_block`: counts, free |
+//! | `tou` | by time of day | `windows`, `across_windows` |
+//! | `graduated_tou` | both | and `allocation` |
+//! | `per_area` | per m² and month | `proration` |
+//! | `fixed` | `per` household, person or space, and month | `proration` |
+//! | `once` | on a day, or in instalments | `on` or `instalments`, `per` |
+//! | `seasonal` | every year, in instalments | `instalments`, `per` |
+//! | `periodic` | every so many months from `first` on | `every_months`, `first`, `per` |
+//!
+//! `tier_period` of a year, 2 or 4 months needs `tier_reset`, `part_quota` (whole, by_months, by_days;
+//! the latter two with `bound_rounding`) and `new_occupant` (inherit, reset). A metered kind may have a
+//! `base` price by the month or by the season beside it.
 
+use super::binding::RuleEntry;
+use super::items;
 use super::read::{Faults, Table};
 use super::{
-    AcrossWindows, Allocation, CatchUp, Component, Metered, Monthly, PriceChange, Pricing,
-    Proration, QuotaShift, Revision, Rounding, Tariff, Tier, Tiering, TimeOfUse, Window,
+    AcrossWindows, Allocation, BegunBlock, BoundRounding, CatchUp, Component, CycleTerms, Metered,
+    Monthly, NewOccupant, PartQuota, PriceChange, Pricing, Proration, QuotaShift, Revision,
+    Rounding, Tariff, Tier, Tiering, TimeOfUse, Window,
 };
+use crate::calendar::Day;
 use crate::event::Text;
 use crate::money::plus;
 use blockgate_types::{Decimal, TariffId, Unit};
@@ -65,6 +100,15 @@ impl TariffFile {
     /// # Errors
     /// Every fault in the file, by place.
     pub fn parse(text: &str, file_name: &str) -> Result<Vec<(TariffId, Tariff)>, Vec<RuleError>> {
+        let rules = Self::read(text, file_name)?;
+        Ok(rules.into_iter().map(|rule| (rule.id, rule.tariff)).collect())
+    }
+
+    /// Reads a file of tariffs with whom they are for ([`super::bind`]).
+    ///
+    /// # Errors
+    /// Every fault in the file, by place.
+    pub fn read(text: &str, file_name: &str) -> Result<Vec<RuleEntry>, Vec<RuleError>> {
         let mut faults = Faults::new(file_name, text);
         if text.len() > FILE_MAX {
             faults.at(&(0..0), format!("the file is longer than {FILE_MAX} bytes"));
@@ -76,21 +120,22 @@ impl TariffFile {
         }
         let root = Table::new(document.get_ref(), 0..0);
         root.only(&["tariff"], &mut faults);
-        let mut tariffs: Vec<(TariffId, Tariff)> = Vec::new();
+        let mut rules: Vec<RuleEntry> = Vec::new();
         for table in root.tables("tariff", "[[tariff]]", &mut faults) {
-            if let Some((id, tariff)) = tariff(&table, &mut faults) {
-                if tariffs.iter().any(|(known, _)| *known == id) {
-                    faults.at(&table.place_of("id"), format!("there are two tariffs \"{id}\""));
+            if let Some(rule) = tariff(&table, &mut faults) {
+                if rules.iter().any(|known| known.id == rule.id) {
+                    let message = format!("there are two tariffs \"{}\"", rule.id);
+                    faults.at(&table.place_of("id"), message);
                 }
-                tariffs.push((id, tariff));
+                rules.push(rule);
             }
         }
-        if faults.list.is_empty() { Ok(tariffs) } else { Err(faults.sorted()) }
+        if faults.list.is_empty() { Ok(rules) } else { Err(faults.sorted()) }
     }
 }
 
-fn tariff(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<(TariffId, Tariff)> {
-    table.only(&["id", "label", "currency", "notice", "revision"], faults);
+fn tariff(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<RuleEntry> {
+    table.only(&["id", "label", "currency", "notice", "revision", "bind", "adjust"], faults);
     let id = table.text("id", "\"electricity-tiered\"", faults);
     let id = id.and_then(|id| match TariffId::new(id) {
         Ok(id) => Some(id),
@@ -114,8 +159,10 @@ fn tariff(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<(TariffId, T
         faults.at(&table.place, "a tariff needs a [[tariff.revision]]");
     }
     let count = tables.len();
+    let mut places = Vec::new();
     for table in tables {
         let Some(revision) = revision(&table, label.as_ref(), faults) else { continue };
+        places.push((revision.from, revision.to, table.place_of("to")));
         if revisions.iter().any(|known| known.from == revision.from) {
             let message = format!("two revisions begin on {}", revision.from);
             faults.at(&table.place_of("from"), message);
@@ -131,9 +178,33 @@ fn tariff(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<(TariffId, T
         revisions.push(revision);
     }
     revisions.sort_by_key(|revision| revision.from);
+    no_gaps(&mut places, faults);
+    let metered = revisions.iter().any(|r| matches!(r.pricing, Pricing::Metered(_)));
+    if let Some((_, Some(_), place)) = places.last().filter(|_| metered) {
+        let message =
+            "use goes on after the last day: a metered rule's last revision has no \"to\"";
+        faults.at(place, message);
+    }
+    let adjustments = items::adjustments(table, &revisions, faults);
+    let bindings = items::bindings(table, metered, faults);
     let (label, currency, notice) = (label?, currency?.to_owned(), notice?.to_owned());
     let whole = revisions.len() == count;
-    whole.then_some((id?, Tariff { label, currency, notice, revisions }))
+    let tariff = Tariff { label, currency, notice, revisions, adjustments };
+    let (file, place) = (faults.file().to_owned(), faults.place(&table.place));
+    whole.then_some(RuleEntry { id: id?, tariff, bindings, file, place })
+}
+
+/// Notes revisions that end before or after the next one begins.
+fn no_gaps(places: &mut [(Day, Option<Day>, std::ops::Range<usize>)], faults: &mut Faults<'_>) {
+    places.sort_by_key(|(from, _, _)| *from);
+    for pair in places.windows(2) {
+        let [(_, Some(to), place), (next, _, _)] = pair else { continue };
+        if to < next {
+            faults.at(place, format!("no revision holds from {to} until {next}"));
+        } else if to > next {
+            faults.at(place, format!("two revisions hold from {next} until {to}"));
+        }
+    }
 }
 
 /// Codes of ISO 4217 with two decimals, by their shape; the ones without are left out by name.
@@ -154,6 +225,7 @@ fn form(revision: &Revision) -> String {
         Pricing::Metered(metered) => format!("{} metered", metered.unit),
         Pricing::PerArea(_) => "per area".to_owned(),
         Pricing::Fixed(monthly) => format!("fixed per {}", monthly.per),
+        Pricing::Dated(dated) => format!("due on days, per {}", dated.per),
     }
 }
 
@@ -164,8 +236,12 @@ enum Kind {
     Volume,
     Tou,
     GraduatedTou,
+    Package,
     PerArea,
     Fixed,
+    Once,
+    Seasonal,
+    Periodic,
 }
 
 const KINDS: &[(&str, Kind)] = &[
@@ -174,34 +250,48 @@ const KINDS: &[(&str, Kind)] = &[
     ("volume", Kind::Volume),
     ("tou", Kind::Tou),
     ("graduated_tou", Kind::GraduatedTou),
+    ("package", Kind::Package),
     ("per_area", Kind::PerArea),
     ("fixed", Kind::Fixed),
+    ("once", Kind::Once),
+    ("seasonal", Kind::Seasonal),
+    ("periodic", Kind::Periodic),
 ];
 
 /// Keys of every revision.
-const COMMON: &[&str] = &["from", "kind", "rounding", "change_inside_period", "minimum", "cap"];
+const COMMON: &[&str] =
+    &["from", "to", "kind", "rounding", "change_inside_period", "minimum", "cap", "tax_percent"];
 
 impl Kind {
     /// The keys of the kind.
     fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Flat => &["unit", "price", "prices", "components"],
+            Self::Flat => &["unit", "price", "prices", "components", "base"],
+            Self::Package => &["unit", "price", "size", "begun_block", "base"],
             Self::Graduated => &[
                 "unit",
                 "tiers",
                 "tier_period",
                 "tier_reset",
+                "part_quota",
+                "bound_rounding",
+                "new_occupant",
+                "base",
                 "catch_up",
                 "components",
                 "household_quota",
             ],
-            Self::Volume => &["unit", "tiers", "components"],
-            Self::Tou => &["unit", "prices", "windows", "across_windows"],
+            Self::Volume => &["unit", "tiers", "components", "base"],
+            Self::Tou => &["unit", "prices", "windows", "across_windows", "base"],
             Self::GraduatedTou => &[
                 "unit",
                 "tiers",
                 "tier_period",
                 "tier_reset",
+                "part_quota",
+                "bound_rounding",
+                "new_occupant",
+                "base",
                 "catch_up",
                 "household_quota",
                 "windows",
@@ -210,6 +300,9 @@ impl Kind {
             ],
             Self::PerArea => &["price", "proration"],
             Self::Fixed => &["price", "per", "proration"],
+            Self::Once => &["price", "per", "on", "instalments"],
+            Self::Seasonal => &["price", "per", "instalments"],
+            Self::Periodic => &["price", "per", "every_months", "first"],
         }
     }
 }
@@ -221,6 +314,10 @@ fn revision(
 ) -> Option<Revision> {
     let before = faults.list.len();
     let from = table.day("from", faults);
+    let to = if table.has("to") { table.day("to", faults) } else { None };
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        faults.at(&table.place_of("to"), "\"to\" must be after \"from\"");
+    }
     let rounding = table.choice(
         "rounding",
         &[
@@ -232,9 +329,18 @@ fn revision(
     );
     let change_inside_period = table.choice(
         "change_inside_period",
-        &[("next_period", PriceChange::NextPeriod), ("by_days", PriceChange::ByDays)],
+        &[
+            ("next_period", PriceChange::NextPeriod),
+            ("by_days", PriceChange::ByDays),
+            ("by_readings", PriceChange::ByReadings),
+            ("reading_date", PriceChange::ReadingDate),
+        ],
         faults,
     );
+    let tax_percent = amount(table, "tax_percent", faults);
+    if tax_percent.is_some_and(|percent| percent > Decimal::ONE_HUNDRED) {
+        faults.at(&table.place_of("tax_percent"), "a tax is at most 100 percent");
+    }
     let minimum = amount(table, "minimum", faults);
     let cap = amount(table, "cap", faults);
     if minimum.zip(cap).is_some_and(|(minimum, cap)| minimum > cap) {
@@ -253,18 +359,28 @@ fn revision(
         Kind::Fixed => {
             let per = table.choice(
                 "per",
-                &[("household", Unit::Household), ("person", Unit::Person)],
+                &[("household", Unit::Household), ("person", Unit::Person), ("space", Unit::Space)],
                 faults,
             );
             monthly(table, per.unwrap_or(Unit::Household), faults).map(Pricing::Fixed)
         }
-        kind @ (Kind::Flat | Kind::Graduated | Kind::Volume | Kind::Tou | Kind::GraduatedTou) => {
+        Kind::Once => items::once(table, faults).map(Pricing::Dated),
+        Kind::Seasonal => items::seasonal(table, faults).map(Pricing::Dated),
+        Kind::Periodic => items::periodic(table, faults).map(Pricing::Dated),
+        kind @ (Kind::Flat
+        | Kind::Graduated
+        | Kind::Volume
+        | Kind::Package
+        | Kind::Tou
+        | Kind::GraduatedTou) => {
             metered(table, kind, label, faults).map(|m| Pricing::Metered(Box::new(m)))
         }
     };
     let whole = faults.list.len() == before;
     let revision = Revision {
         from: from?,
+        to,
+        tax_percent,
         change_inside_period: change_inside_period?,
         rounding: rounding?,
         minimum,
@@ -294,7 +410,7 @@ fn amount(table: &Table<'_, '_>, key: &str, faults: &mut Faults<'_>) -> Option<D
     not_negative(amount, &table.place_of(key), faults)
 }
 
-fn not_negative(
+pub(super) fn not_negative(
     amount: Decimal,
     place: &std::ops::Range<usize>,
     faults: &mut Faults<'_>,
@@ -306,12 +422,20 @@ fn not_negative(
     Some(amount)
 }
 
-fn required_amount(table: &Table<'_, '_>, key: &str, faults: &mut Faults<'_>) -> Option<Decimal> {
+pub(super) fn required_amount(
+    table: &Table<'_, '_>,
+    key: &str,
+    faults: &mut Faults<'_>,
+) -> Option<Decimal> {
     let amount = table.decimal(key, faults)?;
     not_negative(amount, &table.place_of(key), faults)
 }
 
-fn monthly(table: &Table<'_, '_>, per: Unit, faults: &mut Faults<'_>) -> Option<Monthly> {
+pub(super) fn monthly(
+    table: &Table<'_, '_>,
+    per: Unit,
+    faults: &mut Faults<'_>,
+) -> Option<Monthly> {
     let rate = required_amount(table, "price", faults);
     let proration = table.choice(
         "proration",
@@ -361,13 +485,14 @@ fn metered(
     };
     let tiering = tiering(table, kind, faults);
     let tiers = match kind {
-        Kind::Flat | Kind::Tou => {
+        Kind::Flat | Kind::Package | Kind::Tou => {
             let prices = prices(table, &names, faults);
             prices.map(|prices| vec![Tier { up_to: None, prices, flat: None }])
         }
         Kind::Graduated | Kind::Volume | Kind::GraduatedTou => tiers(table, &names, faults),
-        Kind::PerArea | Kind::Fixed => None,
+        Kind::PerArea | Kind::Fixed | Kind::Once | Kind::Seasonal | Kind::Periodic => None,
     };
+    let base = if table.has("base") { items::base(table, faults) } else { None };
     let across = by_window.then(|| {
         let words = [("by_time", AcrossWindows::ByTime), ("at_end", AcrossWindows::AtEnd)];
         table.choice("across_windows", &words, faults)
@@ -384,37 +509,97 @@ fn metered(
         Some(across) => Some(TimeOfUse { windows, allocation, across_windows: across? }),
         None => None,
     };
-    Some(Metered { unit: unit?, tiering: tiering?, tiers, quota_shift, components, tou })
+    Some(Metered { unit: unit?, tiering: tiering?, tiers, quota_shift, components, tou, base })
 }
 
 /// The name of the one component of a price that has no parts.
 const ONE_PRICE: &str = "charge";
 
+/// Months of a tier period; the calendar month is not counted from bill to bill.
+const TIER_PERIODS: &[(&str, u32)] =
+    &[("month", 1), ("2_months", 2), ("4_months", 4), ("year", 12)];
+
 fn tiering(table: &Table<'_, '_>, kind: Kind, faults: &mut Faults<'_>) -> Option<Tiering> {
     match kind {
         Kind::Volume => return Some(Tiering::Volume),
-        Kind::Flat | Kind::Tou | Kind::PerArea | Kind::Fixed => return Some(Tiering::Single),
+        Kind::Package => return package(table, faults),
+        Kind::Flat
+        | Kind::Tou
+        | Kind::PerArea
+        | Kind::Fixed
+        | Kind::Once
+        | Kind::Seasonal
+        | Kind::Periodic => return Some(Tiering::Single),
         Kind::Graduated | Kind::GraduatedTou => {}
     }
-    let monthly = table.choice("tier_period", &[("month", true), ("year", false)], faults)?;
-    let (other, of) = if monthly { ("tier_reset", "year") } else { ("catch_up", "month") };
-    if table.has(other) {
+    let months = table.choice("tier_period", TIER_PERIODS, faults)?;
+    let (others, of): (&[&str], &str) = if months == 1 {
+        (&["tier_reset", "part_quota", "bound_rounding", "new_occupant"], "year")
+    } else {
+        (&["catch_up"], "month")
+    };
+    for other in others.iter().filter(|other| table.has(other)) {
         let message = format!("\"{other}\" goes with tier_period = \"{of}\"");
         faults.at(&table.place_of(other), message);
     }
-    if monthly {
+    if months == 1 {
         let words = [("scale_quota", CatchUp::ScaleQuota), ("keep_quota", CatchUp::KeepQuota)];
         let catch_up = table.choice("catch_up", &words, faults)?;
         return Some(Tiering::Month { catch_up });
     }
-    let text = table.text("tier_reset", "\"01-01\"", faults)?;
-    // Any year without 29 February: a reset day must come every year.
-    let day = crate::calendar::parse_day(&format!("2025-{text}"));
-    if day.is_none() {
-        let message = format!("{text:?} is not a day of every year: write it like \"01-01\"");
-        faults.at(&table.place_of("tier_reset"), message);
+    let reset = table.day_of_year("tier_reset", faults);
+    let terms = cycle_terms(table, faults);
+    let (reset, terms) = (reset?, terms?);
+    Some(match months {
+        12 => Tiering::Year { reset, terms },
+        _ => Tiering::Months { months, reset, terms },
+    })
+}
+
+/// What a part of a tier period and a new occupant get.
+fn cycle_terms(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<CycleTerms> {
+    let part_quota = table.choice(
+        "part_quota",
+        &[
+            ("whole", PartQuota::Whole),
+            ("by_months", PartQuota::ByMonths),
+            ("by_days", PartQuota::ByDays),
+        ],
+        faults,
+    );
+    let words = [("inherit", NewOccupant::Inherit), ("reset", NewOccupant::Reset)];
+    let new_occupant = table.choice("new_occupant", &words, faults);
+    let bound_rounding = match part_quota? {
+        PartQuota::Whole => {
+            if table.has("bound_rounding") {
+                let message =
+                    "\"bound_rounding\" goes with part_quota = \"by_months\" or \"by_days\"";
+                faults.at(&table.place_of("bound_rounding"), message);
+            }
+            Some(BoundRounding::None)
+        }
+        PartQuota::ByMonths | PartQuota::ByDays => table.choice(
+            "bound_rounding",
+            &[
+                ("none", BoundRounding::None),
+                ("down", BoundRounding::Down),
+                ("half_up", BoundRounding::HalfUp),
+            ],
+            faults,
+        ),
+    };
+    let (part_quota, bound_rounding) = (part_quota?, bound_rounding?);
+    Some(CycleTerms { part_quota, bound_rounding, new_occupant: new_occupant? })
+}
+
+fn package(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<Tiering> {
+    let size = required_amount(table, "size", faults);
+    if size.is_some_and(|size| size.is_zero()) {
+        faults.at(&table.place_of("size"), "a block cannot be of size zero");
     }
-    day.map(|day| Tiering::Year { reset: (day.month(), day.day()) })
+    let words = [("counts", BegunBlock::Counts), ("free", BegunBlock::Free)];
+    let begun = table.choice("begun_block", &words, faults);
+    Some(Tiering::Package { size: size?, begun: begun? })
 }
 
 /// `price` where there is one price, else `prices` with one for each name.

@@ -4,7 +4,10 @@
 //! tier is the length of `[before, before + used)` inside `[lower, up_to)`. Amounts stay exact until
 //! the revision's one rounding; the lines sum to the total (invariant 4).
 
-use super::{Allocation, CatchUp, Metered, Monthly, Pricing, Revision, Rounding, Tiering, Window};
+use super::{
+    Adjustment, Allocation, BasePrice, BegunBlock, BoundRounding, CatchUp, Change, Dated, DuePart,
+    Metered, Monthly, Pricing, Revision, Rounding, Tiering, Window,
+};
 use crate::event::{BillLine, Text};
 use crate::money::{Fen, minus, plus, share_fen, times};
 use blockgate_types::{Decimal, Unit};
@@ -28,6 +31,32 @@ pub struct Usage {
     pub persons: Option<u32>,
     /// Floor area in m², where known.
     pub area_m2: Option<Decimal>,
+    /// Parking spaces, where known.
+    pub spaces: Option<u32>,
+    /// The part of a tier period whose quota holds, `(7, 12)`; none for a whole one.
+    pub part: Option<(u32, u32)>,
+    /// What a base price beside a metered one is charged for; none where there is none.
+    pub base: Option<Quantity>,
+    /// What this account pays otherwise.
+    pub adjustments: Vec<Adjustment>,
+}
+
+impl Usage {
+    /// A quantity, and nothing known beside it.
+    #[must_use]
+    pub fn of(quantity: Quantity) -> Self {
+        Self {
+            quantity,
+            before: Decimal::ZERO,
+            months: 1,
+            persons: None,
+            area_m2: None,
+            spaces: None,
+            part: None,
+            base: None,
+            adjustments: Vec::new(),
+        }
+    }
 }
 
 /// A quantity in the form that the tariff's kind needs.
@@ -41,6 +70,8 @@ pub enum Quantity {
     Intervals(Vec<(String, Decimal)>),
     /// Months and parts of months.
     Months(Vec<MonthPart>),
+    /// Parts of a dated price that are due.
+    Due(Vec<DuePart>),
 }
 
 /// A month, or the part of it that is charged for.
@@ -74,6 +105,8 @@ pub enum RateError {
     NoArea,
     /// A quota by household size without the number of persons.
     NoPersons,
+    /// A price per parking space without their number.
+    NoSpaces,
     /// The quantity is negative.
     Negative,
     /// The quantity has another form than the tariff's kind needs; what it needs.
@@ -88,8 +121,9 @@ impl std::fmt::Display for RateError {
             Self::Overflow => f.write_str("the numbers are too large to be exact"),
             Self::NoArea => f.write_str("the tariff is per m2 and the input has no area"),
             Self::NoPersons => f.write_str(
-                "the quota depends on the household's size and the input has no persons",
+                "the price depends on the household's size and the input has no persons",
             ),
+            Self::NoSpaces => f.write_str("the tariff is per space and the input has no spaces"),
             Self::Negative => f.write_str("a quantity below zero cannot be priced"),
             Self::WrongQuantity(needs) => write!(f, "this tariff needs {needs}"),
             Self::UnknownWindow(name) => write!(f, "the tariff has no window {name:?}"),
@@ -107,6 +141,7 @@ impl RateError {
             Self::Overflow => "overflow",
             Self::NoArea => "no-area",
             Self::NoPersons => "no-persons",
+            Self::NoSpaces => "no-spaces",
             Self::Negative | Self::WrongQuantity(_) | Self::UnknownWindow(_) => "no-tariff",
         }
     }
@@ -132,22 +167,7 @@ pub fn rate_parts(label: &Text, parts: &[(&Revision, Usage)]) -> Result<Rated, R
         after: Decimal::ZERO,
     };
     for (revision, usage) in parts {
-        let (mut lines, after) = match &revision.pricing {
-            Pricing::Metered(metered) => metered_lines(label, metered, usage)?,
-            Pricing::PerArea(monthly) => {
-                let area = usage.area_m2.ok_or(RateError::NoArea)?;
-                (month_lines(label, monthly, area, usage)?, Decimal::ZERO)
-            }
-            Pricing::Fixed(monthly) => {
-                let count = if monthly.per == Unit::Person {
-                    Decimal::from(usage.persons.ok_or(RateError::NoPersons)?)
-                } else {
-                    Decimal::ONE
-                };
-                (month_lines(label, monthly, count, usage)?, Decimal::ZERO)
-            }
-        };
-        round_lines(&mut lines, revision.rounding)?;
+        let (mut lines, after) = part_lines(label, revision, usage)?;
         whole.lines.append(&mut lines);
         whole.after = after;
     }
@@ -160,6 +180,152 @@ pub fn rate_parts(label: &Text, parts: &[(&Revision, Usage)]) -> Result<Rated, R
     whole.total_fen =
         Fen::sum(whole.lines.iter().map(|line| line.amount_fen)).ok_or(RateError::Overflow)?;
     Ok(whole)
+}
+
+/// The rounded lines of one part: what is due on days, what was used, what the account pays
+/// otherwise, the tax.
+fn part_lines(
+    label: &Text,
+    revision: &Revision,
+    usage: &Usage,
+) -> Result<(Vec<BillLine>, Decimal), RateError> {
+    let own = usage.adjustments.iter().rev().find_map(|adjustment| match adjustment.change {
+        Change::OwnPrice { price } => Some((price, &adjustment.reason)),
+        Change::Discount { .. } => None,
+    });
+    let of_own = own.map(|(price, reason)| {
+        (at_price(&revision.pricing, price), line_label(label, None, Some(reason)))
+    });
+    let (pricing, label) = match &of_own {
+        Some((pricing, label)) => (pricing, label),
+        None => (&revision.pricing, label),
+    };
+    let (mut due, mut lines, mut after) = (Vec::new(), Vec::new(), Decimal::ZERO);
+    match pricing {
+        Pricing::Metered(metered) => {
+            (lines, after) = metered_lines(label, metered, usage)?;
+            if let Some(base) = &metered.base {
+                let label = line_label(label, None, Some(&base.label));
+                let quantity = usage.base.as_ref();
+                let missing = RateError::WrongQuantity("the months of its base price");
+                let quantity = quantity.ok_or(missing)?;
+                match &base.price {
+                    BasePrice::Month(monthly) => {
+                        lines.extend(month_lines(&label, monthly, quantity, usage)?);
+                    }
+                    BasePrice::Season(dated) => due = due_lines(&label, dated, quantity, usage)?,
+                }
+            }
+        }
+        Pricing::PerArea(monthly) | Pricing::Fixed(monthly) => {
+            lines = month_lines(label, monthly, &usage.quantity, usage)?;
+        }
+        Pricing::Dated(dated) => due = due_lines(label, dated, &usage.quantity, usage)?,
+    }
+    let mut sum = exact_sum(due.iter().chain(&lines))?;
+    for adjustment in &usage.adjustments {
+        let Change::Discount { percent } = adjustment.change else { continue };
+        let less = percent_of(sum, percent)?;
+        let exact = less.checked_mul(Decimal::NEGATIVE_ONE).ok_or(RateError::Overflow)?;
+        sum = minus(sum, less).ok_or(RateError::Overflow)?;
+        lines.push(plain_line(line_label(label, None, Some(&adjustment.reason)), exact));
+    }
+    round_lines(&mut lines, revision.rounding)?;
+    due.append(&mut lines);
+    if let Some(percent) = revision.tax_percent {
+        let words = Text { zh: format!("税 {percent}%"), en: format!("tax {percent} %") };
+        let mut line = plain_line(words, percent_of(sum, percent)?);
+        // Net and tax are rounded apart, then added.
+        line.amount_fen = Fen::round(line.exact).ok_or(RateError::Overflow)?;
+        due.push(line);
+    }
+    Ok((due, after))
+}
+
+fn exact_sum<'l>(lines: impl IntoIterator<Item = &'l BillLine>) -> Result<Decimal, RateError> {
+    let mut lines = lines.into_iter();
+    lines.try_fold(Decimal::ZERO, |sum, line| plus(sum, line.exact)).ok_or(RateError::Overflow)
+}
+
+fn percent_of(sum: Decimal, percent: Decimal) -> Result<Decimal, RateError> {
+    let part = times(sum, percent).and_then(|part| times(part, Decimal::new(1, 2)));
+    part.ok_or(RateError::Overflow)
+}
+
+/// A line that is an amount and nothing else, not rounded yet.
+fn plain_line(label: Text, exact: Decimal) -> BillLine {
+    BillLine {
+        label,
+        quantity: Decimal::ONE,
+        unit: Unit::One,
+        unit_price: exact,
+        exact,
+        amount_fen: Fen::ZERO,
+        tier: None,
+        window: None,
+        component: None,
+        days: None,
+    }
+}
+
+/// The pricing with a price of one's own in place of its one price.
+fn at_price(pricing: &Pricing, price: Decimal) -> Pricing {
+    let mut pricing = pricing.clone();
+    match &mut pricing {
+        Pricing::PerArea(monthly) | Pricing::Fixed(monthly) => monthly.rate = price,
+        Pricing::Dated(dated) => dated.rate = price,
+        Pricing::Metered(metered) => {
+            let prices = metered.tiers.iter_mut().flat_map(|tier| tier.prices.values_mut());
+            prices.for_each(|old| *old = price);
+        }
+    }
+    pricing
+}
+
+/// How many of what a price is for.
+fn count_of(per: Unit, usage: &Usage) -> Result<Decimal, RateError> {
+    let count = if per == Unit::SquareMetre {
+        usage.area_m2.ok_or(RateError::NoArea)?
+    } else if per == Unit::Person {
+        Decimal::from(usage.persons.ok_or(RateError::NoPersons)?)
+    } else if per == Unit::Space {
+        Decimal::from(usage.spaces.ok_or(RateError::NoSpaces)?)
+    } else {
+        Decimal::ONE
+    };
+    if count.is_sign_negative() { Err(RateError::Negative) } else { Ok(count) }
+}
+
+/// The lines of a price that is due on days. The fen of a part are the difference of the rounded
+/// sums before and after it, so that all parts together are the rounded whole.
+fn due_lines(
+    label: &Text,
+    dated: &Dated,
+    quantity: &Quantity,
+    usage: &Usage,
+) -> Result<Vec<BillLine>, RateError> {
+    let Quantity::Due(parts) = quantity else {
+        return Err(RateError::WrongQuantity("no metered usage: it is due on days"));
+    };
+    let count = count_of(dated.per, usage)?;
+    let whole = times(count, dated.rate).ok_or(RateError::Overflow)?;
+    let mut lines = Vec::with_capacity(parts.len());
+    for part in parts {
+        let until = plus(part.before, part.share).ok_or(RateError::Overflow)?;
+        let fen = |share| times(whole, share).and_then(Fen::round).ok_or(RateError::Overflow);
+        let amount = fen(until)?.0.checked_sub(fen(part.before)?.0).ok_or(RateError::Overflow)?;
+        let on = part.on.map(|day| Text { zh: day.to_string(), en: day.to_string() });
+        let exact = times(whole, part.share).ok_or(RateError::Overflow)?;
+        lines.push(BillLine {
+            quantity: count,
+            unit: dated.per,
+            unit_price: dated.rate,
+            amount_fen: Fen(amount),
+            days: (part.share != Decimal::ONE).then(|| part.share.normalize().to_string()),
+            ..plain_line(line_label(label, None, on.as_ref()), exact)
+        });
+    }
+    Ok(lines)
 }
 
 /// Rounds where the revision says so.
@@ -207,18 +373,8 @@ fn bound_total(revision: &Revision, lines: &mut Vec<BillLine>) -> Result<(), Rat
     let fen = Fen::round(bound).ok_or(RateError::Overflow)?;
     let amount_fen = Fen(fen.0.checked_sub(total.0).ok_or(RateError::Overflow)?);
     let exact = Decimal::new(amount_fen.0, 2);
-    lines.push(BillLine {
-        label: Text { zh: zh.to_owned(), en: en.to_owned() },
-        quantity: Decimal::ONE,
-        unit: Unit::One,
-        unit_price: exact,
-        exact,
-        amount_fen,
-        tier: None,
-        window: None,
-        component: None,
-        days: None,
-    });
+    let label = Text { zh: zh.to_owned(), en: en.to_owned() };
+    lines.push(BillLine { amount_fen, ..plain_line(label, exact) });
     Ok(())
 }
 
@@ -226,16 +382,14 @@ fn bound_total(revision: &Revision, lines: &mut Vec<BillLine>) -> Result<(), Rat
 fn month_lines(
     label: &Text,
     monthly: &Monthly,
-    count: Decimal,
+    quantity: &Quantity,
     usage: &Usage,
 ) -> Result<Vec<BillLine>, RateError> {
     use super::Proration;
-    let Quantity::Months(parts) = &usage.quantity else {
+    let Quantity::Months(parts) = quantity else {
         return Err(RateError::WrongQuantity("months: a price by the month has no metered usage"));
     };
-    if count.is_sign_negative() {
-        return Err(RateError::Negative);
-    }
+    let count = count_of(monthly.per, usage)?;
     let mut lines = Vec::with_capacity(parts.len());
     for part in parts {
         let (days, of) = match monthly.proration {
@@ -282,6 +436,9 @@ fn metered_lines(
 ) -> Result<(Vec<BillLine>, Decimal), RateError> {
     let total = total_of(metered, &usage.quantity)?;
     let after = plus(usage.before, total).ok_or(RateError::Overflow)?;
+    if let Tiering::Package { size, begun } = metered.tiering {
+        return Ok((vec![package_line(label, metered, size, begun, total)?], after));
+    }
     let bounds = bounds(metered, usage)?;
     // By tier, then by component or window.
     let mut parts: Vec<(usize, String, Decimal)> = Vec::new();
@@ -290,9 +447,11 @@ fn metered_lines(
         (Quantity::Plain(used), None) => {
             let split = match metered.tiering {
                 Tiering::Volume => volume(&bounds, *used),
-                Tiering::Month { .. } | Tiering::Year { .. } | Tiering::Single => {
-                    per_tier(&bounds, usage.before, *used)?
-                }
+                Tiering::Month { .. }
+                | Tiering::Year { .. }
+                | Tiering::Months { .. }
+                | Tiering::Package { .. }
+                | Tiering::Single => per_tier(&bounds, usage.before, *used)?,
             };
             for (tier, quantity) in split.iter().enumerate() {
                 let in_volume = metered.tiering == Tiering::Volume && !quantity.1;
@@ -366,7 +525,9 @@ fn total_of(metered: &Metered, quantity: &Quantity) -> Result<Decimal, RateError
             }
             list.iter().map(|(_, used)| *used).collect()
         }
-        Quantity::Months(_) => return Err(RateError::WrongQuantity("a metered usage, not months")),
+        Quantity::Months(_) | Quantity::Due(_) => {
+            return Err(RateError::WrongQuantity("a metered usage, not months"));
+        }
     };
     if list.iter().any(|used| used.is_sign_negative() && !used.is_zero()) {
         return Err(RateError::Negative);
@@ -385,9 +546,12 @@ fn bounds(metered: &Metered, usage: &Usage) -> Result<Vec<Option<Decimal>>, Rate
         Tiering::Month { catch_up: CatchUp::ScaleQuota } => usage.months.max(1),
         Tiering::Month { catch_up: CatchUp::KeepQuota }
         | Tiering::Year { .. }
+        | Tiering::Months { .. }
         | Tiering::Volume
+        | Tiering::Package { .. }
         | Tiering::Single => 1,
     };
+    let rounding = metered.tiering.cycle().map(|(_, _, terms)| terms.bound_rounding);
     let mut bounds = Vec::with_capacity(metered.tiers.len());
     for (place, tier) in metered.tiers.iter().enumerate() {
         let Some(bound) = tier.up_to else {
@@ -396,9 +560,50 @@ fn bounds(metered: &Metered, usage: &Usage) -> Result<Vec<Option<Decimal>>, Rate
         };
         let more = shift.and_then(|s| s.add.get(place)).copied().unwrap_or_default();
         let bound = plus(bound, more).and_then(|b| times(b, Decimal::from(months)));
+        let bound = bound.and_then(|bound| part_bound(bound, usage.part, rounding));
         bounds.push(Some(bound.ok_or(RateError::Overflow)?));
     }
     Ok(bounds)
+}
+
+/// A bound for a part of a tier period: multiplied, then divided, then rounded (switch 8).
+fn part_bound(
+    bound: Decimal,
+    part: Option<(u32, u32)>,
+    rounding: Option<BoundRounding>,
+) -> Option<Decimal> {
+    let Some((part, of)) = part.filter(|(part, of)| part != of) else { return Some(bound) };
+    let share = times(bound, Decimal::from(part))?.checked_div(Decimal::from(of))?;
+    Some(match rounding.unwrap_or_default() {
+        BoundRounding::None => cut(share, 12),
+        BoundRounding::Down => share.floor(),
+        BoundRounding::HalfUp => cut(share, 0),
+    })
+}
+
+/// Blocks of a size at a price each.
+fn package_line(
+    label: &Text,
+    metered: &Metered,
+    size: Decimal,
+    begun: BegunBlock,
+    used: Decimal,
+) -> Result<BillLine, RateError> {
+    let prices = metered.tiers.first().and_then(|tier| tier.prices.values().next());
+    let price = *prices.ok_or(RateError::Overflow)?;
+    let rest = used.checked_rem(size).ok_or(RateError::Overflow)?;
+    let whole = minus(used, rest).and_then(|whole| whole.checked_div(size));
+    let begun = if begun == BegunBlock::Counts && !rest.is_zero() { 1_u32 } else { 0 };
+    let blocks = whole.and_then(|whole| plus(whole, Decimal::from(begun)));
+    let blocks = blocks.ok_or(RateError::Overflow)?.normalize();
+    let (size, unit) = (size.normalize(), metered.unit);
+    let words = Text {
+        zh: format!("{} {unit},每 {size} {unit}", used.normalize()),
+        en: format!("{} {unit} in blocks of {size} {unit}", used.normalize()),
+    };
+    let exact = times(blocks, price).ok_or(RateError::Overflow)?;
+    let label = line_label(label, None, Some(&words));
+    Ok(BillLine { quantity: blocks, unit_price: price, ..plain_line(label, exact) })
 }
 
 /// The part of `[before, before + used)` in each tier, and whether the tier is reached.
@@ -437,7 +642,7 @@ fn in_windows(
     let order: Vec<(&String, Decimal)> = match &usage.quantity {
         Quantity::Windows(windows) => windows.iter().map(|(name, used)| (name, *used)).collect(),
         Quantity::Intervals(list) => list.iter().map(|(name, used)| (name, *used)).collect(),
-        Quantity::Plain(_) | Quantity::Months(_) => Vec::new(),
+        Quantity::Plain(_) | Quantity::Months(_) | Quantity::Due(_) => Vec::new(),
     };
     for (name, used) in &order {
         match sums.iter_mut().find(|(known, _)| known == *name) {
@@ -539,18 +744,7 @@ fn metered_line(
 fn flat_line(label: &Text, tier: usize, flat: Decimal) -> BillLine {
     let number = u32::try_from(tier).ok().and_then(|t| t.checked_add(1));
     let fixed = Text { zh: "固定费".to_owned(), en: "fixed part".to_owned() };
-    BillLine {
-        label: line_label(label, number, Some(&fixed)),
-        quantity: Decimal::ONE,
-        unit: Unit::One,
-        unit_price: flat,
-        exact: flat,
-        amount_fen: Fen::ZERO,
-        tier: number,
-        window: None,
-        component: None,
-        days: None,
-    }
+    BillLine { tier: number, ..plain_line(line_label(label, number, Some(&fixed)), flat) }
 }
 
 fn line_label(label: &Text, tier: Option<u32>, part: Option<&Text>) -> Text {

@@ -23,15 +23,22 @@ impl<'t> Faults<'t> {
 
     /// Notes a fault at a byte of the text. Columns count characters, from 1.
     pub(super) fn at(&mut self, place: &Range<usize>, message: impl Into<String>) {
+        let (line, column) = self.place(place);
+        let file = self.file.to_owned();
+        self.list.push(RuleError { file, line, column, message: message.into() });
+    }
+
+    /// Line and column of a byte of the text, both from 1.
+    pub(super) fn place(&self, place: &Range<usize>) -> (usize, usize) {
         let before = self.text.get(..place.start.min(self.text.len())).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
         let column = before.get(line_start..).unwrap_or_default().chars().count();
-        self.list.push(RuleError {
-            file: self.file.to_owned(),
-            line: before.matches('\n').count().saturating_add(1),
-            column: column.saturating_add(1),
-            message: message.into(),
-        });
+        (before.matches('\n').count().saturating_add(1), column.saturating_add(1))
+    }
+
+    /// The file's name.
+    pub(super) fn file(&self) -> &'t str {
+        self.file
     }
 
     /// The faults by place.
@@ -131,6 +138,31 @@ impl<'a, 'i> Table<'a, 'i> {
             faults.at(&place, format!("{text:?} is not a day: write it like \"2026-01-01\""));
         }
         day
+    }
+
+    /// Month and day of every year.
+    pub(super) fn day_of_year(&self, key: &str, faults: &mut Faults<'_>) -> Option<(i8, i8)> {
+        let text = self.text(key, "\"01-01\"", faults)?;
+        // Any year without 29 February: the day must come every year.
+        let day = parse_day(&format!("2025-{text}"));
+        if day.is_none() {
+            let message = format!("{text:?} is not a day of every year: write it like \"01-01\"");
+            faults.at(&self.place_of(key), message);
+        }
+        day.map(|day| (day.month(), day.day()))
+    }
+
+    /// True or false.
+    pub(super) fn flag(&self, key: &str, faults: &mut Faults<'_>) -> Option<bool> {
+        let Some(value) = self.get(key) else {
+            self.missing(key, "true", faults);
+            return None;
+        };
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            faults.at(&value.span(), format!("\"{key}\" is true or false"));
+        }
+        flag
     }
 
     /// One of a closed list of words.

@@ -66,6 +66,8 @@ units! {
     Person = "person",
     /// Number of households.
     Household = "household",
+    /// Number of parking spaces.
+    Space = "space",
     /// A number without a unit: power factor, ratio, counter, status word.
     One = "1",
 }

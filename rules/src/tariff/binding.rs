@@ -1,0 +1,165 @@
+//! Which accounts a rule is for, and what some of them pay otherwise.
+//!
+//! A rule without a meter can name its accounts itself, by building, by group or one by one:
+//!
+//! ```toml
+//! [[tariff.bind]]
+//! item = "mid-autumn-fair"
+//! groups = ["fair-2026"]
+//! except = ["a-0101"]
+//! ```
+//!
+//! [`bind`] writes such bindings into the accounts as charges. A rule that nobody is bound to is a
+//! fault: a price that is never charged is a mistake of whoever wrote it.
+
+use super::{RuleError, Tariff};
+use crate::calendar::{Day, day_text};
+use crate::event::Text;
+use crate::setup::{AccountSetup, Charge};
+use blockgate_types::{AccountId, Decimal, ItemId, TariffId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What some accounts pay otherwise, for a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// Whose charges.
+    pub accounts: Vec<AccountId>,
+    /// First day.
+    #[serde(with = "day_text")]
+    pub from: Day,
+    /// The day after its last; none for good.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    pub to: Option<Day>,
+    /// Why, as the bill says it.
+    pub reason: Text,
+    /// What.
+    pub change: Change,
+}
+
+/// A change of price for some accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum Change {
+    /// Less by so many percent of the lines, 0 to 100; 100 is an exemption.
+    Discount {
+        /// Percent.
+        #[serde(with = "blockgate_types::decimal::text")]
+        percent: Decimal,
+    },
+    /// A price of their own in place of the rule's one price.
+    OwnPrice {
+        /// In yuan, for what the rule's price is for.
+        #[serde(with = "blockgate_types::decimal::text")]
+        price: Decimal,
+    },
+}
+
+impl Adjustment {
+    /// Whether it holds for an account on a day.
+    #[must_use]
+    pub fn holds(&self, account: &AccountId, day: Day) -> bool {
+        self.from <= day && self.to.is_none_or(|to| day < to) && self.accounts.contains(account)
+    }
+}
+
+/// Whom a rule is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// Under which item it is charged.
+    pub item: ItemId,
+    /// Every account.
+    pub all: bool,
+    /// The accounts of these buildings.
+    pub buildings: Vec<String>,
+    /// The accounts of these groups.
+    pub groups: Vec<String>,
+    /// These accounts.
+    pub accounts: Vec<AccountId>,
+    /// But not these.
+    pub except: Vec<AccountId>,
+    /// Where it stands in the file, both from 1.
+    pub place: (usize, usize),
+}
+
+impl Binding {
+    fn is_for(&self, id: &AccountId, account: &AccountSetup) -> bool {
+        let named = self.all
+            || self.buildings.contains(&account.building)
+            || account.groups.iter().any(|group| self.groups.contains(group))
+            || self.accounts.contains(id);
+        named && !self.except.contains(id)
+    }
+}
+
+/// A rule of a file with its bindings and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleEntry {
+    /// Its id.
+    pub id: TariffId,
+    /// The rule.
+    pub tariff: Tariff,
+    /// Whom it is for, where the file says so.
+    pub bindings: Vec<Binding>,
+    /// The file.
+    pub file: String,
+    /// Where it stands there, both from 1.
+    pub place: (usize, usize),
+}
+
+impl RuleEntry {
+    fn fault(&self, place: (usize, usize), message: String) -> RuleError {
+        RuleError { file: self.file.clone(), line: place.0, column: place.1, message }
+    }
+}
+
+/// Writes the bindings of rules into accounts, as charges.
+///
+/// # Errors
+/// Every binding that names nobody or an account that is not there, an item that an account has
+/// twice, and each rule with bindings of which none holds. The accounts are then not to be used.
+pub fn bind(
+    rules: &[RuleEntry],
+    accounts: &mut BTreeMap<AccountId, AccountSetup>,
+) -> Result<(), Vec<RuleError>> {
+    let mut faults = Vec::new();
+    for rule in rules {
+        for binding in &rule.bindings {
+            for id in binding.accounts.iter().chain(&binding.except) {
+                if !accounts.contains_key(id) {
+                    faults.push(rule.fault(binding.place, format!("there is no account \"{id}\"")));
+                }
+            }
+            let mut found = false;
+            for (id, account) in accounts.iter_mut().filter(|(id, a)| binding.is_for(id, a)) {
+                found = true;
+                let charge = Charge::of(rule.id.clone());
+                if account.charges.insert(binding.item.clone(), charge).is_some() {
+                    let item = &binding.item;
+                    let message = format!("account \"{id}\" has an item \"{item}\" already");
+                    faults.push(rule.fault(binding.place, message));
+                }
+            }
+            if !found {
+                let message = format!("nobody is bound to rule \"{}\" by this", rule.id);
+                faults.push(rule.fault(binding.place, message));
+            }
+        }
+        for id in rule.tariff.adjustments.iter().flat_map(|adjustment| &adjustment.accounts) {
+            if !accounts.contains_key(id) {
+                faults.push(rule.fault(rule.place, format!("there is no account \"{id}\"")));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// The rules that no charge of any account uses, each as a fault at its place.
+#[must_use]
+pub fn unused(rules: &[RuleEntry], accounts: &BTreeMap<AccountId, AccountSetup>) -> Vec<RuleError> {
+    let used = |id: &TariffId| {
+        accounts.values().flat_map(|account| account.charges.values()).any(|c| c.tariff == *id)
+    };
+    let unused = rules.iter().filter(|rule| !used(&rule.id));
+    unused.map(|r| r.fault(r.place, format!("nobody is bound to rule \"{}\"", r.id))).collect()
+}
