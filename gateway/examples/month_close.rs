@@ -88,7 +88,7 @@ fn setup() -> Setup {
         setup.meters.insert(meter.clone(), of_meter);
         let charge = |(item, tariff, metered): (&str, &str, bool)| {
             let meter = metered.then(|| meter.clone());
-            let charge = Charge { tariff: tariff.parse().unwrap(), meter, register: None };
+            let charge = Charge { meter, ..Charge::of(tariff.parse().unwrap()) };
             (item.parse().unwrap(), charge)
         };
         let account = AccountSetup {
@@ -96,6 +96,7 @@ fn setup() -> Setup {
             area_m2: Some(Decimal::new(8953, 2)),
             persons: Some(3),
             charges: ITEMS.into_iter().map(charge).collect(),
+            ..AccountSetup::default()
         };
         setup.accounts.insert(format!("a-{n:04}").parse().unwrap(), account);
     }
