@@ -9,6 +9,10 @@
 //! | [`transport`] | what a line can be connected to, and the port that connects it |
 //! | [`mod@line`] | the wire: silence, drain, timeout, quarantine, hex trace. The only IO of the crate |
 //! | [`modbus`] | Modbus RTU and MBAP frames, the judgement of replies, a decoder for people |
+//! | [`dlt645`] | DL/T 645-2007 and -1997 frames and data: electricity |
+//! | [`cjt188`] | CJ/T 188-2004 and -2018: water, gas, heat |
+//! | [`mbus`] | M-Bus: EN 13757-2 link layer, EN 13757-3 data |
+//! | [`decoded`] | a captured frame, explained to a person |
 //! | [`profile`] | device knowledge as data: registers, scales, units, test vectors |
 //! | [`meter`] | one meter read whole: values, or the one fault that prevented them |
 //! | `sim` (feature `sim`) | the slave side with scripted faults, written apart from the master's codec |
@@ -35,15 +39,24 @@
     )
 )]
 
+pub mod bcd;
+pub mod cjt188;
+pub mod damage;
+pub mod decoded;
+pub mod dlt645;
 pub mod hex;
 pub mod line;
+pub mod mbus;
+pub mod measure;
 pub mod meter;
 pub mod modbus;
 pub mod profile;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod stream;
 pub mod transport;
 
+pub use decoded::Decoded;
 pub use line::{Exchange, Framing, Line, LineSettings};
 pub use meter::{RawExchange, TestRead, read_meter, test_read};
 pub use profile::{Profile, ProfileErrors, devices_markdown};

@@ -22,7 +22,8 @@ pub use wire::RECEIVE_MAX;
 
 use crate::hex::Hex;
 use crate::modbus::frame::NOISE_MAX;
-use crate::transport::Connect;
+use crate::profile::SerialDefaults;
+use crate::transport::{Connect, Target};
 use blockgate_types::{FaultClass, ReadFault};
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,9 +196,23 @@ impl Line {
         expected: usize,
         judge: impl Fn(&[u8]) -> Verdict,
     ) -> Result<&[u8], ReadFault> {
+        self.receive_at(self.request.len() + expected, None, judge).await
+    }
+
+    /// As [`Self::receive`]: `bytes` go over the wire, request and reply together. A line over TCP
+    /// does not know the speed of the wire behind it: there `speed` stands for it.
+    pub(crate) async fn receive_at(
+        &mut self,
+        bytes: usize,
+        speed: Option<SerialDefaults>,
+        judge: impl Fn(&[u8]) -> Verdict,
+    ) -> Result<&[u8], ReadFault> {
         self.unsettled = true;
         let sent = self.last_byte.unwrap_or_else(Instant::now);
-        let on_wire = self.settings.characters(self.request.len() + expected);
+        let on_wire = match (&self.settings.target, speed) {
+            (Target::Tcp { .. }, Some(speed)) => speed.characters(bytes),
+            _ => self.settings.characters(bytes),
+        };
         let deadline = sent + self.settings.reply_timeout + on_wire;
         if let Some(wire) = self.wire.as_mut() {
             wire.forget_reply();

@@ -6,26 +6,10 @@
 
 use super::frame::{crc, crc_holds};
 use super::pdu::{Function, ReadRequest, exception_text};
+use crate::decoded::Decoded;
 use crate::hex::Hex;
 use crate::profile::Profile;
 use bytes::Bytes;
-
-/// What a frame is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decoded {
-    /// `Modbus RTU` or `Modbus TCP`.
-    pub framing: &'static str,
-    /// `request`, `reply`, `exception` or `unknown`.
-    pub kind: &'static str,
-    /// Whether everything that can be checked holds.
-    pub valid: bool,
-    /// Names and values, in the order of the bytes.
-    pub fields: Vec<(String, String)>,
-    /// The request that it is, where it is a read request.
-    pub request: Option<ReadRequest>,
-    /// Register names of the profile with their values and units.
-    pub values: Vec<(String, String)>,
-}
 
 /// A profile, and which request the frame answers, to name its registers.
 #[derive(Debug, Clone, Copy)]
@@ -89,26 +73,6 @@ fn rtu(bytes: &[u8]) -> Decoded {
 }
 
 impl Decoded {
-    fn of(framing: &'static str) -> Self {
-        Self {
-            framing,
-            kind: "unknown",
-            valid: false,
-            fields: Vec::new(),
-            request: None,
-            values: Vec::new(),
-        }
-    }
-
-    fn field(&mut self, name: &str, value: String) {
-        self.fields.push((name.to_owned(), value));
-    }
-
-    fn wrong(&mut self, what: String) {
-        self.valid = false;
-        self.field("error", what);
-    }
-
     fn pdu(&mut self, pdu: &[u8]) {
         match *pdu {
             [] => self.wrong("there is no function code".to_owned()),

@@ -16,6 +16,6 @@ pub mod frame;
 mod master;
 pub mod pdu;
 
-pub use decode::{Context, Decoded, decode_frame};
+pub use decode::{Context, decode_frame};
 pub use master::{read_pipelined, read_registers};
 pub use pdu::{Ask, Function, ReadRequest, exception_text};

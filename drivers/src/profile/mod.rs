@@ -55,6 +55,7 @@ use crate::transport::Parity;
 use blockgate_types::{Decimal, ReadFault, RegisterSpec};
 use format::{Format, Order};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Serial settings as the device leaves its factory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -68,6 +69,21 @@ pub struct SerialDefaults {
     pub parity: Parity,
     /// Stop bits.
     pub stop_bits: u8,
+}
+
+impl SerialDefaults {
+    /// The time that so many characters need at this speed.
+    #[must_use]
+    pub fn characters(self, count: usize) -> Duration {
+        let parity = match self.parity {
+            Parity::None => 0,
+            Parity::Even | Parity::Odd => 1,
+        };
+        let bits = 1 + u64::from(self.data_bits) + parity + u64::from(self.stop_bits);
+        let bits = u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(bits);
+        let micros = bits.saturating_mul(1_000_000).checked_div(u64::from(self.baud));
+        Duration::from_micros(micros.unwrap_or(0))
+    }
 }
 
 /// A number in the device's registers.

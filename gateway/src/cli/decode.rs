@@ -2,18 +2,42 @@
 
 use super::Ended;
 use blockgate_drivers::hex::parse_hex;
-use blockgate_drivers::modbus::{Context, Decoded, decode_frame};
+use blockgate_drivers::modbus::{Context, decode_frame};
 use blockgate_drivers::profile::Profile;
+use blockgate_drivers::{Decoded, cjt188, dlt645, mbus};
 use serde_json::{Map, Value, json};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Protocol {
+    /// Modbus RTU or Modbus TCP
+    Modbus,
+    /// DL/T 645-2007 or -1997: electricity meters
+    Dlt645,
+    /// CJ/T 188: water, gas and heat meters
+    Cjt188,
+    /// M-Bus, EN 13757
+    Mbus,
+}
+
+impl Protocol {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Modbus => "modbus",
+            Self::Dlt645 => "dlt645",
+            Self::Cjt188 => "cjt188",
+            Self::Mbus => "mbus",
+        }
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The protocol: modbus
-    #[arg(value_parser = ["modbus"])]
-    protocol: String,
+    /// What the frame is written in
+    #[arg(value_enum)]
+    protocol: Protocol,
     /// The frame in hexadecimal; blanks and colons between bytes are skipped
     hex: String,
-    /// Names registers by this device profile
+    /// Names the registers of a Modbus reply by this device profile
     #[arg(long, value_name = "ID")]
     profile: Option<String>,
     /// The first register that was asked for (a reply does not say it)
@@ -29,32 +53,43 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
         Ok(bytes) => bytes,
         Err(why) => return Ok(no(args, &format!("not hexadecimal: {why}"))),
     };
-    let profile = match &args.profile {
-        None => None,
-        Some(id) => match Profile::shipped_by_id(id) {
-            Some(profile) => Some(profile),
-            None => {
-                let known: Vec<&str> = Profile::shipped().map(|p| p.id.as_str()).collect();
-                let near = blockgate_types::strict::nearest(id, &known);
-                let hint = near.map_or_else(|| known.join(", "), |n| format!("did you mean {n}?"));
-                return Ok(no(args, &format!("there is no profile {id:?}; {hint}")));
-            }
+    let decoded = match args.protocol {
+        Protocol::Modbus => match modbus_context(args) {
+            Ok(context) => decode_frame(&bytes, context),
+            Err(why) => return Ok(no(args, &why)),
         },
+        Protocol::Dlt645 | Protocol::Cjt188 | Protocol::Mbus if args.profile.is_some() => {
+            let why =
+                "--profile and --address are for modbus: this protocol names its values itself";
+            return Ok(no(args, why));
+        }
+        Protocol::Dlt645 => dlt645::decode_frame(&bytes),
+        Protocol::Cjt188 => cjt188::decode_frame(&bytes),
+        Protocol::Mbus => mbus::decode_frame(&bytes),
     };
-    let context =
-        profile.and_then(|profile| args.address.map(|address| Context { profile, address }));
-    let decoded = decode_frame(&bytes, context);
     if args.json {
-        println!("{}", as_json(&args.protocol, &decoded));
+        println!("{}", as_json(args.protocol.text(), &decoded));
     } else {
         print(&decoded);
     }
     Ok(if decoded.valid { Ended::Done } else { Ended::No })
 }
 
+/// The profile and the first register of a Modbus reply, where they were given.
+fn modbus_context(args: &Args) -> Result<Option<Context<'static>>, String> {
+    let Some(id) = &args.profile else { return Ok(None) };
+    let Some(profile) = Profile::shipped_by_id(id) else {
+        let known: Vec<&str> = Profile::shipped().map(|p| p.id.as_str()).collect();
+        let near = blockgate_types::strict::nearest(id, &known);
+        let hint = near.map_or_else(|| known.join(", "), |n| format!("did you mean {n}?"));
+        return Err(format!("there is no profile {id:?}; {hint}"));
+    };
+    Ok(args.address.map(|address| Context { profile, address }))
+}
+
 fn no(args: &Args, why: &str) -> Ended {
     if args.json {
-        println!("{}", json!({ "protocol": args.protocol, "valid": false, "error": why }));
+        println!("{}", json!({ "protocol": args.protocol.text(), "valid": false, "error": why }));
     } else {
         eprintln!("blockgate: {why}");
     }

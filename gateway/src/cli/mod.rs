@@ -63,7 +63,11 @@ enum Command {
     /// Decodes a captured frame
     #[command(after_help = "Examples:\n  \
         blockgate decode modbus '01 04 04 46 40 E6 B6 24 CE'\n  \
-        blockgate decode modbus 0104044640E6B624CE --profile eastron-sdm630 --address 72")]
+        blockgate decode modbus 0104044640E6B624CE --profile eastron-sdm630 --address 72\n  \
+        blockgate decode dlt645 '68 61 01 00 00 00 00 68 91 08 33 33 34 33 59 33 33 33 8A 16'\n  \
+        blockgate decode cjt188 'FE FE FE FE 68 10 44 33 22 11 00 33 78 01 03 1F 90 00 80 16'\n  \
+        blockgate decode mbus '10 5B 01 5C 16' --json\n\n\
+        A frame that does not hold is explained too: which byte, which checksum; exit code 1.")]
     Decode(decode::Args),
     /// Prices usage by a rule file, line by line, without touching any state
     #[command(
