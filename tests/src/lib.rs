@@ -15,6 +15,7 @@ pub mod slave;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A file of the tree, by its path from the root.
@@ -138,14 +139,23 @@ fn pause_for(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// A TCP port on loopback that nobody listens on at this moment.
+/// A TCP port on loopback that nobody listens on, for a program that cannot choose one itself. Never
+/// the same one twice in a process, apart from those of other test processes, and below the ports that
+/// Linux gives to connections by itself.
 ///
 /// # Panics
-/// When the machine has none.
+/// When there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
+    const FIRST: u32 = 20_000;
+    const PORTS: u32 = 12_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(64);
+    let next = || begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+    std::iter::repeat_with(|| u16::try_from(FIRST + next()).unwrap_or(0))
+        .take(1000)
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// Debian's libfaketime, for `LD_PRELOAD`.

@@ -279,6 +279,7 @@ fn every_command_keeps_to_the_four_exit_codes() {
         (0, &["journal", "show", "--config", c]),
         (1, &["journal", "show", "--config", &wrong]),
         (2, &["journal", "show", "--from", "first"]),
+        (2, &["journal", "show", "--kind", "bil"]),
         (3, &["journal", "show", "--state", &empty]),
         (0, &["journal", "export", "--config", c]),
         (1, &["journal", "export", "--config", &wrong]),
@@ -295,9 +296,9 @@ fn every_command_keeps_to_the_four_exit_codes() {
         (2, &["rebuild", "now"]),
         (3, &["rebuild", "--state", &none]),
         (3, &["rebuild", "--state", &empty]),
-        (0, &["demo", "--for", "1h", "--headless"]),
+        (0, &["demo", "--for", "1h", "--headless", "--data", &path("demo")]),
         (2, &["demo", "--for", "soon"]),
-        (3, &["demo", "--for", "1h", "--listen", &taken]),
+        (3, &["demo", "--for", "1h", "--listen", &taken, "--data", &path("demo-2")]),
     ];
     for (code, arguments) in cases {
         let said = blockgate(arguments);
@@ -621,21 +622,75 @@ fn outbox_and_read_go_through_the_daemon_when_there_is_one_and_rebuild_waits_for
 }
 
 #[test]
-fn a_daemon_that_is_told_to_stop_ends_with_zero_and_one_that_cannot_start_with_a_sentence() {
-    let (mut gateway, _slave) = with_one_meter();
-    gateway.start();
-    gateway.stop();
-    // The page's port is taken.
+fn a_daemon_that_cannot_start_ends_with_a_sentence() {
+    let (gateway, _slave) = with_one_meter();
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let taken = taken.local_addr().expect("its address").to_string();
     let text = std::fs::read_to_string(gateway.config()).expect("the config");
     gateway.write("blockgate.toml", &text.replace("127.0.0.1:0", &taken));
+    let said = gateway.command(&["run"]);
+    assert!(said.code == 3 && said.err.contains(&format!("http.listen {taken}")), "{said:?}");
+    // A state folder of a later version is left alone.
+    gateway.write("blockgate.toml", &text);
+    gateway.write("state/format", "blockgate-state 2\n");
+    let before = tree(&gateway.path("state"));
+    let said = gateway.command(&["run"]);
+    assert!(said.code == 3 && said.err.contains("install the version that wrote it"), "{said:?}");
+    assert_eq!(tree(&gateway.path("state")), before);
+}
+
+#[test]
+fn a_reload_that_cannot_start_leaves_the_old_config_running() {
+    let (mut gateway, _slave) = with_one_meter();
+    gateway.start();
+    let hash = |gateway: &Gateway| gateway.json("/v1/status")["config_hash"].clone();
+    let good = hash(&gateway);
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let taken = taken.local_addr().expect("its address").to_string();
+    let text = std::fs::read_to_string(gateway.config()).expect("the config");
+    gateway.write("blockgate.toml", &text.replace("127.0.0.1:0", &taken));
+    let log = gateway.reload("the page listens");
+    let told = "the new config cannot run, the old one goes on: ";
+    let line = log.lines().find(|line| line.contains(told)).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("ERROR") && line.contains(&format!("http.listen {taken}")), "{line}");
+    gateway.come_up();
+    assert_eq!(hash(&gateway), good);
+    gateway.wait("it polls as before", |g| {
+        g.json("/v1/meters/m-1")["polls_good"].as_u64().filter(|n| *n > 2)
+    });
+    // Where the journal lies is not changed on the way either.
+    gateway
+        .write("blockgate.toml", &text.replace("state_dir = \"state\"", "state_dir = \"moved\""));
+    let log = gateway.reload("state_dir cannot change while running; the old config is kept");
+    assert!(!log.contains("blockgate starts"), "{log}");
+    assert!(!gateway.path("moved").exists());
+    gateway.stop();
+}
+
+#[test]
+fn a_signal_that_comes_while_the_daemon_starts_is_not_lost_and_kills_nothing() {
+    let (mut gateway, _slave) = with_one_meter();
+    gateway.start();
+    // The second daemon waits for the first one's store: it is in the middle of its start.
     let mut command = gateway.daemon();
-    let mut running = Running::start(command.stdin(Stdio::null()).stderr(Stdio::piped()));
-    wait_until("it ends", PATIENCE, || running.0.try_wait().ok().flatten());
+    let mut second = Running::start(command.stdin(Stdio::null()).stderr(Stdio::piped()));
+    let pid = second.0.id();
+    wait_until("it listens for SIGHUP", PATIENCE, || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+        (caught & 1 == 1).then_some(()) // SIGHUP is signal 1
+    });
+    for signal in ["-HUP", "-TERM"] {
+        let sent = Command::new("kill").args([signal, &pid.to_string()]).status();
+        assert!(sent.is_ok_and(|s| s.success()), "{signal}");
+    }
+    wait_until("it ends", PATIENCE, || second.0.try_wait().ok().flatten());
     let mut said = String::new();
-    let mut pipe = running.0.stderr.take().expect("its log");
+    let mut pipe = second.0.stderr.take().expect("its log");
     std::io::Read::read_to_string(&mut pipe, &mut said).expect("text");
-    assert_eq!(running.0.wait().ok().and_then(|s| s.code()), Some(3), "{said}");
-    assert!(said.contains(&format!("http.listen {taken}")), "{said}");
+    assert_eq!(second.0.wait().ok().and_then(|s| s.code()), Some(0), "{said}");
+    assert!(said.contains("blockgate has stopped"), "{said}");
+    gateway.wait("the first one goes on", |g| g.json("/v1/meters/m-1")["polls_good"].as_u64());
+    gateway.stop();
 }

@@ -67,8 +67,8 @@ pub(super) enum Command {
         /// Last sequence number
         #[arg(long)]
         to: Option<u64>,
-        /// Only this kind: reading, bill, ledger, alarm, gap, audit
-        #[arg(long)]
+        /// Only this kind
+        #[arg(long, value_parser = ["reading", "bill", "ledger", "alarm", "gap", "audit"])]
         kind: Option<String>,
     },
     /// Writes every record as one JSON document a line

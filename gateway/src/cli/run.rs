@@ -11,7 +11,7 @@ use blockgate_drivers::transport::SystemConnect;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 /// Why the daemon goes on or ends.
@@ -20,6 +20,34 @@ enum Next {
     Stop,
     /// The config changed: everything but the process starts anew.
     Reload(Box<Config>),
+    /// This config could not be started; nothing of it runs.
+    NotStarted(anyhow::Error),
+}
+
+/// The signals, listened for once and from before the first start on: one that comes while a config
+/// starts or stops waits for its turn, and none ends the process by itself.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// A person or systemd asks for the end.
+    async fn stop(&mut self) {
+        tokio::select! { biased;
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 pub(super) fn run(file: &Path) -> anyhow::Result<Ended> {
@@ -35,10 +63,21 @@ pub(super) fn run(file: &Path) -> anyhow::Result<Ended> {
     std::fs::create_dir_all(&config.state_dir)
         .with_context(|| config.state_dir.display().to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::listen()?
+    };
+    let mut before = None;
     loop {
-        match runtime.block_on(run_config(file, &config))? {
+        match runtime.block_on(run_config(file, &config, &mut signals))? {
             Next::Stop => break,
-            Next::Reload(new) => config = *new,
+            Next::Reload(new) => before = Some(std::mem::replace(&mut config, *new)),
+            // Nobody may be near a gateway whose config was changed from afar.
+            Next::NotStarted(error) => {
+                let Some(old) = before.take() else { return Err(error) };
+                error!("the new config cannot run, the old one goes on: {error:#}");
+                config = old;
+            }
         }
     }
     info!("blockgate has stopped");
@@ -54,7 +93,7 @@ fn is_locked(error: &anyhow::Error) -> bool {
 }
 
 /// Runs one config until the process is asked to stop or to take another one.
-async fn run_config(file: &Path, config: &Config) -> anyhow::Result<Next> {
+async fn run_config(file: &Path, config: &Config, signals: &mut Signals) -> anyhow::Result<Next> {
     let clock = Arc::new(SystemClock::new(config.clock == ClockTrust::Always));
     let ports = Ports { clock, connect: Arc::new(SystemConnect) };
     let mut tries = 0;
@@ -63,9 +102,13 @@ async fn run_config(file: &Path, config: &Config) -> anyhow::Result<Next> {
             // A command that looks into the store holds it for a moment only.
             Err(error) if tries < LOCK_TRIES && is_locked(&error) => {
                 tries += 1;
-                tokio::time::sleep(LOCK_PAUSE).await;
+                tokio::select! { biased;
+                    () = signals.stop() => return Ok(Next::Stop),
+                    () = tokio::time::sleep(LOCK_PAUSE) => {}
+                }
             }
-            built => break built?,
+            Err(error) => return Ok(Next::NotStarted(error)),
+            Ok(built) => break built,
         }
     };
     info!(
@@ -79,14 +122,18 @@ async fn run_config(file: &Path, config: &Config) -> anyhow::Result<Next> {
     let thread = DoorsThread::start()?;
     field.start(&groups).await?;
     let opening = groups.clone();
-    let page = thread.handle.spawn(async move { doors.start(&opening).await }).await??;
-    if let Some(page) = page {
-        info!(%page, "the page listens");
+    match thread.handle.spawn(async move { doors.start(&opening).await }).await? {
+        Ok(Some(page)) => info!(%page, "the page listens"),
+        Ok(None) => {}
+        Err(error) => {
+            groups.stop().await;
+            return Ok(Next::NotStarted(error));
+        }
     }
     supervise::notify_ready("running");
     let next = tokio::select! { biased;
         failure = groups.supervisor.failed() => Err(anyhow::anyhow!(failure)),
-        next = watch_signals(file, config) => next,
+        next = watch_signals(file, config, signals) => Ok(next),
     };
     if !matches!(next, Ok(Next::Reload(_))) {
         supervise::notify_stopping();
@@ -96,15 +143,12 @@ async fn run_config(file: &Path, config: &Config) -> anyhow::Result<Next> {
 }
 
 /// Waits for a signal that ends this run. A reload with a wrong config, or with the same, does not.
-async fn watch_signals(file: &Path, config: &Config) -> anyhow::Result<Next> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+async fn watch_signals(file: &Path, config: &Config, signals: &mut Signals) -> Next {
     loop {
         tokio::select! { biased;
-            _ = terminate.recv() => return Ok(Next::Stop),
-            _ = interrupt.recv() => return Ok(Next::Stop),
-            _ = hangup.recv() => {}
+            _ = signals.terminate.recv() => return Next::Stop,
+            _ = signals.interrupt.recv() => return Next::Stop,
+            _ = signals.hangup.recv() => {}
         }
         supervise::notify_reloading();
         match Config::load(file) {
@@ -114,7 +158,7 @@ async fn watch_signals(file: &Path, config: &Config) -> anyhow::Result<Next> {
             }
             Ok(new) => {
                 info!(old = %config.hash, new = %new.hash, "the config changed");
-                return Ok(Next::Reload(Box::new(new)));
+                return Next::Reload(Box::new(new));
             }
             Err(faults) => {
                 for fault in &faults {
