@@ -133,11 +133,8 @@ fn setup(record_every: Span, by_window: bool) -> Result<Setup, Box<dyn std::erro
             if tariff.ends_with("tou") && !by_window {
                 continue;
             }
-            let charge = Charge {
-                tariff: blockgate_types::TariffId::new(tariff)?,
-                meter: metered.then(|| meter.clone()),
-                register: None,
-            };
+            let meter = metered.then(|| meter.clone());
+            let charge = Charge { meter, ..Charge::of(tariff.parse()?) };
             account.charges.insert(ItemId::new(item)?, charge);
         }
         setup.accounts.insert(AccountId::new(&format!("a-{n:04}"))?, account);

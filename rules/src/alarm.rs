@@ -54,7 +54,9 @@ pub fn cleared(open: &Alarm, at: Time) -> Alarm {
 #[must_use]
 pub fn severity(code: AlarmCode) -> Severity {
     match code {
-        AlarmCode::ReadingHeld | AlarmCode::Unbilled | AlarmCode::Store => Severity::Critical,
+        AlarmCode::ReadingHeld | AlarmCode::Unbilled | AlarmCode::Loss | AlarmCode::Store => {
+            Severity::Critical
+        }
         AlarmCode::MeterOffline
         | AlarmCode::MeterStuck
         | AlarmCode::ClockUnsynced
@@ -83,6 +85,7 @@ pub fn word(code: AlarmCode) -> &'static str {
         AlarmCode::ReadingHeld => "reading-held",
         AlarmCode::MeterStuck => "meter-stuck",
         AlarmCode::Unbilled => "unbilled",
+        AlarmCode::Loss => "loss",
         AlarmCode::ClockUnsynced => "clock-unsynced",
         AlarmCode::ClockStepped => "clock-stepped",
         AlarmCode::BrokerDown => "broker-down",
@@ -123,6 +126,12 @@ fn sentences(code: AlarmCode) -> (Text, Text) {
             "This meter's register has not moved for a long time.",
             "确认是否无人使用;否则检查表是否卡住或被旁路。",
             "Find out whether nothing is used; if something is, check the meter for a fault or a bypass.",
+        ),
+        AlarmCode::Loss => (
+            "总表与分表之差为负、超限,或读数时间相差过大;该公摊未出账。",
+            "Master and sub-meters differ by less than nothing, by more than the bound, or were read too far apart; the cost was not shared.",
+            "核对总表与分表的读数、倍率和接线。",
+            "Check readings, multipliers and wiring of the master meter and its sub-meters.",
         ),
         AlarmCode::Unbilled => (
             "有收费项目在本期结算时无法出账。",

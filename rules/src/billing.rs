@@ -5,6 +5,7 @@
 //! closes one period opens the next: no gap, no overlap. What cannot be billed is not invented: the
 //! charge stays open, is named in the period's record, and the next close covers it.
 
+use crate::apportionment::AboveBound;
 use crate::calendar::{self, Day, Month, Zone, day_text};
 use crate::event::{Bill, Evidence, EvidenceReading, TierCounter};
 use crate::metering::{Mark, MeterState, Point, RegisterState, WindowLog};
@@ -31,6 +32,9 @@ pub struct ChargeState {
     /// The registers that it is metered by since then; the last is the present one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
+    /// The registers of sub-meters whose use is taken out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub minus: Vec<Source>,
 }
 
 /// A register that a charge is metered by.
@@ -179,7 +183,7 @@ impl<'a> Closing<'a> {
     /// Whether a charge has all that its close needs: no meter, or the closing reading.
     #[must_use]
     pub fn is_ready(&self, state: &ChargeState) -> bool {
-        state.sources.iter().all(|source| {
+        state.sources.iter().chain(&state.minus).all(|source| {
             source.closed.is_some()
                 || self.register(source).is_some_and(|register| register.last.at >= self.end)
         })
@@ -198,7 +202,13 @@ impl<'a> Closing<'a> {
         let tariff = self.setup.tariffs.get(tariff_id).ok_or("no-tariff")?;
         let parts = parts_of(tariff, due).ok_or("no-tariff")?;
         let metered = parts.iter().any(|part| matches!(part.revision.pricing, Pricing::Metered(_)));
-        let (evidence, used) = if metered { self.used(due)? } else { (Vec::new(), Vec::new()) };
+        let (evidence, mut used) = if metered { self.used(due)? } else { (Vec::new(), Vec::new()) };
+        let mut subs = Vec::new();
+        if metered && !due.terms.charge.minus.is_empty() {
+            let loss;
+            (subs, loss) = self.loss(due, &evidence)?;
+            used = vec![vec![Stretch { from, used: vec![(None, loss)] }]];
+        }
         let mut counting = Counting::new(due.counter);
         let usages = usages(&parts, due, &used, &mut counting)?;
         if usages.is_empty() {
@@ -231,6 +241,9 @@ impl<'a> Closing<'a> {
             lines: rated.lines,
             total_fen: rated.total_fen,
             evidence,
+            minus: subs,
+            apportioned: None,
+            share: None,
             tier_counter: counting.result,
             issued_at: self.now,
         }))
@@ -291,6 +304,58 @@ impl<'a> Closing<'a> {
         if evidence.is_empty() { Err(why) } else { Ok((evidence, used)) }
     }
 
+    /// What the sub-meters of a charge say, and the loss that is left: master minus the sum of the
+    /// sub-meters over the same instants. A negative one is a fault of the data and is not billed.
+    fn loss(&self, due: &Due<'_>, master: &[Evidence]) -> Result<(Vec<Evidence>, Decimal), Why> {
+        let rule = due.terms.charge.share.as_ref();
+        let rule = rule.and_then(|id| self.setup.apportionments.get(id));
+        let bound = rule.and_then(|rule| rule.loss.as_ref()).ok_or("no-apportionment")?;
+        let near = |a: Time, b: Time| {
+            let apart = a.since(b).or_else(|| b.since(a));
+            apart.is_some_and(|apart| apart <= bound.skew_max)
+        };
+        let (first, last) = (master.first().ok_or("no-reading")?, master.last());
+        let last = last.ok_or("no-reading")?;
+        let sum = |sum: Decimal, more: &Evidence| plus(sum, more.used);
+        let total = master.iter().try_fold(Decimal::ZERO, sum).ok_or("overflow")?;
+        let mut evidence = Vec::with_capacity(due.state.minus.len());
+        for source in &due.state.minus {
+            let register = self.register(source).ok_or("no-reading")?;
+            let open = source.open.as_ref().unwrap_or(&register.opened);
+            let close = source.closed.as_ref().or_else(|| self.closing_point(register));
+            let close = close.ok_or("held")?;
+            if close.reading <= open.reading {
+                return Err(if register.held.is_some() { "held" } else { "no-reading" });
+            }
+            let whole = source.closed.is_none();
+            if !near(open.at, first.from.at) || (whole && !near(close.at, last.to.at)) {
+                return Err("skew");
+            }
+            let multiplier = self.setup.meters.get(&source.meter).map(|meter| meter.multiplier);
+            evidence.push(Evidence {
+                meter: source.meter.clone(),
+                register: source.register.clone(),
+                from: quoted(open),
+                to: quoted(close),
+                multiplier: multiplier.unwrap_or(Decimal::ONE),
+                used: minus(close.total, open.total).ok_or("overflow")?,
+                unit: self.unit_of(source).ok_or("no-meter")?,
+            });
+        }
+        let subs = evidence.iter().try_fold(Decimal::ZERO, sum).ok_or("overflow")?;
+        let loss = minus(total, subs).ok_or("overflow")?;
+        if loss.is_sign_negative() && !loss.is_zero() {
+            return Err("negative-loss");
+        }
+        let most = times(total, bound.max_percent).and_then(|most| times(most, Decimal::new(1, 2)));
+        let most = most.ok_or("overflow")?;
+        match bound.above {
+            AboveBound::Hold if loss > most => Err("loss-above-bound"),
+            AboveBound::Cap => Ok((evidence, loss.min(most))),
+            AboveBound::Hold => Ok((evidence, loss)),
+        }
+    }
+
     /// The first reading at or after the end, within the grace; else the last one before it, unless
     /// the register is held.
     fn closing_point<'r>(&self, register: &'r RegisterState) -> Option<&'r Point> {
@@ -349,7 +414,7 @@ fn quoted(point: &Point) -> EvidenceReading {
 }
 
 /// `bill-` and the first 20 bytes of the SHA-256 of what it bills, in hexadecimal (invariant 8).
-fn bill_id(key: &[&str]) -> Option<BillId> {
+pub(crate) fn bill_id(key: &[&str]) -> Option<BillId> {
     let hash = ring::digest::digest(&ring::digest::SHA256, key.join("|").as_bytes());
     BillId::new(&format!("bill-{}", crate::hex(hash.as_ref().get(..20)?))).ok()
 }

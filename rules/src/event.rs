@@ -5,6 +5,7 @@
 //! One journal record holds one [`Event`]; readings are gathered, up to
 //! [`READINGS_PER_RECORD_MAX`] in one record.
 
+use crate::apportionment::{Apportioned, Apportionment, ShareOf};
 use crate::calendar::{Day, day_text};
 use crate::money::Fen;
 use crate::setup::{AccountSetup, MeterSetup};
@@ -232,11 +233,31 @@ pub struct Bill {
     /// The readings that the quantity comes from (invariant 6); empty for charges without a meter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// The readings of sub-meters whose use is taken out: the lines bill the loss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub minus: Vec<Evidence>,
+    /// How the total was shared among other accounts; the last line takes it out of this bill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apportioned: Option<Box<Apportioned>>,
+    /// Of which shared cost this bill is a part, and why it is as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Box<ShareOf>>,
     /// The tier counter before and after, where the tariff has tiers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier_counter: Option<TierCounter>,
     /// When it was decided.
     pub issued_at: Time,
+}
+
+impl Bill {
+    /// What passed on its meters, without that of sub-meters; `None` beyond what is exact.
+    #[must_use]
+    pub fn used(&self) -> Option<Decimal> {
+        let sum = |sum, evidence: &Evidence| crate::money::plus(sum, evidence.used);
+        let all = self.evidence.iter().try_fold(Decimal::ZERO, sum)?;
+        let subs = self.minus.iter().try_fold(Decimal::ZERO, sum)?;
+        crate::money::minus(all, subs)
+    }
 }
 
 /// Civil dates, half open, in the block's zone.
@@ -367,7 +388,9 @@ pub struct Unbilled {
     /// Which item.
     pub item: ItemId,
     /// Why, as a stable word: `no-reading`, `held`, `no-meter`, `no-tariff`, `no-area`,
-    /// `no-persons`, `no-spaces`, `overflow`.
+    /// `no-persons`, `no-spaces`, `no-floor`, `no-positive-weight`, `negative-weight`,
+    /// `too-many-members`, `no-apportionment`, `skew`, `negative-loss`, `loss-above-bound`,
+    /// `overflow`.
     pub why: String,
 }
 
@@ -433,6 +456,8 @@ pub enum AlarmCode {
     MeterStuck,
     /// Charges could not be billed at a period's close.
     Unbilled,
+    /// A loss is negative, above its bound, or of readings that lie too far apart in time.
+    Loss,
     /// The clock is not synchronised; closing waits.
     ClockUnsynced,
     /// The wall clock was set back or jumped.
@@ -507,6 +532,15 @@ pub enum Audit {
         /// Its new form, all revisions.
         document: Box<Tariff>,
     },
+    /// A rule for sharing costs came or changed.
+    ApportionmentSet {
+        /// When.
+        at: Time,
+        /// Which.
+        apportionment: TariffId,
+        /// Its new form.
+        document: Box<Apportionment>,
+    },
     /// Charges begin to run: new ones, at the first tick with a clock that can be believed.
     ChargesBegan {
         /// When.
@@ -530,6 +564,9 @@ pub enum Audit {
         /// Tariffs.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tariffs: Vec<TariffId>,
+        /// Rules for sharing costs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        apportionments: Vec<TariffId>,
     },
     /// A command was accepted; its outcome follows (invariant 7). One without an outcome at the
     /// next start is answered `unknown`.

@@ -11,6 +11,7 @@
 //! | [`calendar`] | civil days, billing months and tier years in the block's zone |
 //! | [`metering`] | judges readings: accept, rollover, hold for review, exchange |
 //! | [`tariff`] | effective-dated prices: rule files, and quantity to lines |
+//! | [`apportionment`] | a cost, a loss or an income shared among accounts, exactly |
 //! | [`billing`] | charges, the close of a period, bills |
 //! | [`alarm`] | the texts of alarms, and how urgent they are |
 //! | [`block`] | the state as a whole: decide and apply |
@@ -25,6 +26,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod alarm;
+pub mod apportionment;
 pub mod billing;
 pub mod block;
 pub mod calendar;

@@ -2,6 +2,7 @@
 //! Block as a whole ([`crate::Input::Setup`]); what differs from the state becomes events, so that
 //! replay needs no config file (invariant 2).
 
+use crate::apportionment::Apportionment;
 use crate::calendar::{Day, day_text};
 use crate::tariff::Tariff;
 use blockgate_types::{AccountId, Decimal, ItemId, MeterId, RegisterName, Span, TariffId, Unit};
@@ -22,6 +23,9 @@ pub struct Setup {
     pub accounts: BTreeMap<AccountId, AccountSetup>,
     /// Tariffs by id, each with its revisions.
     pub tariffs: BTreeMap<TariffId, Tariff>,
+    /// How costs are shared, by id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apportionments: BTreeMap<TariffId, Apportionment>,
 }
 
 /// A meter as metering needs it.
@@ -83,6 +87,9 @@ pub struct AccountSetup {
     /// Parking spaces; charges per space need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spaces: Option<u32>,
+    /// The floor; shares by floor need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<i32>,
     /// Since when its present occupant lives there; tier counters begin anew on this day where
     /// their rule says so.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
@@ -105,12 +112,27 @@ pub struct Charge {
     /// The register; the meter's first billing register when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register: Option<RegisterName>,
+    /// Sub-meters whose use is not this charge's: what is billed is the loss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub minus: Vec<SubMeter>,
+    /// By which rule its bill is shared among other accounts; none where its own account pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<TariffId>,
+}
+
+/// A register of a sub-meter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SubMeter {
+    /// Which meter.
+    pub meter: MeterId,
+    /// Which register.
+    pub register: RegisterName,
 }
 
 impl Charge {
     /// A charge without a meter.
     #[must_use]
     pub fn of(tariff: TariffId) -> Self {
-        Self { tariff, meter: None, register: None }
+        Self { tariff, meter: None, register: None, minus: Vec::new(), share: None }
     }
 }

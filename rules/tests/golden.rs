@@ -270,3 +270,42 @@ fn an_input_that_does_not_fit_is_told_what_is_missing() {
         assert!(told.starts_with("i:1:") && told.contains(want), "{input}: {told}");
     }
 }
+
+#[test]
+fn every_golden_apportionment_gives_its_shares() {
+    use blockgate_rules::Fen;
+    use blockgate_rules::apportionment::{ShareError, shares};
+    use blockgate_types::{Decimal, parse_decimal};
+    let mut seen = 0;
+    for case in vectors("apportion.json").as_array().unwrap() {
+        let id = text(&case["case_id"]);
+        let weights: Vec<Decimal> = case["weights"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|weight| parse_decimal(text(weight)).unwrap())
+            .collect();
+        let tie = text(&case["tie_break"]);
+        let key = |place: usize| case["keys"][place].as_str().unwrap_or_default();
+        let found =
+            shares(Fen(case["total_minor"].as_i64().unwrap()), &weights, |a, b| match tie {
+                "position" => a.cmp(&b),
+                "key" => key(a).cmp(key(b)),
+                "larger_weight" => weights[b].cmp(&weights[a]).then(a.cmp(&b)),
+                other => panic!("{other}"),
+            });
+        match case["expected_minor"].as_array() {
+            Some(wanted) => {
+                let wanted: Vec<i64> = wanted.iter().map(|fen| fen.as_i64().unwrap()).collect();
+                let found: Vec<i64> = found.unwrap().iter().map(|share| share.fen.0).collect();
+                assert_eq!(found, wanted, "{id}");
+            }
+            None => {
+                assert_eq!(case["error"], "no_positive_weight");
+                assert_eq!(found, Err(ShareError::NoPositiveWeight), "{id}");
+            }
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 11);
+}

@@ -367,7 +367,7 @@ fn a_rule_is_bound_to_buildings_groups_and_accounts_or_told_that_nobody_is() {
         let text = format!(
             "{HEAD}kind = \"once\"\nper = \"household\"\nprice = \"5\"\non = \"2026-06-01\"\n{binding}"
         );
-        TariffFile::read(&text, "f").unwrap()
+        TariffFile::read(&text, "f").unwrap().rules
     };
     for (names, want) in [
         ("all = true", "a-1 a-2 a-3"),
@@ -390,4 +390,102 @@ fn a_rule_is_bound_to_buildings_groups_and_accounts_or_told_that_nobody_is() {
     }
     let told = unused(&rule(""), &accounts);
     assert_eq!(told[0].to_string(), "f:1:1: nobody is bound to rule \"t\"");
+}
+
+const SHARING: &str = r#"[[apportionment]]
+id = "s"
+label = { zh = "a", en = "b" }
+item = "shared"
+direction = "cost"
+among = { all = true }
+parts = [ { percent = "70", by = "usage", item = "heat" }, { percent = "30", by = "area" } ]
+tie_break = "account"
+"#;
+
+#[test]
+fn a_wrong_apportionment_is_told_where() {
+    assert_eq!(faults(SHARING), "valid: 0");
+    for (from, to, want) in [
+        ("\"30\"", "\"29\"", "7:9: the percents of the parts must sum to 100"),
+        ("all = true", "all = false", "6:9: nobody is named"),
+        ("item = \"heat\"", "item = \"Heat\"", "7:50: \"Heat\" is not an id"),
+        ("by = \"area\"", "by = \"area\", item = \"x\"", "\"item\" has no meaning here"),
+        (
+            "by = \"area\"",
+            "by = \"floor\", floors = [{ from = 2, weight = \"-1\" }]",
+            "must not be negative",
+        ),
+        ("by = \"area\"", "by = \"table\", weights = { A = \"1\" }", "\"A\" is not an id"),
+        ("tie_break = \"account\"", "", "\"tie_break\" is missing"),
+        (
+            "tie_break = \"account\"",
+            "tie_break = \"account\"\nborne_percent = \"101\"",
+            "more than 100",
+        ),
+        ("\"cost\"", "\"income\"\nborne_percent = \"1\"", "shared as a whole"),
+        (
+            "tie_break = \"account\"",
+            "tie_break = \"account\"\nloss = { max_percent = \"5\", above = \"hold\", skew_max = \"5\" }",
+            "9:56: \"5\" is not a span of time",
+        ),
+    ] {
+        let found = faults(&SHARING.replace(from, to));
+        assert!(found.contains(want), "{to}\n{found}");
+    }
+}
+
+#[test]
+fn an_apportionment_is_explained_share_by_share() {
+    use blockgate_rules::tariff::rate_document;
+    let input = r#"{"total": "100.00", "members": {
+        "a-1": {"area": "1", "used": "3"}, "a-2": {"area": "1", "used": "0"}, "a-3": {"area": "1", "used": "4"}
+    }}"#;
+    let output = rate_document(SHARING, "r", input, "i").unwrap();
+    let lines: Vec<String> =
+        output.lines.iter().map(|l| format!("{} = {}", l.label.en, l.amount_fen)).collect();
+    assert_eq!(
+        lines,
+        [
+            "a-1 by usage 3/7, remainder 1 = 30.00",
+            "a-1 by area 1/3, remainder 1 = 10.00",
+            "a-2 by usage 0/7, remainder 2 = 0.00",
+            "a-2 by area 1/3, remainder 2 = 10.00",
+            "a-3 by usage 4/7, remainder 3 = 40.00",
+            "a-3 by area 1/3, remainder 3 = 10.00",
+        ]
+    );
+    let nobody = r#"{"total": "1", "members": {"a-1": {"area": "0", "used": "0"}}}"#;
+    let told = rate_document(SHARING, "r", nobody, "i").unwrap_err();
+    assert!(told[0].to_string().contains("nobody would pay"), "{told:?}");
+    let bare = rate_document(SHARING, "r", r#"{"total": "1", "members": {"a-1": {}}}"#, "i");
+    assert!(bare.unwrap_err()[0].to_string().contains("a-1: no-area"));
+}
+
+#[test]
+fn a_rule_for_sharing_needs_a_cost_and_members_without_that_item() {
+    use blockgate_rules::setup::{AccountSetup, Charge};
+    use blockgate_rules::tariff::check_apportionments;
+    use blockgate_types::{AccountId, ItemId, TariffId};
+    use std::collections::BTreeMap;
+    let entries = TariffFile::read(SHARING, "f").unwrap().apportionments;
+    let told = |accounts: &BTreeMap<AccountId, AccountSetup>| match check_apportionments(
+        &entries, accounts,
+    ) {
+        Ok(()) => String::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+    };
+    let mut accounts = BTreeMap::new();
+    assert!(told(&accounts).contains("f:1:1: nothing is shared by rule \"s\""));
+    assert!(told(&accounts).contains("nobody is bound"));
+    let mut account = AccountSetup::default();
+    let charge = Charge {
+        share: Some(TariffId::new("s").unwrap()),
+        ..Charge::of(TariffId::new("t").unwrap())
+    };
+    account.charges.insert(ItemId::new("lift").unwrap(), charge.clone());
+    accounts.insert(AccountId::new("public").unwrap(), account.clone());
+    assert_eq!(told(&accounts), "");
+    account.charges.insert(ItemId::new("shared").unwrap(), charge);
+    accounts.insert(AccountId::new("a-1").unwrap(), account);
+    assert!(told(&accounts).contains("account \"a-1\" has an item \"shared\" already"));
 }

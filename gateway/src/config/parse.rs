@@ -4,8 +4,11 @@ use super::{ClockTrust, Config, FileFault, HttpConfig, Identity, MeterConfig, Mq
 use blockgate_drivers::line::{Framing, LineSettings};
 use blockgate_drivers::profile::Profile;
 use blockgate_drivers::transport::{Parity, Target};
-use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup};
-use blockgate_rules::tariff::{BasePrice, Pricing, RuleEntry, RuleError, Tariff, TariffFile, bind};
+use blockgate_rules::apportionment::Apportionment;
+use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup, SubMeter};
+use blockgate_rules::tariff::{
+    BasePrice, Pricing, RuleError, RuleFile, Tariff, TariffFile, bind, check_apportionments,
+};
 use blockgate_types::strict::{Document, Fault, Table, nearest};
 use blockgate_types::{
     AccountId, Decimal, ItemId, LineId, MeterId, RegisterName, Role, Span, TariffId, Unit,
@@ -33,13 +36,17 @@ pub(super) fn parse(
     let mut faults = Vec::new();
     let profiles_by_id = own_profiles(profiles, &mut faults);
     let rules = tariff_rules(rule_texts, &mut faults);
-    let tariffs = rules.iter().map(|rule| (rule.id.clone(), rule.tariff.clone())).collect();
+    let tariffs = rules.rules.iter().map(|rule| (rule.id.clone(), rule.tariff.clone())).collect();
+    let shared = rules.apportionments.iter().map(|entry| (entry.id.clone(), entry.rule.clone()));
+    let tariffs = Rules { tariffs, apportionments: shared.collect() };
     let document = Document::parse(&main.text);
     let mut config = read(&document, &profiles_by_id, tariffs, folder);
-    if let Some(config) = &mut config
-        && let Err(errors) = bind(&rules, &mut config.setup.accounts)
-    {
-        faults.extend(errors.into_iter().map(rule_fault));
+    if let Some(config) = &mut config {
+        let accounts = &mut config.setup.accounts;
+        let bound = bind(&rules.rules, accounts);
+        let shared = check_apportionments(&rules.apportionments, accounts);
+        let errors = bound.err().into_iter().chain(shared.err()).flatten();
+        faults.extend(errors.map(rule_fault));
     }
     faults.extend(
         document.faults().into_iter().map(|fault| FileFault { file: main.name.clone(), fault }),
@@ -81,20 +88,37 @@ fn own_profiles(texts: &[Text], faults: &mut Vec<FileFault>) -> BTreeMap<String,
     profiles
 }
 
-fn tariff_rules(texts: &[Text], faults: &mut Vec<FileFault>) -> Vec<RuleEntry> {
-    let mut all: Vec<RuleEntry> = Vec::new();
+/// What the rule files say, by id.
+struct Rules {
+    tariffs: BTreeMap<TariffId, Tariff>,
+    apportionments: BTreeMap<TariffId, Apportionment>,
+}
+
+fn tariff_rules(texts: &[Text], faults: &mut Vec<FileFault>) -> RuleFile {
+    let mut all = RuleFile::default();
     for text in texts {
         match TariffFile::read(&text.text, &text.name) {
-            Ok(rules) => {
-                for rule in rules {
-                    if let Some(known) = all.iter().find(|known| known.id == rule.id) {
+            Ok(file) => {
+                for entry in file.apportionments {
+                    let known = all.apportionments.iter().find(|known| known.id == entry.id);
+                    if let Some(known) = known {
+                        let (id, other) = (&entry.id, &known.file);
+                        let message = format!("apportionment {id} stands in {other} already");
+                        let (line, column) = entry.place;
+                        let fault = Fault { line, column, message };
+                        faults.push(FileFault { file: text.name.clone(), fault });
+                    }
+                    all.apportionments.push(entry);
+                }
+                for rule in file.rules {
+                    if let Some(known) = all.rules.iter().find(|known| known.id == rule.id) {
                         let message =
                             format!("tariff {} stands in {} already", rule.id, known.file);
                         let (line, column) = rule.place;
                         let fault = Fault { line, column, message };
                         faults.push(FileFault { file: text.name.clone(), fault });
                     }
-                    all.push(rule);
+                    all.rules.push(rule);
                 }
             }
             Err(errors) => faults.extend(errors.into_iter().map(rule_fault)),
@@ -111,7 +135,7 @@ fn rule_fault(error: RuleError) -> FileFault {
 fn read(
     document: &Document<'_>,
     profiles: &BTreeMap<String, Arc<Profile>>,
-    tariffs: BTreeMap<TariffId, Tariff>,
+    rules: Rules,
     folder: &Path,
 ) -> Option<Config> {
     let root = document.root();
@@ -165,7 +189,7 @@ fn read(
     let lines = lines(&root);
     let defaults = root.table("meter_defaults").map(|t| meter_defaults(&t)).unwrap_or_default();
     let (meters, meter_setups) = meters(&root, &lines, profiles, &defaults);
-    let accounts = accounts(&root, &meter_setups, &tariffs);
+    let accounts = accounts(&root, &meter_setups, &rules);
     root.done();
 
     let (identity, zone, state_dir) = head?;
@@ -173,7 +197,9 @@ fn read(
     if (root.has("mqtt") && mqtt.is_none()) || (root.has("http") && http.is_none()) {
         return None;
     }
-    let setup = Setup { zone, close_grace, meters: meter_setups, accounts, tariffs };
+    let Rules { tariffs, apportionments } = rules;
+    let meters_of = meter_setups;
+    let setup = Setup { zone, close_grace, meters: meters_of, accounts, tariffs, apportionments };
     Some(Config {
         identity,
         state_dir,
@@ -468,7 +494,7 @@ fn billing_registers(profile: &Profile, max_per_hour: Decimal) -> Vec<BillingReg
 fn accounts(
     root: &Table<'_>,
     meters: &BTreeMap<MeterId, MeterSetup>,
-    tariffs: &BTreeMap<TariffId, Tariff>,
+    rules: &Rules,
 ) -> BTreeMap<AccountId, AccountSetup> {
     let mut accounts = BTreeMap::new();
     for table in root.tables("account") {
@@ -481,7 +507,8 @@ fn accounts(
             spaces: table.integer("spaces", 0..=10_000).and_then(|n| u32::try_from(n).ok()),
             occupied_from: occupied_from(&table),
             groups: table.texts("groups").into_iter().map(str::to_owned).collect(),
-            charges: charges(&table, meters, tariffs),
+            floor: table.integer("floor", -100..=1000).and_then(|n| i32::try_from(n).ok()),
+            charges: charges(&table, meters, rules),
         };
         table.done();
         if let Some(id) = id
@@ -506,8 +533,9 @@ fn occupied_from(table: &Table<'_>) -> Option<blockgate_rules::calendar::Day> {
 fn charges(
     account: &Table<'_>,
     meters: &BTreeMap<MeterId, MeterSetup>,
-    tariffs: &BTreeMap<TariffId, Tariff>,
+    rules: &Rules,
 ) -> BTreeMap<ItemId, Charge> {
+    let tariffs = &rules.tariffs;
     let mut charges = BTreeMap::new();
     for table in account.tables("charges") {
         let item: Option<ItemId> = table.need_parsed("item");
@@ -526,16 +554,63 @@ fn charges(
             let known: Vec<&str> = meters.keys().map(MeterId::as_str).collect();
             table.note_at("meter", unknown("meter", meter.as_str(), &known));
         }
+        let share: Option<TariffId> = table.parsed("share");
+        if let Some(share) = &share
+            && !rules.apportionments.contains_key(share)
+        {
+            let known: Vec<&str> = rules.apportionments.keys().map(TariffId::as_str).collect();
+            table.note_at("share", unknown("apportionment", share.as_str(), &known));
+        }
+        let shared_by = share.as_ref().and_then(|id| rules.apportionments.get(id));
+        let by = tariff.as_ref().and_then(|id| tariffs.get(id));
+        let minus = sub_meters(&table, meters, shared_by, by);
         if let Some(tariff) = tariff.as_ref().and_then(|id| tariffs.get(id)) {
             fits(account, &table, tariff, meter.as_ref().and_then(|m| meters.get(m)), &register);
         }
         table.done();
         let (Some(item), Some(tariff)) = (item, tariff) else { continue };
-        if charges.insert(item.clone(), Charge { tariff, meter, register }).is_some() {
+        if charges.insert(item.clone(), Charge { tariff, meter, register, minus, share }).is_some()
+        {
             table.note_at("item", format!("item {item} stands in this account twice"));
         }
     }
     charges
+}
+
+/// The first billing registers of the meters in `minus`.
+fn sub_meters(
+    table: &Table<'_>,
+    meters: &BTreeMap<MeterId, MeterSetup>,
+    shared_by: Option<&Apportionment>,
+    tariff: Option<&Tariff>,
+) -> Vec<SubMeter> {
+    let mut subs = Vec::new();
+    for name in table.texts("minus") {
+        let found = MeterId::new(name).ok().and_then(|id| Some((id.clone(), meters.get(&id)?)));
+        let Some((meter, setup)) = found else {
+            let known: Vec<&str> = meters.keys().map(MeterId::as_str).collect();
+            table.note_at("minus", unknown("meter", name, &known));
+            continue;
+        };
+        let unit =
+            tariff.and_then(|tariff| tariff.revisions.first()).and_then(|revision| match &revision
+                .pricing
+            {
+                Pricing::Metered(metered) => Some(metered.unit),
+                Pricing::PerArea(_) | Pricing::Fixed(_) | Pricing::Dated(_) => None,
+            });
+        match setup.registers.iter().find(|register| Some(register.unit) == unit) {
+            Some(register) => subs.push(SubMeter { meter, register: register.name.clone() }),
+            None => table.note_at("minus", format!("meter {meter} has no register in that unit")),
+        }
+    }
+    if !subs.is_empty() && shared_by.is_none_or(|rule| rule.loss.is_none()) {
+        table.note_at("minus", "a loss needs \"share\" with an apportionment that has \"loss\"");
+    }
+    if !subs.is_empty() && tariff.is_some_and(Tariff::has_windows) {
+        table.note_at("minus", "a loss has no time of use: take a tariff without windows");
+    }
+    subs
 }
 
 /// Notes what a tariff needs and the account or the charge does not have.

@@ -45,6 +45,9 @@ fn bill(n: u64) -> Event {
         lines: Vec::new(),
         total_fen: blockgate_rules::Fen::default(),
         evidence: Vec::new(),
+        minus: Vec::new(),
+        apportioned: None,
+        share: None,
         tier_counter: None,
         issued_at: minute(n),
     }))

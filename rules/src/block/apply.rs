@@ -1,7 +1,8 @@
 //! What an event changes. The meaning of an event that was ever shipped does not change: decide may
 //! learn, apply remembers.
 
-use super::{Block, COMMANDS_SEEN_MAX, OpenCommand, State};
+use super::{Block, COMMANDS_SEEN_MAX, OpenCommand, Pending, State, Used};
+use crate::apportionment::{Portion, Weighting};
 use crate::billing::{ChargeState, Counter, EndedCharge, Source};
 use crate::calendar::{Day, Month, Zone, parse_day};
 use crate::event::{
@@ -13,7 +14,7 @@ use crate::money::{plus, times};
 use crate::setup::{AccountSetup, Setup};
 use crate::tariff::{AcrossWindows, Tariff};
 use blockgate_types::{AccountId, Decimal, ItemId, MeterId, RegisterName, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most windows that the time between two readings is spread over; the rest is one part more.
 const SPREAD_PARTS_MAX: usize = 1_000;
@@ -111,6 +112,23 @@ impl Block {
             let items = self.state.counters.entry(bill.account.clone()).or_default();
             items.insert(bill.item.clone(), counter);
         }
+        if self.cache.used_items.contains(&bill.item) {
+            let items = self.state.used.entry(bill.account.clone()).or_default();
+            let used = items.entry(bill.item.clone()).or_insert(Used(Decimal::ZERO));
+            // Beyond 28 digits nothing is exact any more: what was counted so far stays.
+            used.0 = bill.used().and_then(|more| plus(used.0, more)).unwrap_or(used.0);
+        }
+        if let Some(share) = &bill.share {
+            for pending in self.state.pending.iter_mut().filter(|p| p.bill.bill == share.bill) {
+                pending.done.insert(bill.account.clone());
+            }
+            self.state.pending.retain(|pending| pending.open().next().is_some());
+            return;
+        }
+        if bill.apportioned.is_some() {
+            let bill = Box::new(bill.clone());
+            self.state.pending.push(Pending { bill, done: BTreeSet::new() });
+        }
         let Some(to) = parse_day(&bill.period.to) else { return };
         let ended = self.state.ended.iter_mut().find(|ended| {
             ended.account == bill.account
@@ -128,11 +146,13 @@ impl Block {
         };
         let Some(charge) = charge else { return };
         charge.from = to;
-        for evidence in &bill.evidence {
+        let main = bill.evidence.iter().map(|evidence| (evidence, false));
+        for (evidence, is_sub) in main.chain(bill.minus.iter().map(|evidence| (evidence, true))) {
             let register = self.state.meters.get(&evidence.meter);
             let register = register.and_then(|m| m.registers.get(&evidence.register));
             let point = register.and_then(|register| find_point(register, evidence.to.reading));
-            let source = charge.sources.iter_mut().find(|source| {
+            let sources = if is_sub { &mut charge.minus } else { &mut charge.sources };
+            let source = sources.iter_mut().find(|source| {
                 source.meter == evidence.meter
                     && source.register == evidence.register
                     && source.open.as_ref().is_none_or(|o| o.reading == evidence.from.reading)
@@ -142,14 +162,17 @@ impl Block {
             }
         }
         // A closed source that is billed to its end has done its part.
-        charge.sources.retain(|source| match (&source.open, &source.closed) {
+        let open = |source: &Source| match (&source.open, &source.closed) {
             (Some(open), Some(closed)) => open.reading < closed.reading,
             (None, Some(_)) | (_, None) => true,
-        });
+        };
+        charge.sources.retain(open);
+        charge.minus.retain(open);
     }
 
     fn apply_closed(&mut self, closed: &PeriodClosed) {
         self.state.issued = super::Issued::default();
+        self.state.used.clear();
         let (Some(to), Some(zone)) = (parse_day(&closed.period.to), &self.cache.zone) else {
             return;
         };
@@ -196,6 +219,7 @@ impl Block {
             AlarmCode::MeterStuck => meter.stuck = open,
             AlarmCode::ReadingHeld => meter.held = open,
             AlarmCode::Unbilled
+            | AlarmCode::Loss
             | AlarmCode::ClockUnsynced
             | AlarmCode::ClockStepped
             | AlarmCode::BrokerDown
@@ -237,17 +261,24 @@ impl Block {
                 self.state.open_month.get_or_insert(Month::of(on).first());
                 for id in charges {
                     let items = self.state.charges.entry(id.account.clone()).or_default();
-                    let state = ChargeState { from: on, sources: Vec::new() };
+                    let state = ChargeState { from: on, sources: Vec::new(), minus: Vec::new() };
                     items.entry(id.item.clone()).or_insert(state);
                 }
                 self.find_sources();
             }
-            Audit::Removed { at, meters, accounts, tariffs } => {
+            Audit::ApportionmentSet { apportionment, document, .. } => {
+                setup.apportionments.insert(apportionment.clone(), (**document).clone());
+                self.find_used_items();
+            }
+            Audit::Removed { at, meters, accounts, tariffs, apportionments } => {
                 for id in meters {
                     setup.meters.remove(id);
                 }
                 for id in tariffs {
                     setup.tariffs.remove(id);
+                }
+                for id in apportionments {
+                    setup.apportionments.remove(id);
                 }
                 for id in accounts {
                     if let Some(old) = self.state.setup.accounts.remove(id) {
@@ -255,6 +286,7 @@ impl Block {
                     }
                 }
                 self.find_window_users();
+                self.find_used_items();
                 self.watch.silence_due = None;
             }
             Audit::CommandAccepted { id, name, actor, .. } => {
@@ -305,7 +337,7 @@ impl Block {
         for (item, charge) in old.charges.iter().filter(|(item, _)| gone(item)) {
             let begun = self.state.charges.get_mut(id);
             let Some(mut state) = begun.and_then(|items| items.remove(item)) else { continue };
-            for source in &mut state.sources {
+            for source in state.sources.iter_mut().chain(&mut state.minus) {
                 close_source(source, &self.state.meters);
             }
             // A wrong clock ends a charge inside what is not closed yet, and never before it began.
@@ -361,10 +393,9 @@ impl Block {
         for (account, items) in charges.iter_mut() {
             let Some(account) = setup.accounts.get(account) else { continue };
             for (item, state) in items.iter_mut() {
-                let Some(wanted) = account.charges.get(item).and_then(|c| source_of(setup, c))
-                else {
-                    continue;
-                };
+                let Some(charge) = account.charges.get(item) else { continue };
+                find_subs(charge, state, meters);
+                let Some(wanted) = source_of(setup, charge) else { continue };
                 let present = state.sources.last().filter(|source| source.closed.is_none());
                 if present.is_some_and(|p| p.meter == wanted.0 && p.register == wanted.1) {
                     continue;
@@ -380,6 +411,21 @@ impl Block {
             }
         }
         self.find_window_users();
+    }
+
+    /// Finds the items whose billed use is a weight of an apportionment.
+    pub(super) fn find_used_items(&mut self) {
+        let rules = self.state.setup.apportionments.values();
+        let parts = rules.flat_map(|rule| &rule.parts);
+        let item = |part: &Portion| match &part.by {
+            Weighting::Usage { item } => Some(item.clone()),
+            Weighting::Area
+            | Weighting::Household
+            | Weighting::Persons
+            | Weighting::Floor { .. }
+            | Weighting::Table { .. } => None,
+        };
+        self.cache.used_items = parts.filter_map(item).collect();
     }
 
     /// Finds the registers on which a tariff with windows is charged, and begins its log there.
@@ -423,6 +469,31 @@ fn source_of(setup: &Setup, charge: &crate::setup::Charge) -> Option<(MeterId, R
         None => meter.registers.first()?.name.clone(),
     };
     Some((id.clone(), name))
+}
+
+/// Binds the sub-meters that a charge names now; those that it names no more are closed.
+fn find_subs(
+    charge: &crate::setup::Charge,
+    state: &mut ChargeState,
+    meters: &BTreeMap<MeterId, crate::metering::MeterState>,
+) {
+    let same = |source: &Source, sub: &crate::setup::SubMeter| {
+        source.closed.is_none() && source.meter == sub.meter && source.register == sub.register
+    };
+    for source in &mut state.minus {
+        if !charge.minus.iter().any(|sub| same(source, sub)) {
+            close_source(source, meters);
+        }
+    }
+    state.minus.retain(|source| source.open.is_some() || source.closed.is_none());
+    for sub in &charge.minus {
+        if !state.minus.iter().any(|source| same(source, sub)) {
+            let register = meters.get(&sub.meter).and_then(|m| m.registers.get(&sub.register));
+            let open = register.map(|register| register.last.clone());
+            let (meter, register) = (sub.meter.clone(), sub.register.clone());
+            state.minus.push(Source { meter, register, open, closed: None });
+        }
+    }
 }
 
 /// Closes a source at its register's last reading.

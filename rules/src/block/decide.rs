@@ -270,6 +270,15 @@ impl Block {
                 }));
             }
         }
+        for (id, apportionment) in &wanted.apportionments {
+            if have.apportionments.get(id) != Some(apportionment) {
+                out.push(Event::Audit(Audit::ApportionmentSet {
+                    at: now,
+                    apportionment: id.clone(),
+                    document: Box::new(apportionment.clone()),
+                }));
+            }
+        }
         for meters in changed(&have.meters, &wanted.meters) {
             out.push(Event::Audit(Audit::MetersSet { at: now, meters }));
         }
@@ -281,8 +290,12 @@ impl Block {
             gone(&have.accounts, &wanted.accounts),
             gone(&have.tariffs, &wanted.tariffs),
         );
-        if !(meters.is_empty() && accounts.is_empty() && tariffs.is_empty()) {
-            out.push(Event::Audit(Audit::Removed { at: now, meters, accounts, tariffs }));
+        let apportionments = gone(&have.apportionments, &wanted.apportionments);
+        let nothing = meters.is_empty() && accounts.is_empty() && tariffs.is_empty();
+        if !(nothing && apportionments.is_empty()) {
+            let at = now;
+            let gone = Audit::Removed { at, meters, accounts, tariffs, apportionments };
+            out.push(Event::Audit(gone));
         }
         for id in have.meters.keys().filter(|id| !wanted.meters.contains_key(*id)) {
             for code in [AlarmCode::MeterOffline, AlarmCode::MeterStuck, AlarmCode::ReadingHeld] {

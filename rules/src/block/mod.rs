@@ -10,10 +10,11 @@ mod apply;
 mod command;
 mod decide;
 mod period;
+mod share;
 
 use crate::billing::{ChargeState, Counter, EndedCharge};
 use crate::calendar::{Day, Zone, day_text};
-use crate::event::{Alarm, Hold, ReadingId};
+use crate::event::{Alarm, Bill, Hold, ReadingId};
 use crate::input::Input;
 use crate::metering::{MeterState, RegisterState};
 use crate::money::Fen;
@@ -68,6 +69,10 @@ struct State {
     open_month: Option<Day>,
     /// Bills of the open month that are out already.
     issued: Issued,
+    /// What was billed in the open month of items that costs are shared by.
+    used: BTreeMap<AccountId, BTreeMap<ItemId, Used>>,
+    /// Shared costs of which not every share is billed yet.
+    pending: Vec<Pending>,
     alarms: BTreeMap<AlarmId, Alarm>,
     commands_seen: VecDeque<CommandId>,
     commands_open: BTreeMap<CommandId, OpenCommand>,
@@ -78,6 +83,18 @@ struct State {
 struct Issued {
     bills: u64,
     total_fen: Fen,
+}
+
+/// A quantity, as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Used(#[serde(with = "blockgate_types::decimal::text")] Decimal);
+
+/// The bill of a shared cost, and whose shares are billed already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Pending {
+    bill: Box<Bill>,
+    done: BTreeSet<AccountId>,
 }
 
 /// A command that was accepted and has no outcome yet.
@@ -95,6 +112,8 @@ struct Cache {
     windows: BTreeMap<(MeterId, RegisterName), BTreeSet<TariffId>>,
     /// When prices change by readings, by register.
     changes: BTreeMap<(MeterId, RegisterName), Vec<Time>>,
+    /// Items whose billed use is a weight.
+    used_items: BTreeSet<ItemId>,
     seen: BTreeSet<CommandId>,
 }
 
@@ -119,6 +138,7 @@ impl From<State> for Block {
         block.cache.zone = Zone::new(&block.state.setup.zone).ok();
         block.cache.seen = block.state.commands_seen.iter().cloned().collect();
         block.find_window_users();
+        block.find_used_items();
         block
     }
 }

@@ -1,11 +1,11 @@
 //! The close of a period: charges begin, bills are made, the period is closed. Only by a clock that
 //! can be believed (invariant 12), one month a tick, each bill once.
 
-use super::{Block, SETUP_CHUNK};
+use super::{Block, SETUP_CHUNK, share};
 use crate::alarm;
-use crate::billing::{Closing, Counter, Due, EndedCharge, Terms};
+use crate::billing::{ChargeState, Closing, Counter, Due, EndedCharge, Terms};
 use crate::calendar::{Day, Month, Zone};
-use crate::event::{AlarmCode, Audit, ChargeId, Event, PeriodClosed, Unbilled};
+use crate::event::{AlarmCode, Audit, Bill, ChargeId, Event, PeriodClosed, Unbilled};
 use crate::money::Fen;
 use crate::setup::{AccountSetup, Charge};
 use blockgate_types::{AccountId, ItemId, Time};
@@ -74,13 +74,25 @@ impl Block {
             unbilled: Vec::new(),
             closed_at: now,
         };
+        for pending in &self.state.pending {
+            for member in pending.open() {
+                let bill = share::share_bill(&pending.bill, member, now);
+                give_out(bill, &mut closed, out);
+            }
+        }
+        let made = out.len();
         // An ended charge and a new one of the same item go on from each other's counter.
         let mut counted: BTreeMap<(&AccountId, &ItemId), Counter> = BTreeMap::new();
+        let mut shared: Vec<(&AccountId, &ItemId, Terms, &ChargeState, Day)> = Vec::new();
         for ended in &self.state.ended {
             let (account, item) = (&ended.account, &ended.item);
             let counter = counted.get(&(account, item)).or(self.counter(account, item));
-            let (terms, state) = (&ended.terms, &ended.state);
-            let due = Due { account, item, terms, state, counter, to: ended.to.min(to) };
+            let (terms, state, to) = (&ended.terms, &ended.state, ended.to.min(to));
+            if terms.charge.share.is_some() {
+                shared.push((account, item, terms.clone(), state, to));
+                continue;
+            }
+            let due = Due { account, item, terms, state, counter, to };
             let after = issue(&closing, &due, &mut closed, out);
             counted.extend(after.map(|counter| ((account, item), counter)));
         }
@@ -90,10 +102,38 @@ impl Block {
                 let Some(charge) = setup.charges.get(item) else { continue };
                 let counter = counted.get(&(account, item)).or(self.counter(account, item));
                 let terms = terms(setup, charge);
+                if charge.share.is_some() {
+                    shared.push((account, item, terms, state, to));
+                    continue;
+                }
                 let due = Due { account, item, terms: &terms, state, counter, to };
                 issue(&closing, &due, &mut closed, out);
             }
         }
+        // Last, because what was billed can be a weight.
+        let used = self.used_with(out.get(made..).unwrap_or_default());
+        let mut losses = BTreeMap::new();
+        for (account, item, terms, state, to) in shared {
+            let counter = counted.get(&(account, item)).or(self.counter(account, item)).cloned();
+            let due = Due { account, item, terms: &terms, state, counter: counter.as_ref(), to };
+            match self.share_out(&closing, &due, &used, now) {
+                Ok(bills) => {
+                    for bill in bills {
+                        let after = give_out(Some(bill), &mut closed, out);
+                        counted.extend(after.map(|counter| ((account, item), counter)));
+                    }
+                }
+                Err(why) => {
+                    if matches!(why, "negative-loss" | "loss-above-bound" | "skew") {
+                        losses.insert(format!("{account}/{item}"), why.to_owned());
+                    }
+                    not_billed(&due, why, &mut closed);
+                }
+            }
+        }
+        let facts = (!losses.is_empty()).then_some(&losses);
+        let severity = alarm::severity(AlarmCode::Loss);
+        self.set_alarm(now, AlarmCode::Loss, "block", severity, facts, out);
         let count = closed.unbilled.len();
         let facts = BTreeMap::from([
             ("charges".to_owned(), count.to_string()),
@@ -118,27 +158,36 @@ fn issue(
     closed: &mut PeriodClosed,
     out: &mut Vec<Event>,
 ) -> Option<Counter> {
-    let why = match closing.bill(due) {
-        Ok(None) => return None,
-        Ok(Some(bill)) => match closed.total_fen.plus(bill.total_fen) {
-            Some(total) => {
-                closed.total_fen = total;
-                closed.bills = closed.bills.saturating_add(1);
-                let after = bill.tier_counter.as_ref();
-                let after = after.map(Counter::after);
-                out.push(Event::Bill(Box::new(bill)));
-                return after;
-            }
-            None => "overflow",
-        },
-        Err(why) => why,
-    };
+    match closing.bill(due) {
+        Ok(bill) => give_out(bill, closed, out),
+        Err(why) => {
+            not_billed(due, why, closed);
+            None
+        }
+    }
+}
+
+/// Gives out a bill. The tier counter after it.
+fn give_out(
+    bill: Option<Bill>,
+    closed: &mut PeriodClosed,
+    out: &mut Vec<Event>,
+) -> Option<Counter> {
+    let bill = bill?;
+    // Saturates where a sum of 64 bits ends: the period's sum is for people, no account is kept by it.
+    closed.total_fen = Fen(closed.total_fen.0.saturating_add(bill.total_fen.0));
+    closed.bills = closed.bills.saturating_add(1);
+    let after = bill.tier_counter.as_ref().map(Counter::after);
+    out.push(Event::Bill(Box::new(bill)));
+    after
+}
+
+fn not_billed(due: &Due<'_>, why: &str, closed: &mut PeriodClosed) {
     closed.unbilled.push(Unbilled {
         account: due.account.clone(),
         item: due.item.clone(),
         why: why.to_owned(),
     });
-    None
 }
 
 /// What a charge is priced by, as the setup says it now.

@@ -2,6 +2,7 @@
 
 mod changes;
 mod scenarios;
+mod sharing;
 mod simulation;
 
 use super::*;
@@ -152,9 +153,8 @@ pub(super) fn small() -> Setup {
         proration: Proration::ActualDays,
     });
     let charge = |tariff: &str, meter: Option<&str>| Charge {
-        tariff: TariffId::new(tariff).unwrap(),
         meter: meter.map(|m| MeterId::new(m).unwrap()),
-        register: None,
+        ..Charge::of(TariffId::new(tariff).unwrap())
     };
     Setup {
         zone: "Asia/Shanghai".into(),
@@ -176,6 +176,7 @@ pub(super) fn small() -> Setup {
             (TariffId::new("tiered").unwrap(), tiered()),
             (TariffId::new("area").unwrap(), tariff(per_area, Rounding::PerLine)),
         ]),
+        ..Setup::default()
     }
 }
 

@@ -13,6 +13,7 @@
 //! fault: a price that is never charged is a mistake of whoever wrote it.
 
 use super::{RuleError, Tariff};
+use crate::apportionment::{Apportionment, Members};
 use crate::calendar::{Day, day_text};
 use crate::event::Text;
 use crate::setup::{AccountSetup, Charge};
@@ -68,28 +69,10 @@ impl Adjustment {
 pub struct Binding {
     /// Under which item it is charged.
     pub item: ItemId,
-    /// Every account.
-    pub all: bool,
-    /// The accounts of these buildings.
-    pub buildings: Vec<String>,
-    /// The accounts of these groups.
-    pub groups: Vec<String>,
-    /// These accounts.
-    pub accounts: Vec<AccountId>,
-    /// But not these.
-    pub except: Vec<AccountId>,
+    /// For whom.
+    pub to: Members,
     /// Where it stands in the file, both from 1.
     pub place: (usize, usize),
-}
-
-impl Binding {
-    fn is_for(&self, id: &AccountId, account: &AccountSetup) -> bool {
-        let named = self.all
-            || self.buildings.contains(&account.building)
-            || account.groups.iter().any(|group| self.groups.contains(group))
-            || self.accounts.contains(id);
-        named && !self.except.contains(id)
-    }
 }
 
 /// A rule of a file with its bindings and its place.
@@ -105,6 +88,28 @@ pub struct RuleEntry {
     pub file: String,
     /// Where it stands there, both from 1.
     pub place: (usize, usize),
+}
+
+/// A rule for sharing, of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApportionmentEntry {
+    /// Its id.
+    pub id: TariffId,
+    /// The rule.
+    pub rule: Apportionment,
+    /// The file.
+    pub file: String,
+    /// Where it stands there, both from 1.
+    pub place: (usize, usize),
+}
+
+/// Everything that a rule file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RuleFile {
+    /// The tariffs.
+    pub rules: Vec<RuleEntry>,
+    /// How costs are shared.
+    pub apportionments: Vec<ApportionmentEntry>,
 }
 
 impl RuleEntry {
@@ -125,13 +130,13 @@ pub fn bind(
     let mut faults = Vec::new();
     for rule in rules {
         for binding in &rule.bindings {
-            for id in binding.accounts.iter().chain(&binding.except) {
+            for id in binding.to.accounts.iter().chain(&binding.to.except) {
                 if !accounts.contains_key(id) {
                     faults.push(rule.fault(binding.place, format!("there is no account \"{id}\"")));
                 }
             }
             let mut found = false;
-            for (id, account) in accounts.iter_mut().filter(|(id, a)| binding.is_for(id, a)) {
+            for (id, account) in accounts.iter_mut().filter(|(id, a)| binding.to.has(id, a)) {
                 found = true;
                 let charge = Charge::of(rule.id.clone());
                 if account.charges.insert(binding.item.clone(), charge).is_some() {
@@ -148,6 +153,45 @@ pub fn bind(
         for id in rule.tariff.adjustments.iter().flat_map(|adjustment| &adjustment.accounts) {
             if !accounts.contains_key(id) {
                 faults.push(rule.fault(rule.place, format!("there is no account \"{id}\"")));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Checks rules for sharing against the accounts.
+///
+/// # Errors
+/// Each rule that shares nothing, that names nobody or an account that is not there, or whose item
+/// is an account's own already.
+pub fn check_apportionments(
+    rules: &[ApportionmentEntry],
+    accounts: &BTreeMap<AccountId, AccountSetup>,
+) -> Result<(), Vec<RuleError>> {
+    let mut faults = Vec::new();
+    for entry in rules {
+        let rule = &entry.rule;
+        let mut note = |message: String| {
+            let (file, (line, column)) = (entry.file.clone(), entry.place);
+            faults.push(RuleError { file, line, column, message });
+        };
+        let charges = || accounts.values().flat_map(|account| account.charges.values());
+        if !charges().any(|charge| charge.share.as_ref() == Some(&entry.id)) {
+            note(format!("nothing is shared by rule \"{}\"", entry.id));
+        }
+        for id in rule.among.accounts.iter().chain(&rule.among.except) {
+            if !accounts.contains_key(id) {
+                note(format!("there is no account \"{id}\""));
+            }
+        }
+        let mut members = accounts.iter().filter(|(id, account)| rule.among.has(id, account));
+        let Some(first) = members.next() else {
+            note(format!("nobody is bound to rule \"{}\" by this", entry.id));
+            continue;
+        };
+        for (id, account) in std::iter::once(first).chain(members) {
+            if account.charges.contains_key(&rule.item) {
+                note(format!("account \"{id}\" has an item \"{}\" already", rule.item));
             }
         }
     }

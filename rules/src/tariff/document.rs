@@ -15,16 +15,21 @@
 //! | `from`, `to` | days `[from, to)` to charge for, by calendar months; of a price that is due on days, what is due in them; without them the whole of it |
 //! | `quota_part` | the part of a tier period whose quota holds, `"7/12"` |
 //! | `area`, `persons`, `spaces` | of the household |
+//! | `total`, `members` | a cost in yuan and among whom it is shared: `{ a-1 = { area = "89.53" } }` with `area`, `persons`, `floor`, `used` |
+//! | `apportionment` | by which rule of the file; may be left out where there is one |
 //! | `account` | whose adjustments hold, on the day `on` |
 
+use super::binding::ApportionmentEntry;
 use super::parse::{RuleError, TariffFile};
 use super::rate::{MonthPart, Quantity, Usage, rate};
 use super::read::Faults;
 use super::{Adjustment, BasePrice, Dated, Pricing, Revision, Tariff};
+use crate::apportionment::{Apportioned, Direction, Portion, apportion};
 use crate::calendar::{self, Day, Month, parse_day};
-use crate::event::BillLine;
+use crate::event::{BillLine, Text};
 use crate::money::Fen;
-use blockgate_types::{AccountId, Decimal, TariffId, parse_decimal};
+use crate::setup::AccountSetup;
+use blockgate_types::{AccountId, Decimal, TariffId, Unit, parse_decimal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,9 +41,9 @@ pub const MONTHS_MAX: u32 = 1_200;
 pub struct RateOutput {
     /// By which tariff.
     pub tariff: TariffId,
-    /// By which revision of it.
+    /// By which revision of it; empty for an apportionment.
     pub tariff_revision: String,
-    /// ISO 4217.
+    /// ISO 4217; empty for an apportionment, which has the currency of what it shares.
     pub currency: String,
     /// The lines; they sum to the total.
     pub lines: Vec<BillLine>,
@@ -72,6 +77,19 @@ struct RateInput {
     spaces: Option<u32>,
     quota_part: Option<String>,
     account: Option<String>,
+    total: Option<String>,
+    apportionment: Option<String>,
+    members: Option<BTreeMap<String, MemberInput>>,
+}
+
+/// What weighs for an account.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct MemberInput {
+    area: Option<String>,
+    persons: Option<u32>,
+    floor: Option<i32>,
+    used: Option<String>,
 }
 
 /// Prices an input document by a tariff file.
@@ -84,12 +102,16 @@ pub fn rate_document(
     input_text: &str,
     input_name: &str,
 ) -> Result<RateOutput, Vec<RuleError>> {
-    let tariffs = TariffFile::parse(rule_text, rule_name)?;
+    let file = TariffFile::read(rule_text, rule_name)?;
     let input = read(input_text, input_name)?;
+    let tariffs = file.rules.into_iter().map(|rule| (rule.id, rule.tariff)).collect();
     let fault = |message: String| {
         let file = input_name.to_owned();
         vec![RuleError { file, line: 1, column: 1, message }]
     };
+    if input.total.is_some() || input.members.is_some() {
+        return shared(file.apportionments, &input).map_err(fault);
+    }
     let (id, tariff) = choose(tariffs, input.tariff.as_deref()).map_err(fault)?;
     let revision = revision(&tariff, input.on.as_deref()).map_err(fault)?;
     let mut usage = usage(&input, revision).map_err(fault)?;
@@ -103,6 +125,82 @@ pub fn rate_document(
         exact: rated.exact,
         total_fen: rated.total_fen,
         cumulative_after: rated.after,
+    })
+}
+
+/// Shares a cost among members: a line for each part of each share, with its weight and the place of
+/// its remainder.
+fn shared(rules: Vec<ApportionmentEntry>, input: &RateInput) -> Result<RateOutput, String> {
+    let known = rules.iter().map(|entry| entry.id.to_string()).collect::<Vec<_>>().join(", ");
+    let wanted = input.apportionment.as_deref();
+    let mut left = rules.into_iter().filter(|e| wanted.is_none_or(|w| e.id.as_str() == w));
+    let entry = left.next().ok_or(format!("the file has no such apportionment; it has {known}"))?;
+    if left.next().is_some() {
+        return Err(format!("\"apportionment\" is missing: the file has {known}"));
+    }
+    let total = number(input.total.as_deref())?.ok_or("\"total\" is missing: write \"453.56\"")?;
+    let fen = Fen::round(total).ok_or("the total is too large")?;
+    let fen = match entry.rule.direction {
+        Direction::Cost => fen,
+        Direction::Income => Fen(fen.0.checked_neg().ok_or("the total is too large")?),
+    };
+    let mut members = Vec::new();
+    for (name, member) in input.members.iter().flatten() {
+        let id = AccountId::new(name).map_err(|error| error.to_string())?;
+        let account = AccountSetup {
+            area_m2: number(member.area.as_deref())?,
+            persons: member.persons,
+            floor: member.floor,
+            ..AccountSetup::default()
+        };
+        let used = number(member.used.as_deref())?;
+        let weight = |part: &Portion| {
+            let weight = part.by.weight(&id, &account, |_| used.unwrap_or_default());
+            weight.map_err(|why| format!("account {name}: {why}"))
+        };
+        let weights = entry.rule.parts.iter().map(weight).collect::<Result<Vec<_>, _>>()?;
+        members.push((id, weights));
+    }
+    let (totals, members) = apportion(&entry.rule, fen, &members).map_err(|e| e.to_string())?;
+    let sums = Apportioned::sums(totals.len(), &members).ok_or("the weights are too large")?;
+    let mut lines = Vec::new();
+    for member in &members {
+        let parts = member.parts.iter().zip(&totals).zip(&sums).zip(&entry.rule.parts);
+        for (((own, part_total), sum), portion) in parts {
+            let (words, weight) = (portion.by.words(), own.weight.normalize());
+            let exact = Decimal::new(part_total.0, 2).checked_mul(own.weight);
+            let exact = exact.and_then(|exact| exact.checked_div(*sum));
+            let exact = exact.ok_or("the weights are too large")?.round_dp(12);
+            let (rank, sum) = (own.rank, sum.normalize());
+            let (more_zh, more_en) =
+                if own.extra { (",多 1 分", ", one fen more") } else { ("", "") };
+            let account = &member.account;
+            let label = Text {
+                zh: format!("{account} {} {weight}/{sum},余数第 {rank}{more_zh}", words.zh),
+                en: format!("{account} {} {weight}/{sum}, remainder {rank}{more_en}", words.en),
+            };
+            lines.push(BillLine {
+                label,
+                quantity: Decimal::ONE,
+                unit: Unit::One,
+                unit_price: exact,
+                exact,
+                amount_fen: own.fen,
+                tier: None,
+                window: None,
+                component: None,
+                days: None,
+            });
+        }
+    }
+    Ok(RateOutput {
+        tariff: entry.id,
+        tariff_revision: String::new(),
+        currency: String::new(),
+        lines,
+        exact: Decimal::new(fen.0, 2),
+        total_fen: fen,
+        cumulative_after: Decimal::ZERO,
     })
 }
 

@@ -4,8 +4,13 @@ use super::binding::{Adjustment, Binding, Change};
 use super::parse::{monthly, not_negative, required_amount};
 use super::read::{Faults, Table};
 use super::{Base, BasePrice, Dated, DueOn, Instalment, Pricing, Revision, YearlyInstalment};
+use crate::apportionment::{
+    AboveBound, Apportionment, Direction, FloorWeight, LossBound, Members, Portion, TieBreak,
+    Weighting,
+};
 use crate::money::plus;
-use blockgate_types::{AccountId, Decimal, ItemId, Unit};
+use blockgate_types::{AccountId, Decimal, ItemId, Span, TariffId, Unit};
+use std::collections::BTreeMap;
 
 /// What a price can be for.
 pub(super) const PER: &[(&str, Unit)] = &[
@@ -233,27 +238,215 @@ pub(super) fn bindings(
                 None
             }
         });
-        let all = if entry.has("all") { entry.flag("all", faults).unwrap_or(false) } else { false };
-        let words = |key: &str, faults: &mut Faults<'_>| -> Vec<String> {
-            if !entry.has(key) {
-                return Vec::new();
-            }
-            let texts = entry.texts(key, "[\"1\", \"2\"]", faults);
-            texts.into_iter().map(|(text, _)| text.to_owned()).collect()
-        };
-        let (buildings, groups) = (words("buildings", faults), words("groups", faults));
-        let accounts = ids(&entry, "accounts", AccountId::new, faults);
-        let except = ids(&entry, "except", AccountId::new, faults);
-        if !all && buildings.is_empty() && groups.is_empty() && accounts.is_empty() {
-            let message = "nobody is named: write all = true, or buildings, groups or accounts";
-            faults.at(&entry.place, message);
-        }
+        let to = members(&entry, faults);
         let place = faults.place(&entry.place);
         if let Some(item) = item {
-            bindings.push(Binding { item, all, buildings, groups, accounts, except, place });
+            bindings.push(Binding { item, to, place });
         }
     }
     bindings
+}
+
+/// Whom a rule is for.
+fn members(entry: &Table<'_, '_>, faults: &mut Faults<'_>) -> Members {
+    let words = |key: &str, faults: &mut Faults<'_>| -> Vec<String> {
+        if !entry.has(key) {
+            return Vec::new();
+        }
+        let texts = entry.texts(key, "[\"1\", \"2\"]", faults);
+        texts.into_iter().map(|(text, _)| text.to_owned()).collect()
+    };
+    let members = Members {
+        all: entry.has("all") && entry.flag("all", faults).unwrap_or(false),
+        buildings: words("buildings", faults),
+        groups: words("groups", faults),
+        accounts: ids(entry, "accounts", AccountId::new, faults),
+        except: ids(entry, "except", AccountId::new, faults),
+    };
+    if members.is_empty() {
+        let message = "nobody is named: write all = true, or buildings, groups or accounts";
+        faults.at(&entry.place, message);
+    }
+    members
+}
+
+/// `[[apportionment]]`: how a cost is shared.
+pub(super) fn apportionment(
+    table: &Table<'_, '_>,
+    faults: &mut Faults<'_>,
+) -> Option<(TariffId, Apportionment)> {
+    const KEYS: &[&str] = &[
+        "id",
+        "label",
+        "item",
+        "direction",
+        "among",
+        "parts",
+        "borne_percent",
+        "tie_break",
+        "loss",
+    ];
+    table.only(KEYS, faults);
+    let id = id_of(table, "id", "\"lift-1\"", TariffId::new, faults);
+    let label = table.label("label", faults);
+    let item = id_of(table, "item", "\"lift-share\"", ItemId::new, faults);
+    let words = [("cost", Direction::Cost), ("income", Direction::Income)];
+    let direction = table.choice("direction", &words, faults);
+    let words = [("account", TieBreak::Account), ("larger_weight", TieBreak::LargerWeight)];
+    let tie_break = table.choice("tie_break", &words, faults);
+    let among = table.table("among", "{ buildings = [\"1\"] }", faults);
+    let among = among.map(|among| {
+        among.only(&["all", "buildings", "groups", "accounts", "except"], faults);
+        members(&among, faults)
+    });
+    let borne_percent = percent(table, "borne_percent", faults);
+    if direction == Some(Direction::Income) && borne_percent.is_some() {
+        faults.at(&table.place_of("borne_percent"), "an income is shared as a whole");
+    }
+    let parts = portions(table, faults);
+    let loss = if table.has("loss") { loss(table, faults) } else { None };
+    Some((
+        id?,
+        Apportionment {
+            label: label?,
+            item: item?,
+            direction: direction?,
+            among: among?,
+            parts,
+            borne_percent,
+            tie_break: tie_break?,
+            loss,
+        },
+    ))
+}
+
+fn id_of<T, E: std::fmt::Display>(
+    table: &Table<'_, '_>,
+    key: &str,
+    like: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+    faults: &mut Faults<'_>,
+) -> Option<T> {
+    match parse(table.text(key, like, faults)?) {
+        Ok(id) => Some(id),
+        Err(error) => {
+            faults.at(&table.place_of(key), error.to_string());
+            None
+        }
+    }
+}
+
+/// From 0 to 100, where it is there.
+fn percent(table: &Table<'_, '_>, key: &str, faults: &mut Faults<'_>) -> Option<Decimal> {
+    let percent = not_negative(table.optional_decimal(key, faults)?, &table.place_of(key), faults)?;
+    if percent > Decimal::ONE_HUNDRED {
+        faults.at(&table.place_of(key), "this is more than 100 percent");
+    }
+    Some(percent)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Area,
+    Household,
+    Persons,
+    Usage,
+    Floor,
+    Table,
+}
+
+fn portions(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Vec<Portion> {
+    const LIKE: &str = "[ { percent = \"100\", by = \"area\" } ]";
+    let mut portions = Vec::new();
+    let mut sum = Some(Decimal::ZERO);
+    for entry in table.tables("parts", LIKE, faults) {
+        entry.only(&["percent", "by", "item", "floors", "weights"], faults);
+        let share = required_amount(&entry, "percent", faults);
+        sum = sum.zip(share).and_then(|(sum, share)| plus(sum, share));
+        let words = [
+            ("area", By::Area),
+            ("household", By::Household),
+            ("persons", By::Persons),
+            ("usage", By::Usage),
+            ("floor", By::Floor),
+            ("table", By::Table),
+        ];
+        let by = entry.choice("by", &words, faults);
+        for (key, of) in [("item", By::Usage), ("floors", By::Floor), ("weights", By::Table)] {
+            if entry.has(key) && by != Some(of) {
+                faults.at(&entry.place_of(key), format!("\"{key}\" has no meaning here"));
+            }
+        }
+        let by = match by {
+            Some(By::Area) => Some(Weighting::Area),
+            Some(By::Household) => Some(Weighting::Household),
+            Some(By::Persons) => Some(Weighting::Persons),
+            Some(By::Usage) => id_of(&entry, "item", "\"water\"", ItemId::new, faults)
+                .map(|item| Weighting::Usage { item }),
+            Some(By::Floor) => Some(Weighting::Floor { floors: floors(&entry, faults) }),
+            Some(By::Table) => weights(&entry, faults),
+            None => None,
+        };
+        if let (Some(percent), Some(by)) = (share, by) {
+            portions.push(Portion { percent, by });
+        }
+    }
+    if table.has("parts") && sum != Some(Decimal::ONE_HUNDRED) {
+        faults.at(&table.place_of("parts"), "the percents of the parts must sum to 100");
+    }
+    portions
+}
+
+fn floors(entry: &Table<'_, '_>, faults: &mut Faults<'_>) -> Vec<FloorWeight> {
+    const LIKE: &str = "[ { from = 1, weight = \"0\" }, { from = 2, weight = \"1\" } ]";
+    let mut floors: Vec<FloorWeight> = Vec::new();
+    for floor in entry.tables("floors", LIKE, faults) {
+        floor.only(&["from", "weight"], faults);
+        let from = floor.integer("from", faults);
+        let weight = required_amount(&floor, "weight", faults);
+        if let (Some(from), Some(weight)) = (from, weight) {
+            if floors.last().is_some_and(|last| last.from >= from) {
+                faults.at(&floor.place_of("from"), "\"from\" must rise");
+            }
+            floors.push(FloorWeight { from, weight });
+        }
+    }
+    floors
+}
+
+fn weights(entry: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<Weighting> {
+    let table = entry.table("weights", "{ a-0101 = \"1.5\" }", faults)?;
+    let mut weights = BTreeMap::new();
+    for (key, place) in table.keys() {
+        match AccountId::new(key) {
+            Ok(id) => {
+                weights.extend(required_amount(&table, key, faults).map(|weight| (id, weight)));
+            }
+            Err(error) => faults.at(&place, error.to_string()),
+        }
+    }
+    Some(Weighting::Table { weights })
+}
+
+fn loss(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<LossBound> {
+    const LIKE: &str = "{ max_percent = \"10\", above = \"hold\", skew_max = \"1h\" }";
+    let table = table.table("loss", LIKE, faults)?;
+    table.only(&["max_percent", "above", "skew_max"], faults);
+    if !table.has("max_percent") {
+        required_amount(&table, "max_percent", faults);
+    }
+    let max_percent = percent(&table, "max_percent", faults);
+    let words = [("hold", AboveBound::Hold), ("cap", AboveBound::Cap)];
+    let above = table.choice("above", &words, faults);
+    let skew_max = table.text("skew_max", "\"1h\"", faults).and_then(|text| match text.parse() {
+        Ok(span) => Some(span),
+        Err(error) => {
+            let error: <Span as std::str::FromStr>::Err = error;
+            faults.at(&table.place_of("skew_max"), error.to_string());
+            None
+        }
+    });
+    Some(LossBound { max_percent: max_percent?, above: above?, skew_max: skew_max? })
 }
 
 /// A list of ids; empty where the key is not there.

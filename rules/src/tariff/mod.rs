@@ -16,7 +16,7 @@ pub mod parse;
 pub mod rate;
 mod read;
 
-pub use binding::{Adjustment, Binding, Change, RuleEntry, bind};
+pub use binding::{Adjustment, Binding, Change, RuleEntry, RuleFile, bind, check_apportionments};
 pub use document::{RateOutput, rate_document};
 pub use parse::{RuleError, TariffFile};
 

@@ -47,11 +47,28 @@
 //! | `seasonal` | every year, in instalments | `instalments`, `per` |
 //! | `periodic` | every so many months from `first` on | `every_months`, `first`, `per` |
 //!
+//! How a cost is shared among accounts ([`crate::apportionment`]); a charge names it by `share`:
+//!
+//! ```toml
+//! [[apportionment]]
+//! id = "lift-1"
+//! label = { zh = "电梯公摊", en = "Lift, shared" }
+//! item = "lift-share"
+//! direction = "cost"                     # cost, income
+//! among = { buildings = ["1"] }          # all, buildings, groups, accounts, except
+//! parts = [ { percent = "100", by = "floor", floors = [ { from = 1, weight = "0" }, { from = 2, weight = "1" } ] } ]
+//! tie_break = "account"                  # account, larger_weight
+//! loss = { max_percent = "10", above = "hold", skew_max = "1h" }   # with sub-meters: hold, cap
+//! ```
+//!
+//! A part is shared by `area`, `household`, `persons`, `usage` (of `item`), `floor` or `table`
+//! (`weights`). What stays with the charge's own account is `borne_percent`.
+//!
 //! `tier_period` of a year, 2 or 4 months needs `tier_reset`, `part_quota` (whole, by_months, by_days;
 //! the latter two with `bound_rounding`) and `new_occupant` (inherit, reset). A metered kind may have a
 //! `base` price by the month or by the season beside it.
 
-use super::binding::RuleEntry;
+use super::binding::{ApportionmentEntry, RuleEntry, RuleFile};
 use super::items;
 use super::read::{Faults, Table};
 use super::{
@@ -100,15 +117,15 @@ impl TariffFile {
     /// # Errors
     /// Every fault in the file, by place.
     pub fn parse(text: &str, file_name: &str) -> Result<Vec<(TariffId, Tariff)>, Vec<RuleError>> {
-        let rules = Self::read(text, file_name)?;
-        Ok(rules.into_iter().map(|rule| (rule.id, rule.tariff)).collect())
+        let file = Self::read(text, file_name)?;
+        Ok(file.rules.into_iter().map(|rule| (rule.id, rule.tariff)).collect())
     }
 
-    /// Reads a file of tariffs with whom they are for ([`super::bind`]).
+    /// Reads a file with whom its tariffs are for ([`super::bind`]) and how costs are shared.
     ///
     /// # Errors
     /// Every fault in the file, by place.
-    pub fn read(text: &str, file_name: &str) -> Result<Vec<RuleEntry>, Vec<RuleError>> {
+    pub fn read(text: &str, file_name: &str) -> Result<RuleFile, Vec<RuleError>> {
         let mut faults = Faults::new(file_name, text);
         if text.len() > FILE_MAX {
             faults.at(&(0..0), format!("the file is longer than {FILE_MAX} bytes"));
@@ -119,9 +136,26 @@ impl TariffFile {
             faults.at(&error.span().unwrap_or(0..0), error.message().to_owned());
         }
         let root = Table::new(document.get_ref(), 0..0);
-        root.only(&["tariff"], &mut faults);
+        root.only(&["tariff", "apportionment"], &mut faults);
         let mut rules: Vec<RuleEntry> = Vec::new();
-        for table in root.tables("tariff", "[[tariff]]", &mut faults) {
+        let mut apportionments: Vec<ApportionmentEntry> = Vec::new();
+        let tables = |key: &str, faults: &mut Faults<'_>| {
+            let like = format!("[[{key}]]");
+            if root.has(key) { root.tables(key, &like, faults) } else { Vec::new() }
+        };
+        if !root.has("tariff") && !root.has("apportionment") {
+            root.tables("tariff", "[[tariff]]", &mut faults);
+        }
+        for table in tables("apportionment", &mut faults) {
+            let Some((id, rule)) = items::apportionment(&table, &mut faults) else { continue };
+            if apportionments.iter().any(|known| known.id == id) {
+                let message = format!("there are two apportionments \"{id}\"");
+                faults.at(&table.place_of("id"), message);
+            }
+            let (file, place) = (faults.file().to_owned(), faults.place(&table.place));
+            apportionments.push(ApportionmentEntry { id, rule, file, place });
+        }
+        for table in tables("tariff", &mut faults) {
             if let Some(rule) = tariff(&table, &mut faults) {
                 if rules.iter().any(|known| known.id == rule.id) {
                     let message = format!("there are two tariffs \"{}\"", rule.id);
@@ -130,7 +164,11 @@ impl TariffFile {
                 rules.push(rule);
             }
         }
-        if faults.list.is_empty() { Ok(rules) } else { Err(faults.sorted()) }
+        if faults.list.is_empty() {
+            Ok(RuleFile { rules, apportionments })
+        } else {
+            Err(faults.sorted())
+        }
     }
 }
 

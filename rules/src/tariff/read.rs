@@ -259,6 +259,20 @@ impl<'a, 'i> Table<'a, 'i> {
         }
     }
 
+    /// A whole number that may be negative.
+    pub(super) fn integer(&self, key: &str, faults: &mut Faults<'_>) -> Option<i32> {
+        let Some(value) = self.get(key) else {
+            self.missing(key, "-1", faults);
+            return None;
+        };
+        let integer = value.get_ref().as_integer().filter(|integer| integer.radix() == 10);
+        let number = integer.and_then(|integer| integer.as_str().parse().ok());
+        if number.is_none() {
+            faults.at(&value.span(), format!("\"{key}\" is not a whole number like 5 or -1"));
+        }
+        number
+    }
+
     /// A whole number.
     pub(super) fn number(&self, key: &str, faults: &mut Faults<'_>) -> Option<u32> {
         let Some(value) = self.get(key) else {

@@ -217,6 +217,7 @@ fn check_evidence(world: &World, bill: &Bill) {
         assert_eq!(passed, evidence.used);
         assert!(!passed.is_sign_negative());
     }
+    proven -= bill.minus.iter().map(|evidence| evidence.used).sum::<Decimal>();
     assert_eq!(metered, proven, "the lines bill what the readings prove");
 }
 
