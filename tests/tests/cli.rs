@@ -49,6 +49,11 @@ path = "/dev/ttyUSB0"
 baud = "9600"                          #! baud must be a whole number from 300 to 4000000, not string
 
 [[line]]
+id = "d"
+kind = "serial"
+path = "/dev/ttyUSB0"                  #! line a uses /dev/ttyUSB0 already: one wire has one master
+
+[[line]]
 id = "b"
 kind = "tpc"                           #! kind cannot be "tpc"; there are: serial, rtu-over-tcp, tcp; did you mean "tcp"?
 host = "10.0.0.7"
@@ -93,6 +98,12 @@ id = "a-1"
 charges = [
   { item = "electricity", tariff = "electricity-flat",             #! there is no tariff "electricity-flat"; there is none at all
     meter = "m-44" }, #! there is no meter "m-44"; did you mean "m-4"?
+]
+
+[[account]]
+id = "a-2"
+charges = [
+  { item = "electricity", tariff = "electricity-flat", meter = "m-4" },
 ]
 "#;
 
@@ -194,6 +205,11 @@ fn a_file_that_is_no_toml_is_told_with_its_place() {
     assert_eq!(said.code, 1);
     let place = format!("{}:2:", config.display());
     assert!(said.err.lines().any(|line| line.starts_with(&place)), "{}", said.err);
+    // An editor wrote the comment in GBK.
+    std::fs::write(&config, b"[gateway]\nid = \"gw\" # \xD6\xD0\xB9\xFA\n").expect("a file");
+    let said = blockgate(&["check", "--config", &config.display().to_string()]);
+    let want = format!("{}:2:13: this character is not UTF-8", config.display());
+    assert!(said.code == 1 && said.err.starts_with(&want), "{want}\n{}", said.err);
 }
 
 /// The lines of a meter with three counters on one line, and a daemon's worth of config around it.

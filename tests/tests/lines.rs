@@ -111,6 +111,10 @@ impl Line<'_> {
             let page = self.gateway.page(&format!("/meters/{}-2", self.id), language);
             assert!(page.contains(title), "{}: {language}\n{page}", self.id);
         }
+        self.gateway.wait("there is an alarm", |gateway| {
+            let alarms = gateway.json("/v1/alarms").to_string();
+            alarms.contains(&format!("meter/{}-2", self.id)).then_some(())
+        });
         let held = self.gateway.metric("blockgate_registers_held");
         assert!(held.is_some_and(|n| n >= 1), "{held:?}");
     }
@@ -159,6 +163,14 @@ impl Line<'_> {
             let id = self.id;
             let series = format!("blockgate_meter_reads_total{{line=\"{id}\",result=\"{name}\"}}");
             assert_eq!(self.gateway.metric(&series), Some(counted[n]), "{series}");
+            // The page has the same numbers, under the same names in both languages.
+            for (language, words) in
+                [("en", CLASSES), ("zh-CN", ["超时", "校验错误", "协议错误", "数值错误"])]
+            {
+                let page = self.gateway.page(&format!("/meters/{id}-1"), language);
+                let row = format!("{} {}", words[n], failed(1));
+                assert!(page.contains(&row), "{row}\n{page}");
+            }
         }
         // A machine that stands still for a second makes a timeout more, or out of another fault;
         // else the numbers are the same.
@@ -310,4 +322,38 @@ fn bills_are_right(gateway: &Gateway, journal: &[Value]) {
             assert!(!held.contains(id), "a held reading is billed: {bill}");
         }
     }
+}
+
+#[test]
+fn a_port_that_is_not_there_is_told_and_found_again_when_it_is_plugged_in() {
+    let mut gateway = Gateway::new("");
+    gateway.write("profiles.d/scripted.toml", &profile());
+    gateway.write("wire/none", "");
+    let wire = gateway.path("wire");
+    gateway.write_config(&format!(
+        "[[line]]\nid = \"l0\"\nkind = \"serial\"\npath = \"{}\"\nlate_reply = \"200ms\"\n\
+         [[meter]]\nid = \"m-1\"\nline = \"l0\"\naddress = 1\nprofile = \"scripted-meter\"\n\
+         poll_every = \"250ms\"\nmax_per_hour = \"1000000\"\n",
+        wire.join("tty-ours").display()
+    ));
+    gateway.start();
+    let why = "tty-ours: No such file or directory";
+    gateway.wait("the API says why", |gateway| {
+        let line = gateway.json("/v1/status")["lines"]["l0"].clone();
+        (line["open"] == false && line["trouble"].as_str()?.contains(why)).then_some(())
+    });
+    for (language, closed) in [("en", "closed"), ("zh-CN", "未打开")] {
+        let page = gateway.page("/", language);
+        assert!(page.contains(closed) && page.contains("tty-ours"), "{page}");
+    }
+    let log = gateway.log();
+    let line = log.lines().find(|line| line.contains("the line is closed"));
+    assert!(line.is_some_and(|l| l.contains("WARN") && l.contains(why)), "{log}");
+
+    let slave = Slave::serial(&wire);
+    gateway
+        .wait("it is read", |g| g.json("/v1/meters/m-1")["polls_good"].as_u64().filter(|n| *n > 0));
+    gateway.wait("the log says so", |g| g.log().contains("the line is open again").then_some(()));
+    assert!(!slave.requests().is_empty());
+    gateway.stop();
 }

@@ -191,10 +191,16 @@ impl Worker {
                     line.busy_permille = u32::try_from(permille).unwrap_or(1000).min(1000);
                     self.used = (Instant::now(), Duration::ZERO);
                 }
-                line.trouble = match outcome {
+                let trouble = match outcome {
                     Err(fault) if !open => Some(fault.what.clone()),
                     Ok(_) | Err(_) => None,
                 };
+                match (&line.trouble, &trouble) {
+                    (None, Some(why)) => warn!(line = %self.line_id, %why, "the line is closed"),
+                    (Some(_), None) => info!(line = %self.line_id, "the line is open again"),
+                    (None, None) | (Some(_), Some(_)) => {}
+                }
+                line.trouble = trouble;
             }
         }
         let (line, id) = (&self.line_id, &meter.id);

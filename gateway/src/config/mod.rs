@@ -9,6 +9,7 @@ mod tests;
 use blockgate_drivers::line::LineSettings;
 use blockgate_drivers::profile::Profile;
 use blockgate_rules::setup::Setup;
+use blockgate_types::strict::Fault;
 use blockgate_types::{LineId, MeterId, Span};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -68,7 +69,7 @@ pub struct FileFault {
     /// The file as it was named.
     pub file: String,
     /// Where and what; line 0 when the file as a whole could not be read.
-    pub fault: blockgate_types::strict::Fault,
+    pub fault: Fault,
 }
 
 impl std::fmt::Display for FileFault {
@@ -126,19 +127,36 @@ impl Config {
 
 fn unreadable(file: &Path, error: &std::io::Error) -> FileFault {
     let message = format!("cannot be read: {error}");
-    FileFault {
-        file: file.display().to_string(),
-        fault: blockgate_types::strict::Fault { line: 0, column: 0, message },
-    }
+    FileFault { file: file.display().to_string(), fault: Fault { line: 0, column: 0, message } }
 }
 
 fn read(file: &Path, faults: &mut Vec<FileFault>) -> Option<Text> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Some(Text { name: file.display().to_string(), text }),
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
         Err(error) => {
             faults.push(unreadable(file, &error));
+            return None;
+        }
+    };
+    let name = file.display().to_string();
+    match String::from_utf8(bytes) {
+        Ok(text) => Some(Text { name, text }),
+        Err(error) => {
+            faults.push(FileFault { file: name, fault: not_utf8(&error) });
             None
         }
+    }
+}
+
+/// An editor that saves in GBK or the like: where the first such character stands.
+fn not_utf8(error: &std::string::FromUtf8Error) -> Fault {
+    let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+    let good = String::from_utf8_lossy(good);
+    let last = good.rsplit('\n').next().unwrap_or_default();
+    Fault {
+        line: good.matches('\n').count() + 1,
+        column: last.chars().count() + 1,
+        message: "this character is not UTF-8: save the file as UTF-8".to_owned(),
     }
 }
 

@@ -276,10 +276,26 @@ fn http(table: &Table<'_>, path: &dyn Fn(&str) -> PathBuf) -> Option<HttpConfig>
 
 fn lines(root: &Table<'_>) -> BTreeMap<LineId, LineSettings> {
     let mut lines = BTreeMap::new();
+    let mut wires: BTreeMap<String, LineId> = BTreeMap::new();
     for table in root.tables("line") {
         let id: Option<LineId> = table.need_parsed("id");
         let settings = line(&table);
         table.done();
+        // Modbus TCP has connections, and as many masters as like.
+        if let (Some(id), Some(settings)) = (&id, &settings)
+            && settings.framing == Framing::Rtu
+        {
+            let (key, wire) = match &settings.target {
+                Target::Serial { path, .. } => ("path", path.clone()),
+                Target::Tcp { host, port } => ("host", format!("{host}:{port}")),
+            };
+            if let Some(other) = wires.get(&wire) {
+                let what = format!("line {other} uses {wire} already: one wire has one master");
+                table.note_at(key, what);
+            } else {
+                wires.insert(wire, id.clone());
+            }
+        }
         if let (Some(id), Some(settings)) = (id, settings)
             && lines.insert(id.clone(), settings).is_some()
         {
@@ -497,6 +513,7 @@ fn accounts(
     rules: &Rules,
 ) -> BTreeMap<AccountId, AccountSetup> {
     let mut accounts = BTreeMap::new();
+    let mut missing = BTreeSet::new();
     for table in root.tables("account") {
         let id: Option<AccountId> = table.need_parsed("id");
         let persons = table.integer("persons", 0..=1000).and_then(|n| u32::try_from(n).ok());
@@ -508,7 +525,7 @@ fn accounts(
             occupied_from: occupied_from(&table),
             groups: table.texts("groups").into_iter().map(str::to_owned).collect(),
             floor: table.integer("floor", -100..=1000).and_then(|n| i32::try_from(n).ok()),
-            charges: charges(&table, meters, rules),
+            charges: charges(&table, meters, rules, &mut missing),
         };
         table.done();
         if let Some(id) = id
@@ -534,6 +551,7 @@ fn charges(
     account: &Table<'_>,
     meters: &BTreeMap<MeterId, MeterSetup>,
     rules: &Rules,
+    missing: &mut BTreeSet<TariffId>,
 ) -> BTreeMap<ItemId, Charge> {
     let tariffs = &rules.tariffs;
     let mut charges = BTreeMap::new();
@@ -542,8 +560,10 @@ fn charges(
         let tariff: Option<TariffId> = table.need_parsed("tariff");
         let meter: Option<MeterId> = table.parsed("meter");
         let register: Option<RegisterName> = table.parsed("register");
+        // One missing tariff is one fault, however many accounts name it.
         if let Some(tariff) = &tariff
             && !tariffs.contains_key(tariff)
+            && missing.insert(tariff.clone())
         {
             let known: Vec<&str> = tariffs.keys().map(TariffId::as_str).collect();
             table.note_at("tariff", unknown("tariff", tariff.as_str(), &known));
