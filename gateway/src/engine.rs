@@ -1,7 +1,7 @@
 //! The single writer. Every input is decided by the Block on a state that has seen all inputs before
 //! it, the events are applied and appended to the journal, and a batch of them is made durable at
-//! once. Only then does anything leave: the trees and the outbox see them, a command is answered, the
-//! page shows them (invariant 1).
+//! once. Only then does anything leave: a command is answered, the page shows them, and one batch
+//! after another goes to the trees and the outbox on a thread of its own (invariant 1).
 //!
 //! While one batch is on its way to the disk the next is decided: the journal's CPU work and its
 //! waiting overlap. At most one batch is under way; when the next has grown to
@@ -15,7 +15,7 @@ use crate::command::{Answer, Order};
 use crate::limits;
 use crate::outbox::{Class, Outbox};
 use crate::ports::Clock;
-use crate::store::journal::Batch;
+use crate::store::journal::{Batch, Committed};
 use crate::store::record::{self, Origin};
 use crate::store::trees::{Applied, Trees};
 use crate::store::{Saver, Store, checkpoint};
@@ -28,6 +28,7 @@ use blockgate_types::{AlarmId, CommandId, Span, Time};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -111,30 +112,53 @@ async fn wait_until(at: Option<Instant>) {
     }
 }
 
-/// On a blocking thread: the journal first, then what is derived from it.
-fn make_durable(batch: Batch, appended: &[Appended], shared: &Shared) -> anyhow::Result<()> {
+/// A durable batch on its way to trees and outbox.
+struct Following {
+    committed: Committed,
+    appended: Vec<Appended>,
+}
+
+/// On a blocking thread: the journal. Waits when trees and outbox are far behind.
+fn make_durable(
+    batch: Batch,
+    appended: Vec<Appended>,
+    shared: &Shared,
+    follower: &SyncSender<Following>,
+) -> anyhow::Result<()> {
     let committed = batch.commit()?;
-    let mut applied = Vec::with_capacity(appended.len());
-    let mut waiting = Vec::with_capacity(appended.len());
-    for ((seq, position), record) in committed.records().zip(appended) {
-        anyhow::ensure!(seq == record.seq, "record {} was committed as {seq}", record.seq);
-        let Appended { time, event, .. } = record;
-        applied.push(Applied { seq, time: *time, record: event, position });
-        waiting.push((seq, Class::of(event.kind()), position));
-    }
-    // The trees can be rebuilt; that they fail must not stop the journal.
-    if let Err(error) = shared.trees.apply(&applied) {
-        error!(%error, "the trees did not take a batch in; rebuild them");
-    }
-    if let Err(error) = shared.outbox.push(&waiting) {
-        error!(%error, "the outbox did not take a batch in; the next start will");
-    }
-    for record in appended {
+    let mut appended = appended;
+    for record in &mut appended {
         note(&shared.board, &record.event);
         // Nobody may listen; a stream that lags asks the trees.
-        let _ = shared.durable.send((record.seq, record.payload.clone()));
+        let _ = shared.durable.send((record.seq, std::mem::take(&mut record.payload)));
     }
-    *shared.board.outbox() = shared.outbox.stats();
+    let following = Following { committed, appended };
+    anyhow::ensure!(follower.send(following).is_ok(), "the thread of trees and outbox has ended");
+    Ok(())
+}
+
+/// On a thread of its own: takes durable batches, in order, into what is derived from the journal.
+/// sled takes longer to take in a bill's rows than the journal to make it durable. The trees come
+/// first, so that a receipt that names a bill by its id finds it.
+fn follow(batches: &Receiver<Following>, shared: &Shared) -> anyhow::Result<()> {
+    for Following { committed, appended } in batches {
+        let mut applied = Vec::with_capacity(appended.len());
+        let mut waiting = Vec::with_capacity(appended.len());
+        for ((seq, position), record) in committed.records().zip(&appended) {
+            anyhow::ensure!(seq == record.seq, "record {} was committed as {seq}", record.seq);
+            let Appended { time, event, .. } = record;
+            applied.push(Applied { seq, time: *time, record: event, position });
+            waiting.push((seq, Class::of(event.kind()), position));
+        }
+        // The trees can be rebuilt; that they fail must not stop the journal.
+        if let Err(error) = shared.trees.apply(&applied) {
+            error!(%error, "the trees did not take a batch in; rebuild them");
+        }
+        if let Err(error) = shared.outbox.push(&waiting) {
+            error!(%error, "the outbox did not take a batch in; the next start will");
+        }
+        *shared.board.outbox() = shared.outbox.stats();
+    }
     Ok(())
 }
 
@@ -203,6 +227,8 @@ pub struct Engine {
     alarms_changed: bool,
     urgent: bool,
     since_checkpoint: u64,
+    /// Durable batches on their way to trees and outbox.
+    follower: Option<(SyncSender<Following>, JoinHandle<anyhow::Result<()>>)>,
     /// The checkpoint that is being written.
     saving: Option<JoinHandle<()>>,
     /// Signs of life: of the decisions, and of the batch that is on its way to the disk.
@@ -239,6 +265,7 @@ impl Engine {
             alarms_changed: false,
             urgent: false,
             since_checkpoint: 0,
+            follower: None,
             saving: None,
             alive: None,
         }
@@ -316,6 +343,10 @@ impl Engine {
         if let Some(last) = self.begin_commit()? {
             let done = last.done().await?;
             self.release(done);
+        }
+        if let Some((sender, following)) = self.follower.take() {
+            drop(sender);
+            following.await.context("the thread of trees and outbox")??;
         }
         if let Some(saving) = self.saving.take() {
             saving.await.context("the checkpoint's thread")?;
@@ -460,10 +491,11 @@ impl Engine {
         self.close_record()?;
         let Some(batch) = self.store.journal.cut()? else { return Ok(None) };
         let appended = std::mem::take(&mut self.appended);
-        let shared = self.shared.clone();
+        let (shared, follower) = (self.shared.clone(), self.follower().clone());
         self.urgent = false;
         self.since_checkpoint += u64::try_from(appended.len()).unwrap_or(0);
-        let task = tokio::task::spawn_blocking(move || make_durable(batch, &appended, &shared));
+        let task =
+            tokio::task::spawn_blocking(move || make_durable(batch, appended, &shared, &follower));
         if let Some(errand) = self.store.journal.errand() {
             tokio::task::spawn_blocking(move || {
                 if let Err(error) = errand.run() {
@@ -480,6 +512,17 @@ impl Engine {
             store.moved();
         }
         Ok(Some(Commit { task, answers: std::mem::take(&mut self.answers), alarms, draft }))
+    }
+
+    /// Where durable batches go; its thread is started with the first.
+    fn follower(&mut self) -> &SyncSender<Following> {
+        let shared = &self.shared;
+        let (sender, _) = self.follower.get_or_insert_with(|| {
+            let (sender, batches) = sync_channel(limits::FOLLOWING_BATCHES_MAX);
+            let shared = shared.clone();
+            (sender, tokio::task::spawn_blocking(move || follow(&batches, &shared)))
+        });
+        sender
     }
 
     /// A batch is durable: what waited for it goes out.

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub const INBOX_MAX: usize = 4096;
 /// Inputs that one engine step takes.
 pub const ENGINE_BATCH_MAX: usize = 512;
+/// Durable batches that wait for trees and outbox; when there are more the next commit waits.
+pub const FOLLOWING_BATCHES_MAX: usize = 64;
 /// Bytes of records that are made durable at once, whatever the commit interval says.
 pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
 /// One journal segment; a full one is followed by a new file.

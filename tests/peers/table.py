@@ -65,7 +65,7 @@ def rows(found):
             yield f"first reading after exec, {what}", f"{took:.3f} s", f"<= {bar} s", took <= bar
     for line in found.get("journal", []):
         parts = line.split()
-        if len(parts) == 4 and parts[0].isdigit():
+        if len(parts) == 6 and parts[0].isdigit():
             share = float(parts[3])
             yield f"journal appends/s beside bare fdatasync, batch {parts[0]}", f"{share:.2f} x", ">= 0.80 x", share >= 0.8
     for line in found.get("close", []):

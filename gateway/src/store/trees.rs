@@ -7,9 +7,9 @@
 //!   'm'                          applied seq | bills | alarm rows | crc32c
 //!   's' seq                      position | account | 0 | item | 0 | period's first day
 //!   'b' bill                     seq
-//!   'a' account | 0 | seq        nothing      (likewise 'i' item, 'p' period's first day)
+//!   'a' account | 0 | seq        nothing
 //!   'l' seq                      position of an alarm's change
-//!   'h' …                        history, see history.rs
+//! folder "history"               see history.rs
 //! tree "telemetry"
 //!   meter | 0 | minute, u32      JSON
 //! position = segment, u64 | offset, u32. Numbers are big-endian.
@@ -21,14 +21,13 @@
 use super::history::{self, Staged};
 use super::journal::{JournalError, Position, Records};
 use crate::limits::{
-    ALARM_ROWS_MAX, HISTORY_DAYS_MAX, HISTORY_STAGED_MAX, TELEMETRY_ROWS_PER_METER_MAX,
-    TREES_CACHE_BYTES, TREES_VALUE_BYTES_MAX,
+    ALARM_ROWS_MAX, HISTORY_STAGED_MAX, TELEMETRY_ROWS_PER_METER_MAX, TREES_CACHE_BYTES,
+    TREES_VALUE_BYTES_MAX,
 };
 use blockgate_rules::Event;
 use blockgate_rules::event::{Alarm, Bill};
 use blockgate_types::{AccountId, BillId, Decimal, ItemId, MeterId, RegisterName, Time};
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -125,6 +124,7 @@ pub struct Trees {
     file: File,
     derived: sled::Tree,
     live: sled::Tree,
+    history: history::Files,
     records: Records,
     state: Mutex<State>,
 }
@@ -254,7 +254,8 @@ impl Trees {
         }
         let file = File::open(dir.join("db"))?;
         let state = Mutex::default();
-        let trees = Self { db, file, derived, live, records, state };
+        let history = history::Files::new(dir.join("history"));
+        let trees = Self { db, file, derived, live, history, records, state };
         trees.check(last)?;
         Ok(trees)
     }
@@ -266,7 +267,7 @@ impl Trees {
             if self.derived.scan_prefix(b"s").next().is_some() && last == 0 {
                 return Err(wrong("it has bills, and the journal is empty"));
             }
-            return Ok(());
+            return Ok(self.history.clear()?);
         };
         let (numbers, crc) = row.split_at_checked(24).ok_or_else(|| wrong("meta"))?;
         if crc != crc32c::crc32c(numbers).to_be_bytes() {
@@ -276,6 +277,9 @@ impl Trees {
         let (applied, bills, alarms) = (number(8)?, number(16)?, number(24)?);
         if applied > last {
             return Err(wrong("it is ahead of the journal"));
+        }
+        if !self.history.exist() {
+            return Err(wrong("the folder of the history is missing"));
         }
         let counted = |kind| -> Result<u64, TreesError> {
             let mut n = 0;
@@ -342,34 +346,10 @@ impl Trees {
         Ok(())
     }
 
-    /// Writes the staged history, row by row into the day it belongs to.
+    /// Writes the staged history to its files.
     fn write_staged(&self, state: &mut State) -> Result<(), TreesError> {
-        let days = state.staged.drain();
-        for some in days.chunks(ROWS_AT_ONCE) {
-            let mut rows: BTreeMap<Vec<u8>, Vec<history::Point>> = BTreeMap::new();
-            let mut gone = Vec::new();
-            for (meter, register, day) in some {
-                let prefix = history::prefix(meter, register);
-                let key = history::key(&prefix, day.day);
-                let old = history::key(&prefix, day.day.saturating_sub(HISTORY_DAYS_MAX));
-                for row in self.derived.range(prefix..old).take(8) {
-                    gone.push(row?.0);
-                }
-                if !rows.contains_key(&key) {
-                    let row = self.derived.get(&key)?;
-                    let points = row.map(|r| history::decode(&r)).transpose()?;
-                    rows.insert(key.clone(), points.unwrap_or_default());
-                }
-                if let Some(points) = rows.get_mut(&key) {
-                    for point in &day.points {
-                        history::put(points, *point);
-                    }
-                }
-            }
-            let mut batch = sled::Batch::default();
-            rows.into_iter().for_each(|(key, points)| batch.insert(key, history::encode(&points)));
-            gone.into_iter().for_each(|key| batch.remove(key));
-            self.derived.apply_batch(batch)?;
+        for (meter, register, day) in state.staged.drain() {
+            self.history.append(&meter, &register, &day)?;
         }
         Ok(())
     }
@@ -398,6 +378,7 @@ impl Trees {
             row.extend_from_slice(&number.to_be_bytes());
         }
         row.extend_from_slice(&crc32c::crc32c(&row).to_be_bytes());
+        self.history.sync()?; // before `m` says that it is complete
         self.derived.insert(b"m", row)?;
         drop(state);
         self.db.flush()?;
@@ -448,20 +429,22 @@ impl Trees {
         let Some(first) = after.unwrap_or(0).checked_add(1) else { return Ok(Vec::new()) };
         let range = if let Some(account) = &filter.account {
             index_key(b'a', account.as_str(), first)..=index_key(b'a', account.as_str(), u64::MAX)
-        } else if let Some(from) = &filter.period_from {
-            index_key(b'p', from, first)..=index_key(b'p', from, u64::MAX)
-        } else if let Some(item) = &filter.item {
-            index_key(b'i', item.as_str(), first)..=index_key(b'i', item.as_str(), u64::MAX)
         } else {
+            // No index of items or periods: a row more for each bill costs every month's close more
+            // than passing over 100,000 rows costs the few who ask.
             seq_key(b's', first).to_vec()..=seq_key(b's', u64::MAX).to_vec()
         };
         let mut bills = Vec::new();
-        for key in self.derived.range(range).keys() {
+        for found in self.derived.range(range) {
             if bills.len() >= limit {
                 break;
             }
-            let seq = last_seq(&key?).ok_or_else(|| wrong("key"))?;
-            let Some(row) = self.derived.get(seq_key(b's', seq))? else { continue };
+            let (key, mut row) = found?;
+            let seq = last_seq(&key).ok_or_else(|| wrong("key"))?;
+            if filter.account.is_some() {
+                let Some(of_seq) = self.derived.get(seq_key(b's', seq))? else { continue };
+                row = of_seq;
+            }
             let mut texts = row.get(12..).unwrap_or_default().split(|b| *b == 0);
             let mut fits = |wanted: Option<&str>| {
                 let text = texts.next();
@@ -507,37 +490,23 @@ impl Trees {
         to: Time,
         limit: usize,
     ) -> Result<Vec<(Time, Decimal)>, TreesError> {
-        let (prefix, first, last) =
-            (history::prefix(meter, register), history::split(from).0, history::split(to).0);
+        let (first, last) = (history::split(from).0, history::split(to).0);
         if from >= to {
             return Ok(Vec::new());
         }
-        let state = self.state();
-        let mut staged: BTreeMap<u32, Vec<history::Point>> = BTreeMap::new();
+        let state = self.state(); // nothing moves from there into the files meanwhile
+        let mut days = self.history.read(meter, register, first, last)?;
         for day in state.staged.days(meter, register) {
-            let points = staged.entry(day.day).or_default();
+            let points = days.entry(day.day).or_default();
             for point in day.points {
                 history::put(points, point);
             }
         }
-        let mut rows =
-            self.derived.range(history::key(&prefix, first)..=history::key(&prefix, last));
-        let mut stored = BTreeMap::new();
+        drop(state);
         let mut found = Vec::new();
-        // Rows and staged days are both in order; a day can be in both.
-        loop {
-            if stored.is_empty()
-                && let Some(row) = rows.next()
-            {
-                let (key, value) = row?;
-                let day = u32::from_be_bytes(*key.last_chunk().ok_or_else(|| wrong("key"))?);
-                stored.insert(day, history::decode(&value)?);
-            }
-            let ahead = stored.keys().chain(staged.keys()).min().copied();
-            let Some(day) = ahead.filter(|_| found.len() < limit) else { break };
-            let mut points: Vec<_> = stored.remove(&day).unwrap_or_default();
-            for point in staged.remove(&day).unwrap_or_default() {
-                history::put(&mut points, point);
+        for (day, points) in days {
+            if found.len() >= limit {
+                break;
             }
             let day = history::Day { day, points };
             found.extend(history::within(&day, from, to));
@@ -626,8 +595,6 @@ fn put_bill(rows: &mut sled::Batch, seq: u64, position: Position, bill: &Bill) {
     let id = [b"b", bill.bill.as_str().as_bytes()].concat();
     rows.insert(id, &seq.to_be_bytes()[..]);
     rows.insert(index_key(b'a', bill.account.as_str(), seq), &[][..]);
-    rows.insert(index_key(b'i', bill.item.as_str(), seq), &[][..]);
-    rows.insert(index_key(b'p', &bill.period.from, seq), &[][..]);
 }
 
 fn minute(at: Time) -> u32 {
