@@ -9,9 +9,10 @@ use blockgate_e2e::slave::{Framing, Slave, profile};
 use std::path::Path;
 use std::process::Command;
 
-/// Years in which a certificate is good now, and in which one was.
+/// Years in which a certificate is good now, in which one was, and in which one will be.
 const GOOD: std::ops::Range<i32> = 2020..2100;
 const PAST: std::ops::Range<i32> = 2020..2024;
+const FUTURE: std::ops::Range<i32> = 2099..2100;
 
 /// A gateway with one meter, a broker beside it, and certificates for both.
 struct Site {
@@ -107,7 +108,19 @@ const TLS_MUTUAL: &str = "cafile {folder}/ca.crt\ncertfile {folder}/server.crt\n
     keyfile {folder}/server.key\nrequire_certificate true\nallow_anonymous true\n";
 const TLS_BY_NAME: &str = "cafile {folder}/ca.crt\ncertfile {folder}/server.crt\n\
     keyfile {folder}/server.key\nallow_anonymous false\npassword_file {folder}/passwords\n";
+const TLS_BY_NAME_WITH_RIGHTS: &str = "cafile {folder}/ca.crt\ncertfile {folder}/server.crt\n\
+    keyfile {folder}/server.key\nallow_anonymous false\npassword_file {folder}/passwords\n\
+    acl_file {folder}/rights\n";
 const PLAIN: &str = "allow_anonymous true\n";
+
+/// The broker knows `gw` with the password `right`; the gateway has `password`.
+fn by_name(site: &Site, password: &str) {
+    site.configure(BY_NAME);
+    private(&site.gateway.path("password"), &format!("{password}\n"));
+    let passwords = site.gateway.path("broker/passwords");
+    let mut command = Command::new("mosquitto_passwd");
+    succeeds(command.args(["-c", "-b"]).arg(passwords).args(["gw", "right"]));
+}
 
 /// What is wrong, what is said about it, and how it is mended.
 struct Case {
@@ -201,14 +214,50 @@ const CASES: &[Case] = &[
         en: "The broker refuses us: user, password or certificate is not allowed.",
         zh: "服务器拒绝登录：用户名、密码或证书没有权限。",
         spoil: |site| {
-            site.configure(BY_NAME);
-            private(&site.gateway.path("password"), "wrong\n");
-            let passwords = site.gateway.path("broker/passwords");
-            let mut command = Command::new("mosquitto_passwd");
-            succeeds(command.args(["-c", "-b"]).arg(passwords).args(["gw", "right"]));
+            by_name(site, "wrong");
             site.start_broker(TLS_BY_NAME);
         },
         mend: |site| private(&site.gateway.path("password"), "right\n"),
+    },
+    Case {
+        what: "no right to publish",
+        word: "not-authorised",
+        en: "The broker refuses us: user, password or certificate is not allowed.",
+        zh: "服务器拒绝登录：用户名、密码或证书没有权限。",
+        spoil: |site| {
+            by_name(site, "right");
+            site.gateway.write("broker/rights", "user gw\ntopic read blockgate/#\n");
+            site.start_broker(TLS_BY_NAME_WITH_RIGHTS);
+        },
+        mend: |site| {
+            site.gateway.write("broker/rights", "user gw\ntopic readwrite blockgate/#\n");
+            site.restart_broker(TLS_BY_NAME_WITH_RIGHTS);
+        },
+    },
+    Case {
+        what: "the broker's certificate is not valid yet",
+        word: "tls-not-yet-valid",
+        en: "The broker's certificate is not valid yet, not before 2099-01-01",
+        zh: "服务器的证书尚未生效，生效时间 2099-01-01",
+        spoil: |site| {
+            site.server_certificate("localhost", FUTURE);
+            site.start_broker(TLS_MUTUAL);
+        },
+        mend: |site| {
+            site.server_certificate("localhost", GOOD);
+            site.restart_broker(TLS_MUTUAL);
+        },
+    },
+    Case {
+        what: "the CA file is not there",
+        word: "tls-files",
+        en: "A certificate, key or password file cannot be used: ",
+        zh: "证书、密钥或密码文件不能用：",
+        spoil: |site| {
+            std::fs::remove_file(site.gateway.path("tls/ca.crt")).expect("the file");
+            site.start_broker(TLS_MUTUAL);
+        },
+        mend: |site| site.gateway.write("tls/ca.crt", &site.authority.pem()),
     },
     Case {
         what: "a port without TLS",

@@ -604,6 +604,14 @@ fn outbox_and_read_go_through_the_daemon_when_there_is_one_and_rebuild_waits_for
     let waiting =
         gateway.wait("records wait", |g| outbox(g)["waiting"].as_u64().filter(|n| *n >= 20));
 
+    // The journal can be looked at while it is written, and looks whole.
+    for _ in 0..5 {
+        let said = gateway.command(&["journal", "verify", "--json"]);
+        assert!(said.code == 0 && said.json()["whole"] == true, "{said:?}");
+        let seqs: Vec<_> = gateway.journal().iter().map(|r| r["seq"].as_u64()).collect();
+        assert_eq!(seqs, (1..).map(Some).take(seqs.len()).collect::<Vec<_>>());
+    }
+
     // A second daemon, and a rebuild, are told who is there.
     let (second, rebuild) = std::thread::scope(|scope| {
         let second = scope.spawn(|| gateway.command(&["run"]));
