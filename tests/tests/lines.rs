@@ -1,5 +1,5 @@
 //! Everything that a meter can do wrong on a wire, through the whole program, on a serial line, on RTU
-//! over TCP and on Modbus TCP. Each value says which unit, register and request it belongs to; none is
+//! over TCP and on Modbus TCP, one request at a time and several. Each value says which unit, register and request it belongs to; none is
 //! ever found under another name, every fault is counted once under its class and shown with its
 //! frame, and nothing of it, nor a counter that went down, gets into a bill.
 
@@ -19,6 +19,9 @@ const GRACE_OVER: i64 = 1_796_054_400 + 3_700;
 
 /// Beyond the lines' `reply_timeout`, well within their `late_reply`.
 const LATE: Act = Act::LateMs(1100);
+
+/// On this line a meter's requests go out in one write.
+const PIPELINED: &str = "pipelined";
 
 const CLASSES: [&str; 4] = ["timeout", "checksum", "protocol", "value"];
 
@@ -206,6 +209,7 @@ fn config(lines: &[(&'static str, Slave)]) -> String {
     for (id, slave) in lines {
         text.push_str(&slave.line(id));
         text.push_str("reply_timeout = \"700ms\"\nlate_reply = \"2s\"\n");
+        text.push_str(if *id == PIPELINED { "pipeline = true\n" } else { "" });
         for unit in 1..=2 {
             text.push_str(&format!(
                 "[[meter]]\nid = \"{id}-{unit}\"\nline = \"{id}\"\naddress = {unit}\n\
@@ -250,6 +254,7 @@ fn whatever_a_meter_does_on_the_wire_no_value_is_taken_for_another_and_none_is_b
         ("serial", Slave::serial(folder.path())),
         ("rtu-tcp", Slave::tcp(Framing::Rtu)),
         ("tcp", Slave::tcp(Framing::Mbap)),
+        (PIPELINED, Slave::tcp(Framing::Mbap)),
     ];
     let mut gateway = Gateway::new(&config(&lines));
     gateway.write("profiles.d/scripted.toml", &profile());
@@ -278,14 +283,14 @@ fn whatever_a_meter_does_on_the_wire_no_value_is_taken_for_another_and_none_is_b
     gateway.wait("every meter was read after the month's end", |gateway| {
         let meters = gateway.json("/v1/meters");
         let meters = meters["meters"].as_array()?.clone();
-        (meters.len() == 6 && meters.iter().all(|m| m["polls_good"].as_u64() > Some(1)))
+        (meters.len() == 8 && meters.iter().all(|m| m["polls_good"].as_u64() > Some(1)))
             .then_some(())
     });
     gateway.stop();
     assert!(!gateway.journal().iter().any(|record| record["data"]["kind"] == "bill"), "too early");
     start_at(&mut gateway, GRACE_OVER);
     gateway.wait("the month is closed", |gateway| {
-        (gateway.json("/v1/bills")["bills"].as_array()?.len() >= 5).then_some(())
+        (gateway.json("/v1/bills")["bills"].as_array()?.len() >= 7).then_some(())
     });
     gateway.stop();
     let requests: BTreeMap<&str, Vec<Request>> =
@@ -302,7 +307,7 @@ fn bills_are_right(gateway: &Gateway, journal: &[Value]) {
     command.arg(source("tests/python/recompute.py"));
     let verdict = succeeds(command.arg(gateway.path("events.jsonl")).arg(gateway.folder()));
     let verdict: Value = serde_json::from_str(&verdict).expect("JSON");
-    assert!(verdict["bills"].as_u64() >= Some(5) && verdict["periods"] == 1, "{verdict}");
+    assert!(verdict["bills"].as_u64() >= Some(7) && verdict["periods"] == 1, "{verdict}");
 
     let held: BTreeSet<String> = journal
         .iter()
@@ -315,7 +320,7 @@ fn bills_are_right(gateway: &Gateway, journal: &[Value]) {
         .filter(|(_, reading)| reading["verdict"] == "held")
         .map(|(id, _)| id)
         .collect();
-    assert!(held.len() >= 3, "one on each line: {held:?}");
+    assert!(held.len() >= 4, "one on each line: {held:?}");
     for bill in journal.iter().filter(|record| record["data"]["kind"] == "bill") {
         for end in ["from", "to"] {
             let id = bill["data"]["evidence"][0][end]["reading"].as_str().expect("a reading");
