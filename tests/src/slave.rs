@@ -243,9 +243,9 @@ fn serve(mut wire: impl Read + Write, framing: Framing, state: &Mutex<State>) {
         // Noted before it is sent: whoever sees the value finds the request.
         let seen = Request { unit, address, number, act, reply: reply.clone() };
         lock(state).requests.push(seen);
-        if let Act::LateMs(ms) = act {
-            crate::pause_for(Duration::from_millis(ms));
-        }
+        // A device takes its time, so that a late reply is alone on the wire when it comes.
+        let takes_ms = if let Act::LateMs(ms) = act { ms } else { 10 };
+        crate::pause_for(Duration::from_millis(takes_ms));
         if wire.write_all(&reply).and_then(|()| wire.flush()).is_err() {
             return;
         }
