@@ -7,11 +7,11 @@
 
 use crate::apportionment::AboveBound;
 use crate::calendar::{self, Day, Month, Zone, day_text};
-use crate::event::{Bill, Evidence, EvidenceReading, TierCounter};
+use crate::event::{Basis, Bill, Evidence, EvidenceReading, TierCounter};
 use crate::metering::{Mark, MeterState, Point, RegisterState, WindowLog};
 use crate::money::{minus, plus, times};
 use crate::setup::{Charge, Setup};
-use crate::tariff::rate::{MonthPart, Quantity, Usage, rate_parts};
+use crate::tariff::rate::{MonthPart, Quantity, Rated, Usage, rate_parts};
 use crate::tariff::{
     Adjustment, Allocation, BasePrice, CycleTerms, Metered, Monthly, NewOccupant, PartQuota,
     Pricing, Proration, Revision, Tariff, Tiering,
@@ -144,10 +144,20 @@ pub struct Due<'a> {
 }
 
 /// Why a charge cannot be billed: the stable word.
-type Why = &'static str;
+pub type Why = &'static str;
 
 /// A quantity and its time-of-use window, where one was written.
-type InWindow = (Option<String>, Decimal);
+pub type InWindow = (Option<String>, Decimal);
+
+/// What a charge costs.
+pub struct Priced {
+    /// The lines and their sum.
+    pub rated: Rated,
+    /// By which revisions.
+    pub tariff_revision: String,
+    /// The tier counter, where the tariff counts.
+    pub tier_counter: Option<TierCounter>,
+}
 
 /// What ran from a day until the next entry's, window by window.
 struct Stretch {
@@ -209,16 +219,8 @@ impl<'a> Closing<'a> {
             (subs, loss) = self.loss(due, &evidence)?;
             used = vec![vec![Stretch { from, used: vec![(None, loss)] }]];
         }
-        let mut counting = Counting::new(due.counter);
-        let usages = usages(&parts, due, &used, &mut counting)?;
-        if usages.is_empty() {
-            return Ok(None);
-        }
-        let rated = rate_parts(&tariff.label, &usages).map_err(|error| error.word())?;
-        let name = |r: &Revision| self.names.get(&(tariff_id, r.from)).map(String::as_str);
-        let mut names: Vec<&str> = usages.iter().filter_map(|(r, _)| name(r)).collect();
-        names.dedup();
-        let tariff_revision = names.join("+");
+        let Some(priced) = self.price(due, tariff, &parts, &used)? else { return Ok(None) };
+        let tariff_revision = priced.tariff_revision;
         let period = calendar::period(from, due.to, self.zone);
         let key = [
             due.account.as_str(),
@@ -238,15 +240,51 @@ impl<'a> Closing<'a> {
             tariff_revision,
             revision: 0,
             currency: tariff.currency.clone(),
-            lines: rated.lines,
-            total_fen: rated.total_fen,
+            lines: priced.rated.lines,
+            total_fen: priced.rated.total_fen,
             evidence,
             minus: subs,
             apportioned: None,
             share: None,
-            tier_counter: counting.result,
+            basis: Basis::of(tariff, due.terms),
+            corrects: None,
+            tier_counter: priced.tier_counter,
             issued_at: self.now,
         }))
+    }
+
+    /// Prices what was used by the tariff's parts; `None` where nothing is due.
+    fn price(
+        &self,
+        due: &Due<'_>,
+        tariff: &Tariff,
+        parts: &[Part<'_>],
+        used: &[Vec<Stretch>],
+    ) -> Result<Option<Priced>, Why> {
+        let mut counting = Counting::new(due.counter);
+        let usages = usages(parts, due, used, &mut counting)?;
+        if usages.is_empty() {
+            return Ok(None);
+        }
+        let rated = rate_parts(&tariff.label, &usages).map_err(|error| error.word())?;
+        let id = &due.terms.charge.tariff;
+        let name = |r: &Revision| self.names.get(&(id, r.from)).map(String::as_str);
+        let mut names: Vec<&str> = usages.iter().filter_map(|(r, _)| name(r)).collect();
+        names.dedup();
+        let tariff_revision = names.join("+");
+        Ok(Some(Priced { rated, tariff_revision, tier_counter: counting.result }))
+    }
+
+    /// Prices what was used by window, evenly over the days, by the tariff as it is set now: what a
+    /// bill would be today.
+    ///
+    /// # Errors
+    /// The word for [`crate::event::Unbilled::why`].
+    pub fn price_again(&self, due: &Due<'_>, used: Vec<InWindow>) -> Result<Option<Priced>, Why> {
+        let tariff = self.setup.tariffs.get(&due.terms.charge.tariff).ok_or("no-tariff")?;
+        let parts = parts_of(tariff, due).ok_or("no-tariff")?;
+        let stretch = Stretch { from: due.state.from, used };
+        self.price(due, tariff, &parts, &[vec![stretch]])
     }
 
     fn register(&self, source: &Source) -> Option<&RegisterState> {

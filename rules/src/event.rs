@@ -239,6 +239,12 @@ pub struct Bill {
     /// How the total was shared among other accounts; the last line takes it out of this bill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apportioned: Option<Box<Apportioned>>,
+    /// What the price was for beside the readings, where it depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+    /// Which bill this one corrects, and why; its total is the difference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrects: Option<Box<Corrects>>,
     /// Of which shared cost this bill is a part, and why it is as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<Box<ShareOf>>,
@@ -247,6 +253,67 @@ pub struct Bill {
     pub tier_counter: Option<TierCounter>,
     /// When it was decided.
     pub issued_at: Time,
+}
+
+/// What a price was for, beside readings.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Basis {
+    /// Floor area.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub area_m2: Option<Decimal>,
+    /// Persons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persons: Option<u32>,
+    /// Parking spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spaces: Option<u32>,
+    /// Since when the occupant of then lived there.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    pub occupied_from: Option<Day>,
+}
+
+impl Basis {
+    /// Of a household's terms, what a tariff's prices depend on; `None` where that is nothing.
+    #[must_use]
+    pub fn of(tariff: &Tariff, terms: &crate::billing::Terms) -> Option<Self> {
+        let needs = |unit| tariff.is_per(unit);
+        let basis = Self {
+            area_m2: terms.area_m2.filter(|_| needs(Unit::SquareMetre)),
+            persons: terms.persons.filter(|_| needs(Unit::Person)),
+            spaces: terms.spaces.filter(|_| needs(Unit::Space)),
+            occupied_from: terms.occupied_from.filter(|_| tariff.is_metered()),
+        };
+        (basis != Self::default()).then_some(basis)
+    }
+}
+
+/// Which bill is corrected, and why (statements C1 to C10 of the corrections).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Corrects {
+    /// The first bill of this account, item and period.
+    pub bill: BillId,
+    /// The command that ordered it.
+    pub command: CommandId,
+    /// What was billed before, all corrections until then included.
+    pub was_fen: Fen,
+    /// What the bill should have been.
+    pub now_fen: Fen,
+    /// The tier counter after the period as it was, where it moved.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text::option"
+    )]
+    pub counter_was: Option<Decimal>,
+    /// Whether the difference is below the small-amount threshold: recorded and not billed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waived: bool,
+    /// Why, with evidence and approver.
+    pub ground: crate::correction::Ground,
 }
 
 impl Bill {
@@ -540,6 +607,38 @@ pub enum Audit {
         apportionment: TariffId,
         /// Its new form.
         document: Box<Apportionment>,
+    },
+    /// A journaled reading was put right; what was billed by it follows as differences.
+    ReadingCorrected {
+        /// When.
+        at: Time,
+        /// The command that ordered it.
+        id: CommandId,
+        /// Which meter.
+        meter: MeterId,
+        /// Which register.
+        register: RegisterName,
+        /// Which reading.
+        reading: ReadingId,
+        /// Its value until now.
+        #[serde(with = "blockgate_types::decimal::text")]
+        was: Decimal,
+        /// Its value from now on.
+        #[serde(with = "blockgate_types::decimal::text")]
+        value: Decimal,
+    },
+    /// A correction was carried out.
+    Corrected {
+        /// When.
+        at: Time,
+        /// The command that ordered it.
+        id: CommandId,
+        /// What was put right, and why.
+        correction: Box<crate::correction::Correction>,
+        /// How many bills have a difference.
+        differences: u64,
+        /// The sum of the differences.
+        total_fen: Fen,
     },
     /// Charges begin to run: new ones, at the first tick with a clock that can be believed.
     ChargesBegan {

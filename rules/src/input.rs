@@ -1,5 +1,7 @@
 //! What comes into the Block. Each input carries its own time: the Block has no clock.
 
+use crate::correction::Correction;
+use crate::event::Bill;
 use crate::setup::Setup;
 use blockgate_types::{ClockState, CommandId, Decimal, MeterId, Observation, RegisterName, Time};
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,19 @@ pub enum Input {
         outcome: crate::event::Outcome,
         /// The reason, for people; empty when there is none to give.
         detail: String,
+    },
+    /// The bills that an accepted [`Order::Correct`] may touch, first bills and corrections, of all
+    /// accounts and items that [`crate::correction::Correction::touches`] names. The Block keeps no
+    /// bills: they are in the journal.
+    Correct {
+        /// Wall time.
+        now: Time,
+        /// The command's id.
+        id: CommandId,
+        /// What is put right.
+        correction: Box<Correction>,
+        /// The bills.
+        issued: Vec<Bill>,
     },
     /// Something about the gateway itself became true or untrue: the broker refuses us, a
     /// certificate ends, the disk fills. Raises or clears an alarm.
@@ -126,6 +141,8 @@ pub enum Order {
         #[serde(with = "blockgate_types::decimal::text")]
         initial_value: Decimal,
     },
+    /// Put right what was billed: the differences follow as bills of their own.
+    Correct(Box<Correction>),
 }
 
 impl Order {
@@ -137,6 +154,7 @@ impl Order {
             Self::ReadNow { .. } => "read-now",
             Self::DecideHeld { .. } => "decide-held",
             Self::ExchangeMeter { .. } => "exchange-meter",
+            Self::Correct(_) => "correct",
         }
     }
 }

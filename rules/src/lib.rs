@@ -13,6 +13,7 @@
 //! | [`tariff`] | effective-dated prices: rule files, and quantity to lines |
 //! | [`apportionment`] | a cost, a loss or an income shared among accounts, exactly |
 //! | [`billing`] | charges, the close of a period, bills |
+//! | [`correction`] | what should have been billed minus what was: difference bills |
 //! | [`alarm`] | the texts of alarms, and how urgent they are |
 //! | [`block`] | the state as a whole: decide and apply |
 #![deny(
@@ -30,6 +31,7 @@ pub mod apportionment;
 pub mod billing;
 pub mod block;
 pub mod calendar;
+pub mod correction;
 pub mod event;
 pub mod input;
 pub mod metering;

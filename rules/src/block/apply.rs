@@ -106,6 +106,9 @@ impl Block {
     }
 
     fn apply_bill(&mut self, bill: &Bill) {
+        if bill.corrects.is_some() {
+            return self.apply_difference(bill);
+        }
         super::period::add_issued(&mut self.state.issued, bill.total_fen);
         if let Some(counted) = &bill.tier_counter {
             let counter = Counter::after(counted);
@@ -265,6 +268,10 @@ impl Block {
                     items.entry(id.item.clone()).or_insert(state);
                 }
                 self.find_sources();
+            }
+            Audit::Corrected { .. } => {}
+            Audit::ReadingCorrected { meter, register, reading, value, .. } => {
+                self.apply_reading_corrected(meter, register, *reading, *value);
             }
             Audit::ApportionmentSet { apportionment, document, .. } => {
                 setup.apportionments.insert(apportionment.clone(), (**document).clone());
@@ -508,7 +515,7 @@ fn close_source(source: &mut Source, meters: &BTreeMap<MeterId, crate::metering:
 }
 
 /// The point of a reading that the register still knows.
-fn find_point(register: &RegisterState, id: ReadingId) -> Option<Point> {
+pub(super) fn find_point(register: &RegisterState, id: ReadingId) -> Option<Point> {
     let marks = register.marks.iter().flat_map(|mark| [&mark.before, &mark.first]);
     let mut points = marks.chain([&register.last, &register.opened]);
     points.find(|point| point.reading == id).cloned()

@@ -48,11 +48,13 @@ impl Block {
                 Err(NO_METER)
             }
             Order::ReadNow { .. } => Ok(None),
-            Order::DecideHeld { .. } | Order::ExchangeMeter { .. }
+            Order::DecideHeld { .. } | Order::ExchangeMeter { .. } | Order::Correct(_)
                 if clock == ClockState::Unsynced =>
             {
                 Err("the clock is not synchronised: a decision about money needs a true time")
             }
+            // The gateway looks up the bills and hands them in by `Input::Correct`.
+            Order::Correct(correction) => correction.checked().map(|_| None),
             Order::DecideHeld { meter, register, decision } => {
                 self.decided(meter, register, *decision, now).map(Some)
             }

@@ -47,6 +47,9 @@ impl Block {
             Input::CommandDone { now, id, outcome, detail } => {
                 self.decide_done(*now, id, *outcome, detail, out);
             }
+            Input::Correct { now, id, correction, issued } => {
+                self.decide_correct(*now, id, correction, issued, out);
+            }
             Input::Condition { now, code, subject, active, facts } => {
                 let severity = alarm::severity(*code);
                 self.set_alarm(*now, *code, subject, severity, active.then_some(facts), out);

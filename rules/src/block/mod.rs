@@ -8,9 +8,12 @@
 
 mod apply;
 mod command;
+mod correct;
 mod decide;
 mod period;
 mod share;
+
+pub(crate) use share::amount_line;
 
 use crate::billing::{ChargeState, Counter, EndedCharge};
 use crate::calendar::{Day, Zone, day_text};
@@ -20,8 +23,8 @@ use crate::metering::{MeterState, RegisterState};
 use crate::money::Fen;
 use crate::setup::Setup;
 use blockgate_types::{
-    AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, MeterId, RegisterName, Span,
-    TariffId, Time,
+    AccountId, AlarmId, BillId, ClockState, CommandId, Decimal, ItemId, MeterId, RegisterName,
+    Span, TariffId, Time,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -73,6 +76,8 @@ struct State {
     used: BTreeMap<AccountId, BTreeMap<ItemId, Used>>,
     /// Shared costs of which not every share is billed yet.
     pending: Vec<Pending>,
+    /// Bills that were corrected, with the number of the last correction.
+    corrected: BTreeMap<BillId, u32>,
     alarms: BTreeMap<AlarmId, Alarm>,
     commands_seen: VecDeque<CommandId>,
     commands_open: BTreeMap<CommandId, OpenCommand>,
@@ -218,7 +223,10 @@ impl Block {
                 self.watch.silence_due = None;
             }
             Input::Setup { .. } => self.watch.silence_due = None,
-            Input::Command { .. } | Input::CommandDone { .. } | Input::Condition { .. } => {}
+            Input::Command { .. }
+            | Input::CommandDone { .. }
+            | Input::Correct { .. }
+            | Input::Condition { .. } => {}
         }
         if self.watch.silence_due.is_none() {
             self.watch.silence_due = Some(self.silence_due());

@@ -23,7 +23,7 @@ impl Pending {
 }
 
 /// An account without any weight gets no bill.
-fn is_billed(member: &Member) -> bool {
+pub(super) fn is_billed(member: &Member) -> bool {
     member.parts.iter().any(|part| !part.weight.is_zero())
 }
 
@@ -118,7 +118,7 @@ impl Block {
     }
 }
 
-fn amount_line(label: Text, exact: Decimal, amount_fen: Fen) -> BillLine {
+pub(crate) fn amount_line(label: Text, exact: Decimal, amount_fen: Fen) -> BillLine {
     BillLine {
         label,
         quantity: Decimal::ONE,
@@ -167,6 +167,8 @@ pub(super) fn share_bill(cost: &Bill, member: &Member, now: Time) -> Option<Bill
         evidence: Vec::new(),
         minus: Vec::new(),
         apportioned: None,
+        basis: None,
+        corrects: None,
         share: Some(Box::new(ShareOf {
             bill: cost.bill.clone(),
             total_fen: shared.total_fen,

@@ -1,6 +1,7 @@
 //! Tests of the Block as a whole.
 
 mod changes;
+mod correcting;
 mod scenarios;
 mod sharing;
 mod simulation;

@@ -600,6 +600,22 @@ impl Tariff {
         self.revisions.iter().skip(1).filter(by_readings).map(|revision| revision.from)
     }
 
+    /// Whether a price of it, or a quota, depends on so many of a unit.
+    #[must_use]
+    pub fn is_per(&self, unit: Unit) -> bool {
+        self.revisions.iter().any(|revision| match &revision.pricing {
+            Pricing::PerArea(monthly) | Pricing::Fixed(monthly) => monthly.per == unit,
+            Pricing::Dated(dated) => dated.per == unit,
+            Pricing::Metered(metered) => {
+                let base = metered.base.as_ref().is_some_and(|base| match &base.price {
+                    BasePrice::Month(monthly) => monthly.per == unit,
+                    BasePrice::Season(dated) => dated.per == unit,
+                });
+                base || (unit == Unit::Person && !metered.quota_shift.is_empty())
+            }
+        })
+    }
+
     /// Whether a tariff needs a meter.
     #[must_use]
     pub fn is_metered(&self) -> bool {

@@ -1,0 +1,142 @@
+//! Corrections in the Block: differences become bills, and a reading that was put right is put right
+//! where the next bill begins.
+
+use super::Block;
+use crate::billing::Closing;
+use crate::correction::{Correction, What, differences, value_of};
+use crate::event::{Audit, Bill, Event, Outcome, ReadingId};
+use crate::metering::Point;
+use crate::money::{Fen, minus, plus, times};
+use blockgate_types::{CommandId, Decimal, MeterId, RegisterName, Time};
+
+impl Block {
+    pub(super) fn decide_correct(
+        &self,
+        now: Time,
+        id: &CommandId,
+        correction: &Correction,
+        issued: &[Bill],
+        out: &mut Vec<Event>,
+    ) {
+        if !self.state.commands_open.contains_key(id) {
+            return; // answered already, or never accepted
+        }
+        match self.corrected(now, id, correction, issued) {
+            Ok((events, detail)) => {
+                out.extend(events);
+                self.decide_done(now, id, Outcome::Done, &detail, out);
+            }
+            Err(why) => self.decide_done(now, id, Outcome::Refused, &why, out),
+        }
+    }
+
+    fn corrected(
+        &self,
+        now: Time,
+        id: &CommandId,
+        correction: &Correction,
+        issued: &[Bill],
+    ) -> Result<(Vec<Event>, String), String> {
+        for (first, revision) in &self.state.corrected {
+            let known = issued.iter().any(|bill| {
+                let of = bill.corrects.as_ref().is_some_and(|c| c.bill == *first);
+                of && bill.revision == *revision
+            });
+            if !known && issued.iter().any(|bill| bill.bill == *first) {
+                return Err("an earlier correction is not durable yet: try again".to_owned());
+            }
+        }
+        let zone = self.cache.zone.as_ref().ok_or("the block has no time zone")?;
+        let setup = &self.state.setup;
+        let closing = Closing::new(setup, zone, &self.state.meters, now, now);
+        let bills = differences(&closing, id, correction, issued)?;
+        let mut events = Vec::new();
+        if let What::Reading { meter, register, reading, value } = &correction.what {
+            let was = value_of(issued, meter, *reading).map(|(was, _)| was);
+            let was = was.or_else(|| self.point(meter, register, *reading).map(|p| p.value));
+            let was = was.ok_or("no bill and no register knows this reading")?;
+            if was != *value {
+                events.push(Event::Audit(Audit::ReadingCorrected {
+                    at: now,
+                    id: id.clone(),
+                    meter: meter.clone(),
+                    register: register.clone(),
+                    reading: *reading,
+                    was,
+                    value: *value,
+                }));
+            }
+        }
+        let total_fen = Fen::sum(bills.iter().map(|bill| bill.total_fen));
+        let total_fen = total_fen.ok_or("the sum of the differences is too large")?;
+        let count = bills.len();
+        let detail = format!("{count} differences, {total_fen}");
+        // Nothing to correct leaves nothing but the answer.
+        if !(bills.is_empty() && events.is_empty()) {
+            events.push(Event::Audit(Audit::Corrected {
+                at: now,
+                id: id.clone(),
+                correction: Box::new(correction.clone()),
+                differences: u64::try_from(count).unwrap_or(u64::MAX),
+                total_fen,
+            }));
+        }
+        events.extend(bills.into_iter().map(|bill| Event::Bill(Box::new(bill))));
+        Ok((events, detail))
+    }
+
+    fn point(&self, meter: &MeterId, register: &RegisterName, id: ReadingId) -> Option<Point> {
+        let register = self.register_state(meter, register)?;
+        super::apply::find_point(register, id)
+    }
+
+    /// Puts a reading right wherever the state keeps it.
+    pub(super) fn apply_reading_corrected(
+        &mut self,
+        meter: &MeterId,
+        register: &RegisterName,
+        id: ReadingId,
+        value: Decimal,
+    ) {
+        let Some(known) = self.state.meters.get_mut(meter) else { return };
+        let multiplier = known.multiplier;
+        let put_right = |point: &mut Point| {
+            if point.reading == id {
+                let shift = minus(value, point.value).and_then(|shift| times(shift, multiplier));
+                let total = shift.and_then(|shift| plus(point.total, shift));
+                // Beyond 28 digits nothing is exact any more: the total stays.
+                point.total = total.unwrap_or(point.total);
+                point.value = value;
+            }
+        };
+        if let Some(state) = known.registers.get_mut(register) {
+            put_right(&mut state.opened);
+            put_right(&mut state.last);
+            for mark in &mut state.marks {
+                put_right(&mut mark.before);
+                put_right(&mut mark.first);
+            }
+        }
+        let begun = self.state.charges.values_mut().flat_map(|items| items.values_mut());
+        for charge in begun.chain(self.state.ended.iter_mut().map(|ended| &mut ended.state)) {
+            for source in charge.sources.iter_mut().chain(&mut charge.minus) {
+                if source.meter == *meter && source.register == *register {
+                    source.open.iter_mut().chain(&mut source.closed).for_each(put_right);
+                }
+            }
+        }
+    }
+
+    /// Notes a difference: the charge does not move, only the counter may.
+    pub(super) fn apply_difference(&mut self, bill: &Bill) {
+        let Some(corrects) = &bill.corrects else { return };
+        self.state.corrected.insert(corrects.bill.clone(), bill.revision);
+        let Some(counted) = &bill.tier_counter else { return };
+        let items = self.state.counters.get_mut(&bill.account);
+        let Some(counter) = items.and_then(|items| items.get_mut(&bill.item)) else { return };
+        // Only the latest bill of the period left the counter where it stands.
+        if counter.period == counted.period && corrects.counter_was == Some(counter.used) {
+            counter.used = counted.after;
+        }
+    }
+}
