@@ -17,10 +17,11 @@ use crate::outbox::{Class, Outbox};
 use crate::ports::Clock;
 use crate::store::journal::{Batch, Committed};
 use crate::store::record::{self, Origin};
-use crate::store::trees::{Applied, Trees};
+use crate::store::trees::{Applied, BillFilter, Trees};
 use crate::store::{Saver, Store, checkpoint};
 use crate::supervise::Progress;
 use anyhow::Context;
+use blockgate_rules::correction::Correction;
 use blockgate_rules::event::{Alarm, AlarmChange, Audit, Event, Outcome, READINGS_PER_RECORD_MAX};
 use blockgate_rules::input;
 use blockgate_rules::{Block, Input};
@@ -465,11 +466,29 @@ impl Engine {
                     self.done(&command, Outcome::Failed, "too many reads wait".to_owned())?;
                 }
             }
+            input::Order::Correct(correction) => self.correct(&command, correction)?,
             input::Order::DecideHeld { .. } | input::Order::ExchangeMeter { .. } => {
                 self.done(&command, Outcome::Failed, "not decided".to_owned())?;
             }
         }
         Ok(())
+    }
+
+    /// Hands in the bills that a correction may touch: all that are durable, because a shared cost
+    /// ties the bills of many accounts together.
+    fn correct(&mut self, command: &input::Command, correction: &Correction) -> anyhow::Result<()> {
+        let most = limits::CORRECTION_BILLS_MAX;
+        let issued = match self.shared.trees.bills(&BillFilter::default(), None, most) {
+            Ok(bills) if bills.len() >= most => {
+                let detail = format!("there are more than {most} bills");
+                return self.done(command, Outcome::Refused, detail);
+            }
+            Ok(bills) => bills.into_iter().map(|(_, bill)| bill).collect(),
+            Err(error) => return self.done(command, Outcome::Failed, error.to_string()),
+        };
+        let (now, id) = (self.shared.clock.now(), command.id.clone());
+        let correction = Box::new(correction.clone());
+        self.step(&Input::Correct { now, id, correction, issued })
     }
 
     fn done(

@@ -125,3 +125,5 @@ pub const CERTIFICATE_LOOK_EVERY: Duration = Duration::from_secs(60);
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest that a question on the control socket takes.
 pub const CONTROL_MAX: Duration = Duration::from_secs(30);
+/// Bills that one correction looks through.
+pub const CORRECTION_BILLS_MAX: usize = 200_000;

@@ -10,13 +10,15 @@
 //! Not corrected here, and refused: a bill whose use was divided between two prices by readings inside
 //! its period.
 
+mod shared;
+
 use crate::billing::{ChargeState, Closing, Counter, Due, InWindow, Terms};
 use crate::calendar::{Day, parse_day};
 use crate::event::{Basis, Bill, Corrects, Evidence, ReadingId, Text};
 use crate::money::{Fen, minus, plus, times};
-use crate::setup::{Charge, Setup};
+use crate::setup::Charge;
 use blockgate_types::{
-    AccountId, CommandId, Decimal, ItemId, MeterId, RegisterName, TariffId, Time,
+    AccountId, BillId, CommandId, Decimal, ItemId, MeterId, RegisterName, TariffId, Time,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -90,6 +92,15 @@ pub enum What {
         /// The right register.
         register: RegisterName,
     },
+    /// Weights of a shared cost were wrong.
+    Weights {
+        /// The bill of the cost, the first one.
+        bill: BillId,
+        /// Which part of it, from 1.
+        part: usize,
+        /// The right weights; whom it leaves out keeps its own.
+        weights: BTreeMap<AccountId, String>,
+    },
     /// A meter's quantity is multiplied: right ratio over wrong ratio for a wrong multiplier, over the
     /// actual time (`since`); `100 / (100 + e)` for a meter that ran fast by `e` percent, where `part`
     /// is a half: half of the time since the last check.
@@ -146,18 +157,6 @@ impl Correction {
         }
         parse_day(&self.since).ok_or("since is not a day like \"2026-01-01\"")
     }
-
-    /// The accounts and items whose bills it may touch; `None` as the item for every item.
-    #[must_use]
-    pub fn touches(&self, setup: &Setup) -> Vec<(AccountId, Option<ItemId>)> {
-        match &self.what {
-            What::Basis { account, .. } => vec![(account.clone(), None)],
-            What::Meter { .. } => setup.accounts.keys().map(|id| (id.clone(), None)).collect(),
-            What::Reading { .. } | What::Quantity { .. } | What::Tariff { .. } => {
-                setup.accounts.keys().map(|id| (id.clone(), None)).collect()
-            }
-        }
-    }
 }
 
 /// The bills of one account, item and period: the first one and its corrections.
@@ -171,6 +170,7 @@ struct Chain<'b> {
 #[derive(Clone, PartialEq)]
 struct Facts {
     evidence: Vec<Evidence>,
+    minus: Vec<Evidence>,
     basis: Option<Basis>,
     used: Vec<InWindow>,
 }
@@ -210,6 +210,7 @@ pub fn differences(
                 What::Reading { .. }
                 | What::Basis { .. }
                 | What::Meter { .. }
+                | What::Weights { .. }
                 | What::Quantity { .. } => false,
             };
             if now.is_none() && running.is_none() && !by_tariff {
@@ -230,6 +231,7 @@ pub fn differences(
             }
         }
     }
+    shared::differences(closing, command, correction, issued, &mut out)?;
     Ok(out)
 }
 
@@ -239,19 +241,24 @@ fn chains(issued: &[Bill]) -> Result<BTreeMap<(&AccountId, &ItemId), Vec<Chain<'
     let mut chains: BTreeMap<(&AccountId, &ItemId), Vec<Chain<'_>>> = BTreeMap::new();
     let own = |bill: &&Bill| bill.share.is_none() && bill.apportioned.is_none();
     for first in issued.iter().filter(own).filter(|bill| bill.corrects.is_none()) {
-        let of = |bill: &&Bill| bill.corrects.as_ref().is_some_and(|c| c.bill == first.bill);
-        let corrections = || issued.iter().filter(of);
-        let latest = corrections().max_by_key(|bill| bill.revision).unwrap_or(first);
-        let charged = Fen::sum(corrections().map(|bill| bill.total_fen))
-            .and_then(|sum| sum.plus(first.total_fen))
-            .ok_or("the sum of the bills is too large")?;
         let list = chains.entry((&first.account, &first.item)).or_default();
-        list.push(Chain { first, latest, charged });
+        list.push(chain(first, issued)?);
     }
     for list in chains.values_mut() {
         list.sort_by(|a, b| a.first.period.cmp(&b.first.period));
     }
     Ok(chains)
+}
+
+/// A first bill with its corrections.
+fn chain<'b>(first: &'b Bill, issued: &'b [Bill]) -> Result<Chain<'b>, String> {
+    let of = |bill: &&Bill| bill.corrects.as_ref().is_some_and(|c| c.bill == first.bill);
+    let corrections = || issued.iter().filter(of);
+    let latest = corrections().max_by_key(|bill| bill.revision).unwrap_or(first);
+    let charged = Fen::sum(corrections().map(|bill| bill.total_fen))
+        .and_then(|sum| sum.plus(first.total_fen))
+        .ok_or("the sum of the bills is too large")?;
+    Ok(Chain { first, latest, charged })
 }
 
 fn days(bill: &Bill) -> Result<(Day, Day), String> {
@@ -272,7 +279,8 @@ fn facts_of(bill: &Bill) -> Result<Facts, String> {
     if used.is_empty() && !bill.evidence.is_empty() {
         used.push((None, bill.used().ok_or_else(large)?));
     }
-    Ok(Facts { evidence: bill.evidence.clone(), basis: bill.basis.clone(), used })
+    let (evidence, minus) = (bill.evidence.clone(), bill.minus.clone());
+    Ok(Facts { evidence, minus, basis: bill.basis.clone(), used })
 }
 
 /// The facts as the correction has them; `None` where they stay.
@@ -284,7 +292,7 @@ fn corrected(
 ) -> Result<Option<Facts>, String> {
     let mut now = was.clone();
     match &correction.what {
-        What::Tariff { .. } => return Ok(None),
+        What::Tariff { .. } | What::Weights { .. } => return Ok(None),
         What::Basis { account, basis } => {
             if chain.first.account != *account {
                 return Ok(None);
@@ -295,7 +303,8 @@ fn corrected(
             old.spaces = old.spaces.map(|spaces| basis.spaces.unwrap_or(spaces));
         }
         What::Reading { meter, register, reading, value } => {
-            for evidence in &mut now.evidence {
+            let main = now.evidence.iter_mut().map(|evidence| (evidence, false));
+            for (evidence, is_sub) in main.chain(now.minus.iter_mut().map(|e| (e, true))) {
                 if evidence.meter != *meter || evidence.register != *register {
                     continue;
                 }
@@ -311,13 +320,15 @@ fn corrected(
                     shift = plus(shift, more).ok_or(TOO_LARGE)?;
                     evidence.to.value = *value;
                 }
-                move_used(&mut now.used, evidence, shift)?;
+                move_used(&mut now.used, evidence, shift, is_sub)?;
             }
         }
         What::Quantity { meter, register, times: up, over, part } => {
             // The readings stay: a factor that was put in once is seen at the quantity that it left.
-            for evidence in &mut now.evidence {
-                let first = chain.first.evidence.iter().find(|first| {
+            let main = now.evidence.iter_mut().map(|evidence| (evidence, false));
+            for (evidence, is_sub) in main.chain(now.minus.iter_mut().map(|e| (e, true))) {
+                let firsts = chain.first.evidence.iter().chain(&chain.first.minus);
+                let first = firsts.into_iter().find(|first| {
                     first.meter == evidence.meter
                         && first.register == evidence.register
                         && first.from.reading == evidence.from.reading
@@ -331,7 +342,7 @@ fn corrected(
                     .ok_or(TOO_LARGE)?;
                 let wanted = minus(right, share).and_then(|d| plus(first.used, d));
                 let shift = wanted.and_then(|wanted| minus(wanted, evidence.used));
-                move_used(&mut now.used, evidence, shift.ok_or(TOO_LARGE)?)?;
+                move_used(&mut now.used, evidence, shift.ok_or(TOO_LARGE)?, is_sub)?;
             }
         }
         What::Meter { account, item, meter, register } => {
@@ -371,13 +382,19 @@ fn difference(value: Decimal, old: Decimal, multiplier: Decimal) -> Result<Decim
 }
 
 /// Moves a quantity, and with it the windows in their ratio; the rest of the division goes to the last.
-fn move_used(used: &mut [InWindow], evidence: &mut Evidence, shift: Decimal) -> Result<(), String> {
+fn move_used(
+    used: &mut [InWindow],
+    evidence: &mut Evidence,
+    shift: Decimal,
+    is_sub: bool,
+) -> Result<(), String> {
     if shift.is_zero() {
         return Ok(());
     }
     let sum = |sum: Decimal, (_, part): &InWindow| plus(sum, *part);
     let total = used.iter().try_fold(Decimal::ZERO, sum).ok_or(TOO_LARGE)?;
-    let wanted = plus(total, shift).ok_or(TOO_LARGE)?;
+    let wanted = if is_sub { minus(total, shift) } else { plus(total, shift) };
+    let wanted = wanted.ok_or(TOO_LARGE)?;
     evidence.used = plus(evidence.used, shift).ok_or(TOO_LARGE)?;
     if evidence.used.is_sign_negative() || wanted.is_sign_negative() {
         return Err(
@@ -459,6 +476,7 @@ fn again(
         lines,
         total_fen: if waived { Fen::ZERO } else { difference },
         evidence: facts.evidence.clone(),
+        minus: facts.minus.clone(),
         basis: facts.basis.clone(),
         tier_counter: priced.tier_counter,
         issued_at: closing.now,
@@ -490,7 +508,9 @@ fn fen_line(label: Text, fen: Fen) -> crate::event::BillLine {
 pub fn value_of(issued: &[Bill], meter: &MeterId, reading: ReadingId) -> Option<(Decimal, Time)> {
     let ends = issued
         .iter()
-        .flat_map(|bill| bill.evidence.iter().map(move |evidence| (bill.revision, evidence)))
+        .flat_map(|bill| {
+            bill.evidence.iter().chain(&bill.minus).map(move |evidence| (bill.revision, evidence))
+        })
         .filter(|(_, evidence)| evidence.meter == *meter)
         .flat_map(|(revision, evidence)| {
             [&evidence.from, &evidence.to].map(|end| (revision, end.clone()))

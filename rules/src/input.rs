@@ -56,9 +56,8 @@ pub enum Input {
         /// The reason, for people; empty when there is none to give.
         detail: String,
     },
-    /// The bills that an accepted [`Order::Correct`] may touch, first bills and corrections, of all
-    /// accounts and items that [`crate::correction::Correction::touches`] names. The Block keeps no
-    /// bills: they are in the journal.
+    /// The bills that an accepted [`Order::Correct`] may touch, first bills and corrections; none of a
+    /// tier period may be left out. The Block keeps no bills: they are in the journal.
     Correct {
         /// Wall time.
         now: Time,

@@ -47,6 +47,8 @@ fn bill(n: u64) -> Event {
         evidence: Vec::new(),
         minus: Vec::new(),
         apportioned: None,
+        basis: None,
+        corrects: None,
         share: None,
         tier_counter: None,
         issued_at: minute(n),

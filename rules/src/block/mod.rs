@@ -13,7 +13,7 @@ mod decide;
 mod period;
 mod share;
 
-pub(crate) use share::amount_line;
+pub(crate) use share::{amount_line, share_bill};
 
 use crate::billing::{ChargeState, Counter, EndedCharge};
 use crate::calendar::{Day, Zone, day_text};

@@ -134,7 +134,7 @@ pub(crate) fn amount_line(label: Text, exact: Decimal, amount_fen: Fen) -> BillL
 }
 
 /// The bill of one share, from the bill of the cost alone.
-pub(super) fn share_bill(cost: &Bill, member: &Member, now: Time) -> Option<Bill> {
+pub(crate) fn share_bill(cost: &Bill, member: &Member, now: Time) -> Option<Bill> {
     let shared = cost.apportioned.as_ref()?;
     let (mut lines, mut parts) = (Vec::new(), Vec::new());
     for (n, own) in member.parts.iter().enumerate() {

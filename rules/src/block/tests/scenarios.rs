@@ -230,8 +230,8 @@ fn the_golden_meter_events_come_out_as_printed() {
             assert_eq!(register.last.total, d(&used.to_string().replace('"', "")), "{case}");
         }
     }
-    // A price change inside a period is `a_price_change_inside_a_period_is_split_by_days`; billing
-    // the difference after a later change of price is not built yet.
+    // A price change inside a period is `a_price_change_inside_a_period_is_split_by_days`; the
+    // difference after a late one is `a_change_of_price_that_came_late_changes_nothing_that_ended_before_it`.
     assert_eq!(others, ["rate_change", "rate_change"]);
 }
 

@@ -268,3 +268,74 @@ fn a_cost_that_nobody_would_pay_stays_unbilled() {
     read(&mut world, "m-1", "1100");
     assert_eq!(close(&mut world).last().unwrap(), "closed 0 0.00 lift=no-positive-weight");
 }
+
+fn what_is_left(world: &World) -> BTreeMap<String, i64> {
+    let mut sums = BTreeMap::new();
+    for event in &world.journal {
+        if let Event::Bill(bill) = event {
+            assert_eq!(Fen::sum(bill.lines.iter().map(|l| l.amount_fen)), Some(bill.total_fen));
+            *sums.entry(format!("{} {}", bill.account, bill.item)).or_insert(0) += bill.total_fen.0;
+        }
+    }
+    sums
+}
+
+#[test]
+fn a_corrected_cost_is_shared_anew_and_a_corrected_use_is_a_corrected_weight() {
+    use super::correcting::{correct, correction, misread};
+    use crate::correction::What;
+    let run = |lift: &str, water: &str, area: &str| {
+        let mut setup = block(rule(vec![
+            ("40", Weighting::Area),
+            ("60", Weighting::Usage { item: item("water") }),
+        ]));
+        setup.accounts.get_mut(&id("a-3")).unwrap().area_m2 = Some(d(area));
+        for (account, meter) in [("a-1", "m-2"), ("a-2", "m-3")] {
+            let charge = Charge {
+                meter: Some(MeterId::new(meter).unwrap()),
+                ..Charge::of(TariffId::new("one").unwrap())
+            };
+            setup.accounts.get_mut(&id(account)).unwrap().charges.insert(item("water"), charge);
+        }
+        let mut world = begin(&setup);
+        read(&mut world, "m-1", lift);
+        read(&mut world, "m-2", water);
+        read(&mut world, "m-3", "1020.01");
+        close(&mut world);
+        world
+    };
+    let mut world = run("1100.01", "1010", "64.2");
+    let closing = |world: &World, account: &str| {
+        let mut bills = world.journal.iter().filter_map(|event| match event {
+            Event::Bill(bill) if bill.account.as_str() == account && !bill.evidence.is_empty() => {
+                Some((bill.bill.clone(), bill.evidence[0].to.reading))
+            }
+            Event::Bill(_)
+            | Event::Reading { .. }
+            | Event::Ledger(_)
+            | Event::Alarm(_)
+            | Event::Gap(_)
+            | Event::Audit(_) => None,
+        });
+        bills.next().unwrap()
+    };
+    let (cost, lift) = closing(&world, "public");
+    let other_meter = |world: &mut World, name: &str, meter: &str, reading, value: &str| {
+        let mut fix = misread(reading, value);
+        if let What::Reading { meter: of, .. } = &mut fix.what {
+            *of = MeterId::new(meter).unwrap();
+        }
+        correct(world, name, &fix);
+        assert_eq!(correct(world, &format!("{name}-again"), &fix).len(), 2);
+    };
+    other_meter(&mut world, "c-1", "m-1", lift, "1207.77");
+    assert_eq!(what_is_left(&world), what_is_left(&run("1207.77", "1010", "64.2")));
+    let (_, water) = closing(&world, "a-1");
+    other_meter(&mut world, "c-2", "m-2", water, "1033");
+    assert_eq!(what_is_left(&world), what_is_left(&run("1207.77", "1033", "64.2")));
+    let weights = BTreeMap::from([(id("a-3"), "99.9".to_owned())]);
+    let wrong_area = correction(What::Weights { bill: cost, part: 1, weights });
+    correct(&mut world, "c-3", &wrong_area);
+    assert_eq!(what_is_left(&world), what_is_left(&run("1207.77", "1033", "99.9")));
+    assert_eq!(correct(&mut world, "c-4", &wrong_area).len(), 2);
+}
