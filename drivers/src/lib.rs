@@ -39,6 +39,7 @@
     )
 )]
 
+pub mod address;
 pub mod bcd;
 pub mod cjt188;
 pub mod damage;
@@ -56,6 +57,7 @@ pub mod sim;
 mod stream;
 pub mod transport;
 
+pub use address::{Address, Protocol};
 pub use decoded::Decoded;
 pub use line::{Exchange, Framing, Line, LineSettings};
 pub use meter::{RawExchange, TestRead, read_meter, test_read};

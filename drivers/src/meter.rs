@@ -4,32 +4,61 @@
 //! 1. A reading is whole: any fault in any block makes the poll a fault. Half a reading would mix
 //!    values of two times without saying so.
 
+use crate::address::Address;
 use crate::line::{Framing, Line};
-use crate::modbus;
-use crate::profile::{Block, Profile};
-use blockgate_types::{ReadFault, Values};
-use std::time::Duration;
+use crate::profile::{Block, Map, Profile};
+use crate::{cjt188, dlt645, mbus, modbus};
+use blockgate_types::{FaultClass, ReadFault, Values};
 
-/// Reads all registers of a profile from one unit.
+pub use crate::line::RawExchange;
+
+/// Reads all registers of a profile from one meter.
 ///
 /// May be cancelled by dropping the future: the next exchange settles the line first.
 ///
 /// # Errors
-/// The first fault of any block.
-pub async fn read_meter(line: &mut Line, unit: u8, profile: &Profile) -> Result<Values, ReadFault> {
+/// The first fault of any request. Protocol: the address is not one of the profile's protocol, or the
+/// line carries Modbus TCP only.
+pub async fn read_meter(
+    line: &mut Line,
+    address: Address,
+    profile: &Profile,
+) -> Result<Values, ReadFault> {
     let mut values = empty(profile);
-    let pipeline = line.settings().pipeline && line.settings().framing == Framing::Tcp;
-    if pipeline && profile.plan().len() > 1 {
-        let reads = profile.plan().iter().map(|block| block.read);
-        modbus::read_pipelined(line, unit, reads, |i, data| match profile.plan().get(i) {
-            Some(block) => decode(block, data, &mut values),
-            None => Ok(()),
-        })
-        .await?;
-    } else {
-        for block in profile.plan() {
-            let data = modbus::read_registers(line, unit, block.read).await?;
-            decode(block, data, &mut values).map_err(|fault| with_frame(fault, line))?;
+    match (profile.map(), address) {
+        (Map::Modbus { plan, .. }, Address::Unit(unit)) => {
+            read_modbus(line, unit, plan, &mut values).await?;
+        }
+        _ if line.settings().framing == Framing::Tcp => {
+            return Err(misplaced(format!("a Modbus TCP line carries no {}", profile.protocol())));
+        }
+        (Map::Dlt645(map), Address::Dlt645(address)) => {
+            let speed = profile.serial;
+            for read in &map.reads {
+                let got =
+                    dlt645::read(line, map.edition, address, read.di, read.length, speed).await;
+                match got {
+                    Ok(data) => {
+                        let taken = map.take(read.di, &data, &mut values);
+                        taken.map_err(|fault| with_frame(fault, line))?;
+                    }
+                    Err(fault) if read.optional && dlt645::is_no_such_data(&fault) => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+        (Map::Cjt188(map), Address::Cjt188(address)) => {
+            let di = cjt188::frame::di::CURRENT;
+            let content = cjt188::read(line, map.dialect, address, di, profile.serial).await?;
+            map.take(&content, &mut values).map_err(|fault| with_frame(fault, line))?;
+        }
+        (Map::Mbus(map), Address::Mbus(address)) => {
+            let telegrams = mbus::read(line, address, map.reset, profile.serial).await?;
+            map.take(&telegrams, &mut values).map_err(|fault| with_frame(fault, line))?;
+        }
+        (Map::Modbus { .. } | Map::Dlt645(_) | Map::Cjt188(_) | Map::Mbus(_), address) => {
+            let (is, want) = (address.protocol(), profile.protocol());
+            return Err(misplaced(format!("{address} is an address of {is}, not of {want}")));
         }
     }
     Ok(values)
@@ -38,6 +67,34 @@ pub async fn read_meter(line: &mut Line, unit: u8, profile: &Profile) -> Result<
 /// A value that cannot be one is shown with the whole frame in which it came.
 fn with_frame(fault: ReadFault, line: &Line) -> ReadFault {
     ReadFault { raw: line.last_exchange().reply.to_vec(), ..fault }
+}
+
+fn misplaced(what: String) -> ReadFault {
+    ReadFault { class: FaultClass::Protocol, what, raw: Vec::new() }
+}
+
+async fn read_modbus(
+    line: &mut Line,
+    unit: u8,
+    plan: &[Block],
+    values: &mut Values,
+) -> Result<(), ReadFault> {
+    // While a person watches, one request after the other: each frame with its own reply.
+    let pipeline = line.settings().pipeline && !line.is_traced();
+    let pipeline = pipeline && line.settings().framing == Framing::Tcp;
+    if pipeline && plan.len() > 1 {
+        let reads = plan.iter().map(|block| block.read);
+        return modbus::read_pipelined(line, unit, reads, |i, data| match plan.get(i) {
+            Some(block) => decode(block, data, values),
+            None => Ok(()),
+        })
+        .await;
+    }
+    for block in plan {
+        let data = modbus::read_registers(line, unit, block.read).await?;
+        decode(block, data, values).map_err(|fault| with_frame(fault, line))?;
+    }
+    Ok(())
 }
 
 fn empty(profile: &Profile) -> Values {
@@ -55,17 +112,6 @@ fn decode(block: &Block, data: &[u8], values: &mut Values) -> Result<(), ReadFau
     Ok(())
 }
 
-/// The bytes of one exchange.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RawExchange {
-    /// Sent.
-    pub request: Vec<u8>,
-    /// Received, good or bad; empty when nothing came.
-    pub reply: Vec<u8>,
-    /// From the last byte sent to the last byte received.
-    pub round_trip: Duration,
-}
-
 /// What a test read shows an installer: every frame, and the values or the fault.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestRead {
@@ -75,32 +121,11 @@ pub struct TestRead {
     pub outcome: Result<Values, ReadFault>,
 }
 
-/// As [`read_meter`], block by block, keeping the frames.
-pub async fn test_read(line: &mut Line, unit: u8, profile: &Profile) -> TestRead {
-    let mut exchanges = Vec::new();
-    let mut values = empty(profile);
-    for block in profile.plan() {
-        let outcome = match modbus::read_registers(line, unit, block.read).await {
-            Ok(data) => decode(block, data, &mut values).map_err(|fault| with_frame(fault, line)),
-            Err(fault) => Err(fault),
-        };
-        let last = line.last_exchange();
-        let mut exchange = RawExchange {
-            request: last.request.to_vec(),
-            reply: last.reply.to_vec(),
-            round_trip: last.round_trip,
-        };
-        if let Err(fault) = outcome {
-            // A fault may have closed the connection and its buffer with it.
-            if exchange.reply.is_empty() {
-                exchange.reply.clone_from(&fault.raw);
-            }
-            exchanges.push(exchange);
-            return TestRead { exchanges, outcome: Err(fault) };
-        }
-        exchanges.push(exchange);
-    }
-    TestRead { exchanges, outcome: Ok(values) }
+/// As [`read_meter`], one request at a time, keeping the frames.
+pub async fn test_read(line: &mut Line, address: Address, profile: &Profile) -> TestRead {
+    line.keep_trace();
+    let outcome = read_meter(line, address, profile).await;
+    TestRead { exchanges: line.take_trace(), outcome }
 }
 
 #[cfg(test)]
@@ -110,8 +135,8 @@ mod tests {
     #[test]
     fn a_reading_may_be_spawned_on_any_runtime() {
         fn sendable<T: Send>(_: impl FnOnce(&'static mut Line, &'static Profile) -> T) {}
-        sendable(|line, profile| read_meter(line, 1, profile));
-        sendable(|line, profile| test_read(line, 1, profile));
+        sendable(|line, profile| read_meter(line, 1.into(), profile));
+        sendable(|line, profile| test_read(line, 1.into(), profile));
         sendable(|line, _| line.settle());
     }
 }

@@ -125,7 +125,7 @@ fn meters(board: &Board, now: Time) -> Anyhow<()> {
         let mut meter = MeterBoard {
             line: Some(LineId::new(if n < 8 { "stair-1" } else { "stair-2" })?),
             profile: "modbus/eastron-sdm120".to_owned(),
-            address: n + 1,
+            address: (n + 1).into(),
             last: Some((now.minus(Span::from_secs(4 + i64::from(n) * 3)), values)),
             good: 4_312 - u64::from(n),
             took_us: 61_400,

@@ -5,6 +5,7 @@
 //! Every lock is held for a copy, never across an await.
 
 use crate::mqtt::trouble::Trouble;
+use blockgate_drivers::Address;
 use blockgate_rules::event::{Alarm, Verdict};
 use blockgate_types::{
     AlarmId, FaultClass, LineId, MeterId, ReadFault, RegisterName, Time, Values,
@@ -21,8 +22,8 @@ pub struct MeterBoard {
     pub line: Option<LineId>,
     /// Its device profile.
     pub profile: String,
-    /// Unit address on the line.
-    pub address: u8,
+    /// Address on the line.
+    pub address: Address,
     /// The last good values and when they came.
     pub last: Option<(Time, Values)>,
     /// The last fault and when it came; kept until a good poll comes.

@@ -7,8 +7,8 @@
 //! 1. The line is marked unsettled *before* the first byte of a request is written, and settled only
 //!    after a whole good exchange. A fault or a dropped future therefore leaves it unsettled.
 //! 2. RTU framing has no identifier that ties a reply to its request. So an unsettled RTU line sends
-//!    nothing until it was silent for `late_reply_max` (and 3.5 characters), counted from the last
-//!    byte in either direction. This outlives a reconnect: a serial device server may keep a reply.
+//!    nothing until it was silent for `late_reply_max` (and 3.5 characters, and on a slow wire for one
+//!    reply timeout more than was waited), counted from the last byte in either direction. This outlives a reconnect: a serial device server may keep a reply.
 //! 3. MBAP replies carry the transaction's id: stale ones are skipped. The connection is dropped
 //!    when it may be out of step: a request cut off, half a reply at the timeout, a wrong frame.
 //! 4. What may grow is bounded: bytes received ([`RECEIVE_MAX`]), the quarantine
@@ -78,6 +78,21 @@ pub struct Line {
     retry_at: Option<Instant>,
     backoff: Duration,
     round_trip: Duration,
+    /// How long the last request's reply was waited for.
+    waited: Duration,
+    /// Every exchange is kept here while somebody wants to see them.
+    trace: Option<Vec<RawExchange>>,
+}
+
+/// The bytes of one exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawExchange {
+    /// Sent.
+    pub request: Vec<u8>,
+    /// Received, good or bad; empty when nothing came.
+    pub reply: Vec<u8>,
+    /// From the last byte sent to the last byte received.
+    pub round_trip: Duration,
 }
 
 /// After so many timeouts in a row an MBAP connection is suspected to be half open.
@@ -110,6 +125,31 @@ impl Line {
             timeouts_in_a_row: 0,
             retry_at: None,
             round_trip: Duration::ZERO,
+            waited: Duration::ZERO,
+            trace: None,
+        }
+    }
+
+    /// Keeps every exchange from now on.
+    pub(crate) fn keep_trace(&mut self) {
+        self.trace = Some(Vec::new());
+    }
+
+    /// Whether exchanges are kept.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Ends [`Self::keep_trace`] and gives what it kept.
+    pub(crate) fn take_trace(&mut self) -> Vec<RawExchange> {
+        self.trace.take().unwrap_or_default()
+    }
+
+    /// Notes what came to the last request kept.
+    fn note_reply(&mut self, reply: &[u8]) {
+        if let Some(exchange) = self.trace.as_mut().and_then(|trace| trace.last_mut()) {
+            exchange.reply = reply.to_vec();
+            exchange.round_trip = self.round_trip;
         }
     }
 
@@ -178,6 +218,10 @@ impl Line {
             Err(error) => return Err(self.broken(&error.to_string())),
         }
         self.writing = false;
+        if let Some(trace) = self.trace.as_mut().filter(|trace| trace.len() < TRACE_MAX) {
+            let (request, reply) = (self.request.clone(), Vec::new());
+            trace.push(RawExchange { request, reply, round_trip: Duration::ZERO });
+        }
         // RTU counts silences from here; for MBAP one look at the clock is enough.
         self.last_byte = Some(match self.settings.framing {
             Framing::Rtu => Instant::now(),
@@ -213,7 +257,8 @@ impl Line {
             (Target::Tcp { .. }, Some(speed)) => speed.characters(bytes),
             _ => self.settings.characters(bytes),
         };
-        let deadline = sent + self.settings.reply_timeout + on_wire;
+        self.waited = self.settings.reply_timeout + on_wire;
+        let deadline = sent + self.waited;
         if let Some(wire) = self.wire.as_mut() {
             wire.forget_reply();
         }
@@ -248,6 +293,10 @@ impl Line {
     fn settled(&mut self, sent: Instant) -> Result<&[u8], ReadFault> {
         self.round_trip = self.last_byte.unwrap_or(sent).saturating_duration_since(sent);
         self.timeouts_in_a_row = 0;
+        if self.trace.is_some() {
+            let shown = self.shown_bytes();
+            self.note_reply(&shown);
+        }
         let Some(wire) = self.wire.as_ref() else { return Ok(&[]) };
         self.unsettled = match self.settings.framing {
             Framing::Rtu => wire.more() > NOISE_MAX,
@@ -261,6 +310,7 @@ impl Line {
         self.round_trip = Instant::now().saturating_duration_since(sent);
         self.timeouts_in_a_row = 0;
         let raw = self.shown_bytes();
+        self.note_reply(&raw);
         tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "< {} ({what})", Hex(&raw));
         if self.settings.framing == Framing::Tcp {
             self.wire = None;
@@ -272,6 +322,7 @@ impl Line {
         self.round_trip = Instant::now().saturating_duration_since(sent);
         self.timeouts_in_a_row = self.timeouts_in_a_row.saturating_add(1);
         let raw = self.shown_bytes();
+        self.note_reply(&raw);
         let ms = self.settings.reply_timeout.as_millis();
         let (class, what) = if raw.is_empty() {
             (FaultClass::Timeout, format!("no answer within {ms} ms"))
@@ -295,6 +346,7 @@ impl Line {
     /// The connection broke: a fault now, a new connection with the next exchange.
     fn broken(&mut self, why: &str) -> ReadFault {
         let raw = self.shown_bytes();
+        self.note_reply(&raw);
         self.wire = None;
         let what = format!("the connection to {} broke: {why}", self.settings.target);
         tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "{what}");
@@ -352,7 +404,12 @@ impl Line {
         if !self.unsettled {
             return Ok(());
         }
-        let silence = self.settings.late_reply_max.max(self.settings.gap);
+        // On a slow wire the wait itself is longer than the bound of late replies: an answer may
+        // still begin after it.
+        let after_wait = self.waited + self.settings.reply_timeout;
+        let late = self.settings.late_reply_max;
+        let late = if late > self.settings.reply_timeout { late.max(after_wait) } else { late };
+        let silence = late.max(self.settings.gap);
         let limit = Instant::now() + self.settings.quarantine_max.max(silence);
         loop {
             let since = *self.last_byte.get_or_insert_with(Instant::now);
@@ -422,6 +479,9 @@ impl Line {
         }
     }
 }
+
+/// Exchanges that a trace keeps.
+const TRACE_MAX: usize = 64;
 
 /// Reads by which one drain may go on.
 const DRAIN_READS_MAX: u32 = 8;

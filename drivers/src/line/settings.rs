@@ -9,7 +9,9 @@ use std::time::Duration;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Framing {
-    /// Modbus RTU: on a serial port, or through a transparent serial device server ("RTU over TCP").
+    /// A serial wire, on a port or through a transparent serial device server ("RTU over TCP"):
+    /// Modbus RTU, DL/T 645, CJ/T 188 and M-Bus, also mixed. Nothing but silence ties a reply to its
+    /// request for certain.
     Rtu,
     /// Modbus TCP: the MBAP header with its transaction id.
     Tcp,

@@ -22,17 +22,14 @@ pub async fn read(
     address: Address,
     reset: bool,
     speed: Option<SerialDefaults>,
-    mut each: impl FnMut(&mut Line),
 ) -> Result<Vec<Telegram>, ReadFault> {
     match address {
         Address::Primary(_) if !reset => {}
         Address::Primary(primary) => {
             short(line, control::SND_NKE, primary, speed).await?;
-            each(line);
         }
         Address::Secondary(secondary) => {
             select(line, secondary, speed).await?;
-            each(line);
         }
     }
     let mut telegrams = Vec::new();
@@ -46,7 +43,11 @@ pub async fn read(
         let bytes = sent.len() + LONG_MAX;
         let reply = line.receive_at(bytes, speed, |got| frame::judge(address, &sent, got)).await?;
         let telegram = telegram(reply)?;
-        each(line);
+        let first: Option<&Telegram> = telegrams.first();
+        if first.is_some_and(|first| identity(first) != identity(&telegram)) {
+            let what = "another meter answered in the middle of a readout".to_owned();
+            return Err(protocol(what, Vec::new()));
+        }
         let more = telegram.more;
         telegrams.push(telegram);
         if !more {
@@ -55,6 +56,10 @@ pub async fn read(
         fcb ^= control::FCB;
     }
     Err(protocol(format!("more than {TELEGRAMS_MAX} telegrams follow"), Vec::new()))
+}
+
+fn identity(telegram: &Telegram) -> Option<Secondary> {
+    telegram.header.map(|header| header.identity)
 }
 
 fn telegram(reply: &[u8]) -> Result<Telegram, ReadFault> {

@@ -1,7 +1,8 @@
 //! The text of docs/devices.md.
 
 use super::format::{Format, Order};
-use super::{Part, Profile};
+use super::{Map, Part, Profile, Register};
+use crate::mbus::Function;
 use crate::transport::Parity;
 use std::fmt::Write as _;
 
@@ -13,19 +14,20 @@ pub fn devices_markdown() -> String {
          <!-- Generated from drivers/profiles by `BLESS=1 cargo test -p blockgate-drivers --test devices`. -->\n\n\
          The device models that blockgate knows out of the box. A file in `profiles.d` adds a model or\n\
          replaces one of these by its id; the format is described in `drivers/src/profile/mod.rs`.\n\n\
-         | id | vendor | model | serial settings | registers | requests |\n\
-         |---|---|---|---|---|---|\n",
+         | id | vendor | model | protocol | serial settings | registers | requests |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for profile in Profile::shipped() {
         let _infallible = writeln!(
             text,
-            "| [`{0}`](#{0}) | {1} | {2} | {3} | {4} | {5} |",
+            "| [`{0}`](#{0}) | {1} | {2} | {3} | {4} | {5} | {6} |",
             profile.id,
             profile.vendor,
             profile.model,
+            profile.protocol(),
             serial(profile),
             profile.specs().len(),
-            profile.plan().len(),
+            requests(profile),
         );
     }
     for profile in Profile::shipped() {
@@ -43,12 +45,17 @@ fn section(text: &mut String, profile: &Profile) {
     if !profile.notes.is_empty() {
         let _infallible = writeln!(text, "{}\n", profile.notes.trim());
     }
-    text.push_str("| register | unit | role | function | address | format | scale | decimals | rolls over at |\n");
-    text.push_str("|---|---|---|---|---|---|---|---|---|\n");
-    for (spec, register) in profile.specs().iter().zip(profile.registers()) {
-        let part = part(&register.part);
-        let add =
-            register.add.as_ref().map(|add| format!(" + {} at {}", self::part(add), add.address));
+    let head = match profile.map() {
+        Map::Modbus { .. } => ["function", "address", "format", "scale"].as_slice(),
+        Map::Dlt645(_) => &["identifier", "offset", "digits", "scale"],
+        Map::Cjt188(_) => &["field"],
+        Map::Mbus(_) => &["record"],
+    };
+    let columns: String = head.iter().map(|column| format!("{column} | ")).collect();
+    let _infallible =
+        writeln!(text, "| register | unit | role | {columns}decimals | rolls over at |");
+    let _infallible = writeln!(text, "{}|", "|---".repeat(5 + head.len()));
+    for (index, spec) in profile.specs().iter().enumerate() {
         let role = match spec.role {
             blockgate_types::Role::Billing => "billing",
             blockgate_types::Role::Live => "live",
@@ -57,17 +64,87 @@ fn section(text: &mut String, profile: &Profile) {
         let rollover = spec.rollover_digits.map(|digits| format!("{digits} digits"));
         let _infallible = writeln!(
             text,
-            "| `{}` | {} | {role} | {:02} | {} | {part}{} | {} | {} | {} |",
+            "| `{}` | {} | {role} | {} | {} | {} |",
             spec.name,
             spec.unit,
-            register.function.code(),
-            register.part.address,
-            add.unwrap_or_default(),
-            register.part.scale,
+            place(profile, index),
             spec.decimals,
             rollover.unwrap_or_default(),
         );
     }
+}
+
+fn requests(profile: &Profile) -> usize {
+    match profile.map() {
+        Map::Modbus { plan, .. } => plan.len(),
+        Map::Dlt645(map) => map.reads.len(),
+        Map::Cjt188(_) | Map::Mbus(_) => 1,
+    }
+}
+
+/// The cells that say where a register stands.
+fn place(profile: &Profile, index: usize) -> String {
+    match profile.map() {
+        Map::Modbus { registers, .. } => registers.get(index).map(modbus_place),
+        Map::Dlt645(map) => map.points.get(index).map(|point| {
+            let width = map.edition.di_bytes() * 2;
+            let whole = point.bytes * 2 - usize::try_from(point.decimals).unwrap_or(0);
+            let after = "X".repeat(point.bytes * 2 - whole);
+            let dot = if after.is_empty() { "" } else { "." };
+            let sign = if point.signed { ", signed" } else { "" };
+            let optional = if point.optional { ", optional" } else { "" };
+            let (di, offset, scale) = (point.di, point.offset, point.scale);
+            format!(
+                "{di:0width$X} | {offset} | {}{dot}{after}{sign}{optional} | {scale}",
+                "X".repeat(whole)
+            )
+        }),
+        Map::Cjt188(map) => map.points.get(index).map(|point| {
+            let optional = if point.optional { ", optional" } else { "" };
+            format!("{}{optional}", point.field.text())
+        }),
+        Map::Mbus(map) => map.points.get(index).map(|point| {
+            let mut text = point.quantity.clone();
+            match point.function {
+                Function::Instantaneous => {}
+                Function::Maximum => text.push_str(", maximum"),
+                Function::Minimum => text.push_str(", minimum"),
+                Function::Error => text.push_str(", in error state"),
+            }
+            for (what, n) in [
+                ("storage", point.storage),
+                ("tariff", point.tariff.into()),
+                ("subunit", point.subunit.into()),
+            ] {
+                if n > 0 {
+                    text.push_str(&format!(", {what} {n}"));
+                }
+            }
+            if !point.qualifiers.is_empty() {
+                text.push_str(&format!(", VIFE {}", crate::hex::Hex(&point.qualifiers)));
+            }
+            if point.nth > 0 {
+                text.push_str(&format!(", the {}. of its kind", point.nth + 1));
+            }
+            if point.optional {
+                text.push_str(", optional");
+            }
+            text
+        }),
+    }
+    .unwrap_or_default()
+}
+
+fn modbus_place(register: &Register) -> String {
+    let add = register.add.as_ref().map(|add| format!(" + {} at {}", part(add), add.address));
+    format!(
+        "{:02} | {} | {}{} | {}",
+        register.function.code(),
+        register.part.address,
+        part(&register.part),
+        add.unwrap_or_default(),
+        register.part.scale,
+    )
 }
 
 fn serial(profile: &Profile) -> String {

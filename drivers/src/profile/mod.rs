@@ -35,21 +35,66 @@
 //! none = ["FFFFFFFF"]               # optional: raw patterns that mean "no value"
 //! add = { address = 74, format = "f32" }   # optional: a second part that is added
 //! ```
+//!
+//! The other protocols have no `max_block` and `max_gap`; a table of their own says how the model
+//! speaks, and a register says where it stands in that protocol's words. `optional = true` means that
+//! a meter may have no such data: then the register has no value and the reading stays good.
+//!
+//! ```toml
+//! protocol = "dlt645"
+//! [dlt645]
+//! edition = "2007"                  # or "1997"; 2007 where the table is missing
+//! [[register]]
+//! di = "00010000"                   # data identifier, high byte first
+//! offset = 0                        # optional: bytes before the value inside a block
+//! digits = "XXXXXX.XX"              # as the standard writes it
+//! signed = false                    # optional: the top bit is the sign
+//! # name, scale, unit, role, decimals, rollover_digits as above
+//!
+//! protocol = "cjt188"
+//! [cjt188]
+//! meter_type = "10"                 # type byte of requests
+//! di_order = "low-first"            # or "high-first": 1F 90 or 90 1F
+//! write_di_order = "low-first"      # optional: as di_order
+//! check_sequence = false            # optional: the reply repeats the request's number
+//! status = { valve_mask = "03", open = "00", closed = "01", battery_mask = "04" }   # optional
+//! [[register]]
+//! field = "current"                 # settlement, heat, power, flow, volume, valve, …
+//! scale = "1"                       # optional, beside the unit that the meter says
+//! decimals = 2
+//!
+//! protocol = "mbus"
+//! [mbus]
+//! reset = true                      # optional: the meter acknowledges SND_NKE
+//! [[register]]
+//! quantity = "energy"               # and optional: function, storage, tariff, subunit, vife, nth
+//! decimals = 3
+//! ```
 
+mod cjt188;
 mod devices;
+mod dlt645;
 pub mod format;
+mod map;
+mod mbus;
 mod parse;
+mod parse_meters;
 mod plan;
 mod shipped;
 #[cfg(test)]
 mod tests;
 mod vector;
 
+pub use cjt188::{Cjt188Map, Cjt188Point};
 pub use devices::devices_markdown;
+pub use dlt645::{Dlt645Map, Dlt645Point, Dlt645Read};
+pub use map::Map;
+pub use mbus::{MbusMap, MbusPoint};
 pub use parse::{ProfileError, ProfileErrors};
 pub use plan::{Block, Point};
 pub use vector::run_vector;
 
+use crate::address::Protocol;
 use crate::modbus::{Function, ReadRequest};
 use crate::transport::Parity;
 use blockgate_types::{Decimal, ReadFault, RegisterSpec};
@@ -115,7 +160,7 @@ pub struct Register {
 /// A request, its response, and what the response says; from the profile's own file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vector {
-    /// The request's bytes, RTU or MBAP.
+    /// The request's bytes.
     pub request: Vec<u8>,
     /// The response's bytes.
     pub response: Vec<u8>,
@@ -140,15 +185,14 @@ pub struct Profile {
     pub notes: String,
     /// Serial settings as the device leaves its factory; `None` for a device without a serial port.
     pub serial: Option<SerialDefaults>,
-    /// Most registers in one request.
+    /// Most registers in one Modbus request; 0 for another protocol.
     pub max_block: u16,
     /// Most unused registers between two used ones of one request.
     pub max_gap: u16,
     /// The file's test vectors.
     pub vectors: Vec<Vector>,
     specs: Arc<[RegisterSpec]>,
-    registers: Vec<Register>,
-    plan: Vec<Block>,
+    map: Map,
 }
 
 impl Profile {
@@ -185,8 +229,24 @@ impl Profile {
 
     /// Where each register stands, in the order of [`Self::specs`].
     #[must_use]
+    pub fn map(&self) -> &Map {
+        &self.map
+    }
+
+    /// The protocol of the device.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.map.protocol()
+    }
+
+    /// Where each register of a Modbus device stands, in the order of [`Self::specs`]; none for
+    /// another protocol.
+    #[must_use]
     pub fn registers(&self) -> &[Register] {
-        &self.registers
+        match &self.map {
+            Map::Modbus { registers, .. } => registers,
+            Map::Dlt645(_) | Map::Cjt188(_) | Map::Mbus(_) => &[],
+        }
     }
 
     /// The registers that lie wholly inside the reply to any request, with their values.
@@ -195,15 +255,18 @@ impl Profile {
         read: ReadRequest,
         data: &'a [u8],
     ) -> impl Iterator<Item = (&'a RegisterSpec, Result<Option<Decimal>, ReadFault>)> + 'a {
-        plan::points_of(&self.registers, read).into_iter().filter_map(move |point| {
+        plan::points_of(self.registers(), read).into_iter().filter_map(move |point| {
             let spec = self.specs.get(point.index)?;
             Some((spec, point.value(spec, data)))
         })
     }
 
-    /// The requests that read the whole device.
+    /// The requests that read a whole Modbus device; none for another protocol.
     #[must_use]
     pub fn plan(&self) -> &[Block] {
-        &self.plan
+        match &self.map {
+            Map::Modbus { plan, .. } => plan,
+            Map::Dlt645(_) | Map::Cjt188(_) | Map::Mbus(_) => &[],
+        }
     }
 }

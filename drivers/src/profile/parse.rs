@@ -4,8 +4,9 @@
 //! hide the next one's error.
 
 use super::format::{Format, Order};
-use super::plan;
-use super::{Part, Profile, Register, SerialDefaults, Vector};
+use super::map::Map;
+use super::{Part, Profile, Register, SerialDefaults, Vector, parse_meters, plan};
+use crate::address::Protocol;
 use crate::hex::parse_hex;
 use crate::modbus::Function;
 use blockgate_types::{Decimal, RegisterName, RegisterSpec, Role, Unit, parse_decimal, register};
@@ -60,9 +61,11 @@ struct HeadToml {
     source: Spanned<String>,
     #[serde(default)]
     notes: String,
-    max_block: Spanned<u16>,
-    #[serde(default)]
-    max_gap: u16,
+    max_block: Option<Spanned<u16>>,
+    max_gap: Option<Spanned<u16>>,
+    dlt645: Option<parse_meters::Dlt645Toml>,
+    cjt188: Option<parse_meters::Cjt188Toml>,
+    mbus: Option<parse_meters::MbusToml>,
     serial: Option<SerialDefaults>,
 }
 
@@ -104,21 +107,24 @@ struct VectorToml {
 }
 
 /// The errors found so far, by byte offset.
-struct Found<'a> {
+pub(super) struct Found<'a> {
     text: &'a str,
-    errors: Vec<(usize, String)>,
+    pub(super) errors: Vec<(usize, String)>,
 }
 
 impl Found<'_> {
-    fn add(&mut self, span: Range<usize>, message: impl Into<String>) {
+    pub(super) fn add(&mut self, span: Range<usize>, message: impl Into<String>) {
         self.errors.push((span.start, message.into()));
     }
 
-    fn take<T>(&mut self, span: Range<usize>, result: Result<T, String>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, span: Range<usize>, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.add(span, message)).ok()
     }
 
-    fn deserialize<'de, T: Deserialize<'de>>(&mut self, value: Spanned<DeValue<'de>>) -> Option<T> {
+    pub(super) fn deserialize<'de, T: Deserialize<'de>>(
+        &mut self,
+        value: Spanned<DeValue<'de>>,
+    ) -> Option<T> {
         let whole = value.span();
         match T::deserialize(ValueDeserializer::from(value)) {
             Ok(part) => Some(part),
@@ -167,31 +173,40 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Profile, ProfileErrors> {
         }
     }
     let head = found.deserialize::<HeadToml>(Spanned::new(whole.clone(), DeValue::Table(head)));
-    let registers = all_registers(&mut found, registers, head.as_ref());
+    if let Some(head) = &head {
+        check_head(&mut found, head);
+    }
+    let protocol = head.as_ref().map_or(Protocol::Modbus, HeadToml::protocol);
+    let (specs, map) = match protocol {
+        Protocol::Modbus => modbus_map(&mut found, registers, head.as_ref()),
+        Protocol::Dlt645 => {
+            parse_meters::dlt645(&mut found, registers, head.as_ref().and_then(|h| h.dlt645))
+        }
+        Protocol::Cjt188 => {
+            let toml = head.as_ref().and_then(|h| h.cjt188.as_ref());
+            parse_meters::cjt188(&mut found, registers, toml)
+        }
+        Protocol::Mbus => {
+            parse_meters::mbus(&mut found, registers, head.as_ref().and_then(|h| h.mbus))
+        }
+    };
     let vectors = vectors
         .into_iter()
-        .filter_map(|value| vector(&mut found, value, &registers))
+        .filter_map(|value| vector(&mut found, value, &specs))
         .collect::<Vec<_>>();
-    if registers.is_empty() && found.errors.is_empty() {
+    if specs.is_empty() && found.errors.is_empty() {
         found.add(whole.clone(), "a profile needs at least one [[register]]");
     }
     if vectors.is_empty() && found.errors.is_empty() {
         found.add(whole, "a profile needs at least one [[vector]]: request, response, expect");
     }
     match head {
-        Some(head) if found.errors.is_empty() => Ok(assemble(head, registers, vectors)),
+        Some(head) if found.errors.is_empty() => Ok(assemble(head, specs, map, vectors)),
         _ => Err(found.into_errors(file)),
     }
 }
 
-fn assemble(
-    head: HeadToml,
-    registers: Vec<(RegisterSpec, Register)>,
-    vectors: Vec<Vector>,
-) -> Profile {
-    let (specs, registers): (Vec<_>, Vec<_>) = registers.into_iter().unzip();
-    let max_block = head.max_block.into_inner();
-    let plan = plan::plan(&registers, max_block, head.max_gap);
+fn assemble(head: HeadToml, specs: Vec<RegisterSpec>, map: Map, vectors: Vec<Vector>) -> Profile {
     Profile {
         id: head.id.into_inner(),
         vendor: head.vendor,
@@ -199,13 +214,25 @@ fn assemble(
         source: head.source.into_inner(),
         notes: head.notes,
         serial: head.serial,
-        max_block,
-        max_gap: head.max_gap,
+        max_block: head.max_block.map_or(0, Spanned::into_inner),
+        max_gap: head.max_gap.map_or(0, Spanned::into_inner),
         vectors,
         specs: Arc::from(specs),
-        registers,
-        plan,
+        map,
     }
+}
+
+fn modbus_map(
+    found: &mut Found<'_>,
+    tables: Vec<Spanned<DeValue<'_>>>,
+    head: Option<&HeadToml>,
+) -> (Vec<RegisterSpec>, Map) {
+    let max_block = head.and_then(|head| head.max_block.as_ref()).map_or(125, |max| *max.get_ref());
+    let max_gap = head.and_then(|head| head.max_gap.as_ref()).map_or(0, |max| *max.get_ref());
+    let registers = all_registers(found, tables, max_block);
+    let (specs, registers): (Vec<_>, Vec<_>) = registers.into_iter().unzip();
+    let plan = plan::plan(&registers, max_block, max_gap);
+    (specs, Map::Modbus { registers, plan })
 }
 
 fn tables<'i>(found: &mut Found<'_>, value: Spanned<DeValue<'i>>) -> Vec<Spanned<DeValue<'i>>> {
@@ -224,12 +251,8 @@ fn tables<'i>(found: &mut Found<'_>, value: Spanned<DeValue<'i>>) -> Vec<Spanned
 fn all_registers(
     found: &mut Found<'_>,
     tables: Vec<Spanned<DeValue<'_>>>,
-    head: Option<&HeadToml>,
+    max_block: u16,
 ) -> Vec<(RegisterSpec, Register)> {
-    if let Some(head) = head {
-        check_head(found, head);
-    }
-    let max_block = head.map_or(125, |head| *head.max_block.get_ref());
     let mut names = BTreeMap::new();
     let mut registers = Vec::new();
     for table in tables {
@@ -258,30 +281,52 @@ fn check_head(found: &mut Found<'_>, head: &HeadToml) {
     if !id.bytes().all(plain) || !id.contains('-') || id.len() > 64 {
         found.add(head.id.span(), "an id is written like \"vendor-model\": a-z, 0-9 and -");
     }
-    if head.protocol.get_ref() != "modbus" {
-        let what = format!("{:?} is not a protocol; there is: modbus", head.protocol.get_ref());
+    if Protocol::from_text(head.protocol.get_ref()).is_none() {
+        let known = Protocol::ALL.map(Protocol::text).join(", ");
+        let what = format!("{:?} is not a protocol; there is: {known}", head.protocol.get_ref());
         found.add(head.protocol.span(), what);
+        return;
+    }
+    let protocol = head.protocol();
+    for (there, of) in [
+        (head.dlt645.is_some(), Protocol::Dlt645),
+        (head.cjt188.is_some(), Protocol::Cjt188),
+        (head.mbus.is_some(), Protocol::Mbus),
+    ] {
+        if there && of != protocol {
+            let what = format!("[{}] does not belong to this protocol", of.text());
+            found.add(head.protocol.span(), what);
+        }
     }
     if head.source.get_ref().trim().is_empty() {
         found.add(head.source.span(), "say where the register map comes from");
     }
-    if !(1..=125).contains(head.max_block.get_ref()) {
-        found.add(head.max_block.span(), "max_block is 1 to 125 registers");
+    match &head.max_block {
+        None if protocol == Protocol::Modbus => {
+            found.add(head.protocol.span(), "max_block is missing: 1 to 125 registers");
+        }
+        Some(max) if protocol != Protocol::Modbus => {
+            found.add(max.span(), "max_block is for modbus");
+        }
+        Some(max) if !(1..=125).contains(max.get_ref()) => {
+            found.add(max.span(), "max_block is 1 to 125 registers");
+        }
+        Some(_) | None => {}
+    }
+    if let Some(max_gap) = head.max_gap.as_ref().filter(|_| protocol != Protocol::Modbus) {
+        found.add(max_gap.span(), "max_gap is for modbus");
+    }
+}
+
+impl HeadToml {
+    fn protocol(&self) -> Protocol {
+        Protocol::from_text(self.protocol.get_ref()).unwrap_or(Protocol::Modbus)
     }
 }
 
 fn one_register(found: &mut Found<'_>, toml: &RegisterToml) -> Option<(RegisterSpec, Register)> {
     let before = found.errors.len();
-    let name = found.take(toml.name.span(), RegisterName::new(toml.name.get_ref()));
-    let unit = found.take(toml.unit.span(), toml.unit.get_ref().parse::<Unit>());
-    if let Some(unit) = unit
-        && let Some((_, standard)) =
-            register::STANDARD.iter().find(|(name, _)| name == toml.name.get_ref())
-        && *standard != unit
-    {
-        let what = format!("{} is always in {standard}; use scale", toml.name.get_ref());
-        found.add(toml.unit.span(), what);
-    }
+    let (name, unit) = name_and_unit(found, &toml.name, &toml.unit);
     let function = match *toml.fc.get_ref() {
         4 => Function::InputRegisters,
         3 => Function::HoldingRegisters,
@@ -298,12 +343,7 @@ fn one_register(found: &mut Found<'_>, toml: &RegisterToml) -> Option<(RegisterS
         .and_then(|add| self::part(found, &add.address, add.format, add.order, add.scale.as_ref()));
     let decimals = *toml.decimals.get_ref();
     check_decimals(found, toml, [part.as_ref(), add.as_ref()]);
-    let rollover_digits = toml.rollover_digits.as_ref().map(|digits| {
-        if !(1..=15).contains(digits.get_ref()) {
-            found.add(digits.span(), "rollover_digits is 1 to 15 digits before the point");
-        }
-        *digits.get_ref()
-    });
+    let rollover_digits = rollover(found, toml.rollover_digits.as_ref());
     let none = toml.none.iter().filter_map(|hex| none_pattern(found, hex, toml.format)).collect();
     if found.errors.len() > before {
         return None;
@@ -311,6 +351,45 @@ fn one_register(found: &mut Found<'_>, toml: &RegisterToml) -> Option<(RegisterS
     let spec =
         RegisterSpec { name: name?, unit: unit?, role: toml.role, decimals, rollover_digits };
     Some((spec, Register { function, part: part?, add, none }))
+}
+
+/// A register's name and unit; standard names have their unit.
+pub(super) fn name_and_unit(
+    found: &mut Found<'_>,
+    name: &Spanned<String>,
+    unit: &Spanned<String>,
+) -> (Option<RegisterName>, Option<Unit>) {
+    let register = found.take(name.span(), RegisterName::new(name.get_ref()));
+    let parsed = found.take(unit.span(), unit.get_ref().parse::<Unit>());
+    if let Some(parsed) = parsed
+        && let Some((_, standard)) =
+            register::STANDARD.iter().find(|(standard, _)| standard == name.get_ref())
+        && *standard != parsed
+    {
+        let what = format!("{} is always in {standard}; use scale", name.get_ref());
+        found.add(unit.span(), what);
+    }
+    (register, parsed)
+}
+
+/// Digits before the point of a counter.
+pub(super) fn rollover(found: &mut Found<'_>, digits: Option<&Spanned<u32>>) -> Option<u32> {
+    let digits = digits?;
+    if !(1..=15).contains(digits.get_ref()) {
+        found.add(digits.span(), "rollover_digits is 1 to 15 digits before the point");
+    }
+    Some(*digits.get_ref())
+}
+
+/// A scale's text; 1 where there is none.
+pub(super) fn scale(found: &mut Found<'_>, text: Option<&Spanned<String>>) -> Option<Decimal> {
+    let Some(text) = text else { return Some(Decimal::ONE) };
+    let scale = parse_decimal(text.get_ref()).map_err(|error| error.to_string());
+    let scale = found.take(text.span(), scale)?;
+    if scale.is_zero() {
+        found.add(text.span(), "a scale of 0 makes every value 0");
+    }
+    Some(scale.normalize())
 }
 
 fn part(
@@ -323,17 +402,7 @@ fn part(
     if u32::from(*address.get_ref()) + u32::from(format.registers()) > 65_536 {
         found.add(address.span(), "the value reaches beyond register 65535");
     }
-    let scale = match scale {
-        None => Decimal::ONE,
-        Some(text) => {
-            let scale = parse_decimal(text.get_ref()).map_err(|error| error.to_string());
-            let scale = found.take(text.span(), scale)?;
-            if scale.is_zero() {
-                found.add(text.span(), "a scale of 0 makes every value 0");
-            }
-            scale.normalize()
-        }
-    };
+    let scale = self::scale(found, scale)?;
     Some(Part { address: *address.get_ref(), format, order, scale })
 }
 
@@ -362,7 +431,7 @@ fn none_pattern(found: &mut Found<'_>, hex: &Spanned<String>, format: Format) ->
 fn vector(
     found: &mut Found<'_>,
     value: Spanned<DeValue<'_>>,
-    registers: &[(RegisterSpec, Register)],
+    specs: &[RegisterSpec],
 ) -> Option<Vector> {
     let at = value.span().start;
     let toml = found.deserialize::<VectorToml>(value)?;
@@ -372,7 +441,7 @@ fn vector(
     for (name, text) in toml.expect {
         // After an error in a register it may be missing for that reason alone.
         let complete = found.errors.is_empty();
-        if complete && !registers.iter().any(|(spec, _)| spec.name.as_str() == name) {
+        if complete && !specs.iter().any(|spec| spec.name.as_str() == name) {
             found.add(text.span(), format!("{name:?} is not a register of this profile"));
         }
         if text.get_ref() == "none" {

@@ -156,23 +156,28 @@ impl Point {
         if let Some(add) = &self.add {
             value = value.checked_add(add.decode(data)?).ok_or_else(too_large)?;
         }
-        if value.scale() > spec.decimals {
-            value =
-                value.round_dp_with_strategy(spec.decimals, RoundingStrategy::MidpointAwayFromZero);
-        }
-        if value.is_zero() {
-            value = Decimal::ZERO;
-        }
-        if spec.role == Role::Billing {
-            if value.is_sign_negative() {
-                return Err(format!("is a counter and reads {value}"));
-            }
-            if let Some(digits) = spec.rollover_digits
-                && 10_i64.checked_pow(digits).is_some_and(|end| value >= Decimal::from(end))
-            {
-                return Err(format!("is a counter of {digits} digits and reads {value}"));
-            }
-        }
-        Ok(value)
+        judged(spec, value)
     }
+}
+
+/// A value as its register may have it: rounded to the register's decimals half away from zero; a
+/// counter that is negative or beyond its digits is refused.
+pub(super) fn judged(spec: &RegisterSpec, mut value: Decimal) -> Result<Decimal, String> {
+    if value.scale() > spec.decimals {
+        value = value.round_dp_with_strategy(spec.decimals, RoundingStrategy::MidpointAwayFromZero);
+    }
+    if value.is_zero() {
+        value = Decimal::ZERO;
+    }
+    if spec.role == Role::Billing {
+        if value.is_sign_negative() {
+            return Err(format!("is a counter and reads {value}"));
+        }
+        if let Some(digits) = spec.rollover_digits
+            && 10_i64.checked_pow(digits).is_some_and(|end| value >= Decimal::from(end))
+        {
+            return Err(format!("is a counter of {digits} digits and reads {value}"));
+        }
+    }
+    Ok(value)
 }

@@ -50,6 +50,8 @@ pub enum Fault {
     StaleTransaction,
     /// Billing registers read lower by this: a meter that was exchanged or ran backwards.
     LowerValue(Decimal),
+    /// A relay or valve order is acknowledged, and nothing moves.
+    Stuck,
     /// The connection is closed in place of a reply.
     Close,
 }

@@ -3,10 +3,12 @@
 use super::encode::crc16;
 use super::fault::Fault;
 use super::meter::SimMeter;
+use super::serial::{self, Request};
+use crate::address::Address;
 use crate::line::Framing;
 use crate::transport::Transport;
 use blockgate_types::{Span, Time};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -55,7 +57,9 @@ impl Pace {
 }
 
 struct Units {
-    meters: BTreeMap<u8, SimMeter>,
+    meters: BTreeMap<Address, SimMeter>,
+    /// M-Bus meters that are selected.
+    selected: BTreeSet<Address>,
     clock: SimClock,
     pace: Option<Pace>,
     previous: Vec<u8>,
@@ -97,6 +101,7 @@ impl SimLine {
     pub fn new(framing: Framing, clock: SimClock) -> Self {
         let units = Units {
             meters: BTreeMap::new(),
+            selected: BTreeSet::new(),
             clock,
             pace: None,
             previous: Vec::new(),
@@ -112,26 +117,30 @@ impl SimLine {
         self
     }
 
-    /// Puts a meter on the wire, in place of one with the same unit id.
+    /// Puts a meter on the wire, in place of one with the same address.
     #[must_use]
-    pub fn with(self, unit: u8, meter: SimMeter) -> Self {
-        self.put(unit, meter);
+    pub fn with(self, address: impl Into<Address>, meter: SimMeter) -> Self {
+        self.put(address, meter);
         self
     }
 
     /// Puts a meter on the running wire: a meter is installed or exchanged.
-    pub fn put(&self, unit: u8, meter: SimMeter) {
-        self.lock().meters.insert(unit, meter);
+    pub fn put(&self, address: impl Into<Address>, meter: SimMeter) {
+        self.lock().meters.insert(address.into(), meter);
     }
 
     /// Takes a meter off the wire.
-    pub fn remove(&self, unit: u8) -> Option<SimMeter> {
-        self.lock().meters.remove(&unit)
+    pub fn remove(&self, address: impl Into<Address>) -> Option<SimMeter> {
+        self.lock().meters.remove(&address.into())
     }
 
     /// Does something with a meter on the wire: scripts a fault, asks how often it was read.
-    pub fn meter<T>(&self, unit: u8, act: impl FnOnce(&mut SimMeter) -> T) -> Option<T> {
-        self.lock().meters.get_mut(&unit).map(act)
+    pub fn meter<T>(
+        &self,
+        address: impl Into<Address>,
+        act: impl FnOnce(&mut SimMeter) -> T,
+    ) -> Option<T> {
+        self.lock().meters.get_mut(&address.into()).map(act)
     }
 
     fn lock(&self) -> MutexGuard<'_, Units> {
@@ -181,16 +190,18 @@ impl SimLine {
     /// Takes one whole request off the front, passing over what can not be one.
     fn take_request(&self, received: &mut Vec<u8>) -> Option<Vec<u8>> {
         match self.framing {
-            Framing::Rtu => {
-                while let Some(frame) = received.get(..8) {
-                    let (body, check) = frame.split_at(6);
-                    if crc16(body) == check {
-                        return Some(received.drain(..8).collect());
-                    }
-                    received.remove(0);
+            Framing::Rtu => match serial::first_request(received) {
+                Some((start, end, _)) => {
+                    received.drain(..start);
+                    Some(received.drain(..end - start).collect())
                 }
-                None
-            }
+                None => {
+                    // What can not be the beginning of a request any more.
+                    let keep = received.len().saturating_sub(REQUEST_MAX);
+                    received.drain(..keep);
+                    None
+                }
+            },
             Framing::Tcp => {
                 let length = received.get(4..6)?;
                 let length = length.iter().fold(0, |n, byte| (n << 8) | usize::from(*byte)) + 6;
@@ -200,6 +211,12 @@ impl SimLine {
     }
 
     fn answer(&self, request: &[u8]) -> Answer {
+        if self.framing == Framing::Rtu
+            && let Some((_, _, other)) = serial::first_request(request)
+            && other != Request::Modbus
+        {
+            return self.answer_other(request, &other);
+        }
         let mut units = self.lock();
         let body = match self.framing {
             Framing::Rtu => request.get(..6),
@@ -210,7 +227,9 @@ impl SimLine {
         };
         let now = units.clock.now();
         let pace = units.pace;
-        let Some(meter) = units.meters.get_mut(&unit) else { return Answer::Send(Vec::new()) };
+        let Some(meter) = units.meters.get_mut(&Address::Unit(unit)) else {
+            return Answer::Send(Vec::new());
+        };
         let faults = meter.count(now);
         let address = u16::from_be_bytes([a_high, a_low]);
         let quantity = u16::from_be_bytes([q_high, q_low]);
@@ -248,6 +267,47 @@ impl SimLine {
         units.previous = right;
         units.previous_transaction = request.first_chunk::<2>().copied().unwrap_or_default();
         drop(units);
+        self.dispatch(request, reply, &faults, pace)
+    }
+
+    /// What DL/T 645, CJ/T 188 and M-Bus meters answer, all together.
+    fn answer_other(&self, request: &[u8], asked: &Request) -> Answer {
+        let mut units = self.lock();
+        let (now, pace) = (units.clock.now(), units.pace);
+        let Units { meters, selected, .. } = &mut *units;
+        if let Request::Mbus(0x73 | 0x53, 0xFD, data) = asked {
+            let fits = |own: &Address| is_selected_by(own, data);
+            *selected = meters.keys().filter(|own| fits(own)).copied().collect();
+        }
+        let (mut replies, mut faults) = (Vec::new(), Vec::new());
+        for (own, meter) in meters.iter_mut().filter(|(own, _)| concerns(asked, own, selected)) {
+            let these = meter.count(now);
+            let reply = match (asked, own) {
+                (Request::Dlt645(_, control, data), Address::Dlt645(own)) => {
+                    meter.answer_dlt645(own.wire(), *control, data, now, &these)
+                }
+                (Request::Cjt188(kind, _, control, data), Address::Cjt188(own)) => {
+                    meter.answer_cjt188((*kind, own.wire()), *control, data, now, &these)
+                }
+                (Request::Mbus(0x5B | 0x7B, _, _), own) => meter.answer_mbus(own, now, &these),
+                (Request::Mbus(..), _) => vec![0xE5],
+                (Request::Dlt645(..) | Request::Cjt188(..) | Request::Modbus, _) => Vec::new(),
+            };
+            if !reply.is_empty() && !these.contains(&Fault::Silent) {
+                replies.push(reply);
+            }
+            faults.extend(these);
+        }
+        let right = serial::collide(&replies);
+        let mut reply = right.clone();
+        if faults.contains(&Fault::Previous) {
+            reply.clone_from(&units.previous);
+        }
+        units.previous = right;
+        drop(units);
+        if reply.is_empty() {
+            return Answer::Send(Vec::new());
+        }
         self.dispatch(request, reply, &faults, pace)
     }
 
@@ -308,7 +368,8 @@ impl SimLine {
                 | Fault::Exception(_)
                 | Fault::Previous
                 | Fault::StaleTransaction
-                | Fault::LowerValue(_) => {}
+                | Fault::LowerValue(_)
+                | Fault::Stuck => {}
             }
         }
         let Some((size, pause)) = pieces else {
@@ -319,6 +380,34 @@ impl SimLine {
             pieces.map(|(piece, i)| Outgoing { at: at + pause * i, bytes: piece.to_vec() });
         Answer::Send(outgoing.collect())
     }
+}
+
+/// Bytes of the longest request.
+const REQUEST_MAX: usize = 300;
+
+/// Whether a meter answers to a request.
+fn concerns(asked: &Request, own: &Address, selected: &BTreeSet<Address>) -> bool {
+    match (asked, own) {
+        (Request::Dlt645(address, _, _), own) => SimMeter::is_dlt645(own, *address),
+        (Request::Cjt188(_, address, _, _), Address::Cjt188(own)) => {
+            address.iter().zip(own.wire()).all(|(asked, own)| *asked == 0xAA || *asked == own)
+        }
+        (Request::Mbus(_, 0xFD, _), own) => selected.contains(own),
+        (Request::Mbus(_, 0xFE, _), Address::Mbus(_)) => true,
+        (Request::Mbus(_, to, _), Address::Mbus(crate::mbus::Address::Primary(own))) => to == own,
+        (Request::Cjt188(..) | Request::Mbus(..) | Request::Modbus, _) => false,
+    }
+}
+
+/// Whether the eight bytes of a selection, behind its CI, fit a meter: F digits and FF bytes fit all.
+fn is_selected_by(own: &Address, selection: &[u8]) -> bool {
+    let Address::Mbus(crate::mbus::Address::Secondary(own)) = own else { return false };
+    let (own, Some(asked)) = (own.wire(), selection.get(1..9)) else { return false };
+    let nibble = |asked: u8, own: u8| asked == 0x0F || asked == own;
+    own.iter().zip(asked).enumerate().all(|(i, (own, asked))| match i {
+        0..=3 => nibble(asked >> 4, own >> 4) && nibble(asked & 15, own & 15),
+        _ => *asked == 0xFF || asked == own,
+    })
 }
 
 fn flip(bytes: &mut [u8], at: impl FnOnce(usize) -> usize) {
@@ -356,6 +445,7 @@ fn spoil_pdu(pdu: &mut Vec<u8>, faults: &[Fault]) {
             | Fault::Previous
             | Fault::StaleTransaction
             | Fault::LowerValue(_)
+            | Fault::Stuck
             | Fault::Close => {}
         }
     }

@@ -4,7 +4,7 @@ use super::encode;
 use super::fault::{Fault, When};
 use crate::modbus::Function;
 use crate::profile::Profile;
-use blockgate_types::{Decimal, RegisterName, Role, Time};
+use blockgate_types::{Decimal, RegisterName, RegisterSpec, Role, Time};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,6 +60,8 @@ pub struct SimMeter {
     source: Box<dyn Source>,
     script: Vec<(When, Fault)>,
     requests: u64,
+    /// The relay or the valve: true means that nothing flows.
+    cut: bool,
 }
 
 impl std::fmt::Debug for SimMeter {
@@ -75,7 +77,7 @@ impl SimMeter {
     /// A meter of a profile.
     #[must_use]
     pub fn new(profile: Arc<Profile>, source: impl Source + 'static) -> Self {
-        Self { profile, source: Box::new(source), script: Vec::new(), requests: 0 }
+        Self { profile, source: Box::new(source), script: Vec::new(), requests: 0, cut: false }
     }
 
     /// Adds a fault; several may apply to one request, in the order in which they were added.
@@ -93,6 +95,46 @@ impl SimMeter {
     /// Ends all scripted faults.
     pub fn clear_faults(&mut self) {
         self.script.clear();
+    }
+
+    /// Whether the relay is open or the valve closed: nothing flows.
+    #[must_use]
+    pub fn relay_is_open(&self) -> bool {
+        self.cut
+    }
+
+    /// Carries a relay order out, unless the relay is stuck.
+    pub(super) fn order_relay(&mut self, order: u8, faults: &[Fault]) {
+        if faults.contains(&Fault::Stuck) {
+            return;
+        }
+        match order {
+            0x1A => self.cut = true,
+            0x1B | 0x1C => self.cut = false,
+            _ => {}
+        }
+    }
+
+    pub(super) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// M-Bus: counts the readouts.
+    pub(super) fn access(&self) -> u8 {
+        u8::try_from(self.requests & 0xFF).unwrap_or(0)
+    }
+
+    /// What a register shows, with the faults that concern values.
+    pub(super) fn value(&mut self, spec: &RegisterSpec, now: Time, faults: &[Fault]) -> Decimal {
+        let mut value = self.source.value(&spec.name, now);
+        for fault in faults {
+            if let Fault::LowerValue(by) = fault
+                && spec.role == Role::Billing
+            {
+                value = value.checked_sub(*by).unwrap_or(value).max(Decimal::ZERO);
+            }
+        }
+        value
     }
 
     /// Requests seen so far.

@@ -2,7 +2,7 @@
 //!
 //! It is written apart from the master's codec: its own CRC, its own frames, its own encoders, so
 //! that an error made twice does not hide. The profiles' vectors and captured frames contradict it
-//! where it is wrong. It must never use `modbus::frame` or the decoder of `profile::format`.
+//! where it is wrong. It must never use the `frame` modules of the protocols or the decoder of `profile::format`.
 //!
 //! | item | what |
 //! |---|---|
@@ -17,6 +17,7 @@ mod encode;
 mod fault;
 mod line;
 mod meter;
+mod serial;
 
 pub use connect::{SimConnect, serve_tcp};
 pub use fault::{Fault, When};

@@ -7,6 +7,7 @@ mod check;
 mod decode;
 mod demo;
 mod journal;
+mod profile;
 mod rate;
 mod read;
 mod run;
@@ -69,6 +70,12 @@ enum Command {
         blockgate decode mbus '10 5B 01 5C 16' --json\n\n\
         A frame that does not hold is explained too: which byte, which checksum; exit code 1.")]
     Decode(decode::Args),
+    /// Checks or lists device profiles
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  blockgate profile list\n  blockgate profile check my-meter.toml"
+    )]
+    Profile(profile::Command),
     /// Prices usage by a rule file, line by line, without touching any state
     #[command(
         after_help = "Example:\n  blockgate rate electricity.toml --input usage.toml --json\n\n\
@@ -100,6 +107,7 @@ impl Command {
             Self::Decode(args) => args.json,
             Self::Rate(args) => args.json,
             Self::Journal(command) => command.json(),
+            Self::Profile(command) => command.json(),
             Self::Outbox(args) => args.json,
         }
     }
@@ -124,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Check { config } => Ok(check::run(&config)),
         Command::Read(args) => read::run(&args),
         Command::Decode(args) => decode::run(&args),
+        Command::Profile(command) => Ok(profile::run(&command)),
         Command::Rate(args) => rate::run(&args),
         Command::Journal(command) => journal::run(&command),
         Command::Outbox(args) => journal::outbox(&args),

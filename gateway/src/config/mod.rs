@@ -6,6 +6,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use blockgate_drivers::Address;
 use blockgate_drivers::line::LineSettings;
 use blockgate_drivers::profile::Profile;
 use blockgate_rules::setup::Setup;
@@ -46,8 +47,8 @@ pub struct Config {
 pub struct MeterConfig {
     /// On which line.
     pub line: LineId,
-    /// Its address there, 1 to 247.
-    pub address: u8,
+    /// Its address there, in the form of its profile's protocol.
+    pub address: Address,
     /// Its device profile.
     pub profile: Arc<Profile>,
     /// Polled this often; zero means as fast as the line can.

@@ -4,6 +4,7 @@ use super::{ClockTrust, Config, FileFault, HttpConfig, Identity, MeterConfig, Mq
 use blockgate_drivers::line::{Framing, LineSettings};
 use blockgate_drivers::profile::Profile;
 use blockgate_drivers::transport::{Parity, Target};
+use blockgate_drivers::{Address, Protocol};
 use blockgate_rules::apportionment::Apportionment;
 use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup, SubMeter};
 use blockgate_rules::tariff::{
@@ -394,7 +395,7 @@ fn meters(
     defaults: &MeterDefaults,
 ) -> Meters {
     let (mut configs, mut setups) = (BTreeMap::new(), BTreeMap::new());
-    let mut addresses: BTreeMap<(LineId, u8), MeterId> = BTreeMap::new();
+    let mut addresses: BTreeMap<(LineId, Address), MeterId> = BTreeMap::new();
     let mut missing = BTreeSet::new();
     for table in root.tables("meter") {
         let id: Option<MeterId> = table.need_parsed("id");
@@ -428,8 +429,6 @@ fn meter(
         let known: Vec<&str> = lines.keys().map(LineId::as_str).collect();
         table.note_at("line", unknown("line", line.as_str(), &known));
     }
-    table.need("address");
-    let address = table.integer("address", 1..=247);
     let profile = table.need_text("profile").and_then(|id| {
         let profile = profiles.get(id);
         // One missing profile is one fault, however many meters name it.
@@ -439,6 +438,8 @@ fn meter(
         }
         profile
     });
+    let settings = line.as_ref().and_then(|line| lines.get(line));
+    let address = address(table, profile.map(|p| p.as_ref()), settings);
     let multiplier = table.decimal("multiplier").unwrap_or(Decimal::ONE);
     if multiplier <= Decimal::ZERO {
         table.note_at("multiplier", "multiplier must be greater than zero");
@@ -472,16 +473,42 @@ fn meter(
         let id = &profile.id;
         table.note_at("profile", format!("profile {id} has no register with role \"billing\""));
     }
-    let config = MeterConfig {
-        line,
-        address: u8::try_from(address).ok()?,
-        profile: profile.clone(),
-        poll_every,
-    };
+    let config = MeterConfig { line, address, profile: profile.clone(), poll_every };
     let profile = profile.id.clone();
     let setup =
         MeterSetup { profile, registers, multiplier, record_every, stuck_after, offline_after };
     Some((config, setup))
+}
+
+/// A meter's address: a number for Modbus and for M-Bus by primary address; text for the others, where
+/// leading zeros count.
+fn address(
+    table: &Table<'_>,
+    profile: Option<&Profile>,
+    line: Option<&LineSettings>,
+) -> Option<Address> {
+    table.need("address");
+    let protocol = profile.map_or(Protocol::Modbus, Profile::protocol);
+    if protocol != Protocol::Modbus && line.is_some_and(|line| line.framing == Framing::Tcp) {
+        table.note_at(
+            "line",
+            format!("a line of kind \"tcp\" carries Modbus TCP only; {protocol} needs serial or rtu-over-tcp"),
+        );
+    }
+    let text = match (protocol, table.is_text("address")) {
+        (Protocol::Modbus, _) => table.integer("address", 1..=247)?.to_string(),
+        (Protocol::Mbus, false) => table.integer("address", 1..=250)?.to_string(),
+        (Protocol::Dlt645 | Protocol::Cjt188 | Protocol::Mbus, _) => {
+            table.text("address")?.to_owned()
+        }
+    };
+    match Address::parse(protocol, &text) {
+        Ok(address) => Some(address),
+        Err(why) => {
+            table.note_at("address", why);
+            None
+        }
+    }
 }
 
 fn unknown(what: &str, id: &str, known: &[&str]) -> String {

@@ -116,3 +116,48 @@ fn the_config_that_the_package_ships_and_the_readme_s_example_are_good() {
     let parsed = Config::parse(&main, &[tariffs], &[], Path::new("/etc/blockgate"));
     assert!(parsed.is_ok(), "{parsed:?}");
 }
+
+#[test]
+fn meters_of_other_protocols_have_addresses_of_their_own_form() {
+    let meter = |id: &str, line: &str, address: &str, profile: &str| {
+        format!(
+            "[[meter]]\nid = {id:?}\nline = {line:?}\naddress = {address}\nprofile = {profile:?}\n"
+        )
+    };
+    let electricity = meter("e", "a", "\"000000000161\"", "generic-dlt645-single-phase");
+    let water = meter("w", "a", "\"78330011223344\"", "generic-cjt188-cold-water");
+    let heat = meter("h", "a", "5", "sensus-pollucom-e");
+    let more = meter("i", "a", "\"12345678\"", "sensus-pollucom-e");
+    let main = text("c.toml", &[GOOD, &electricity, &water, &heat, &more].concat());
+    let config = Config::parse(&main, &[], &[], Path::new("/etc/blockgate")).unwrap();
+    let addresses: Vec<String> = config.meters.values().map(|m| m.address.to_string()).collect();
+    assert_eq!(addresses, ["000000000161", "5", "12345678", "1", "78330011223344"]);
+    for (bad, want) in [
+        (
+            meter("e", "a", "161", "generic-dlt645-single-phase"),
+            "c.toml:43:11: address must be a string in quotes, not integer",
+        ),
+        (
+            meter("e", "a", "\"AAAAAAAAAAAA\"", "generic-dlt645-single-phase"),
+            "c.toml:43:11: AAAAAAAAAAAA has wildcards: a meter's address names one meter",
+        ),
+        (
+            meter("e", "b", "\"161\"", "generic-dlt645-single-phase"),
+            "c.toml:42:8: a line of kind \"tcp\" carries Modbus TCP only; DL/T 645 needs serial or \
+             rtu-over-tcp",
+        ),
+        (
+            meter("h", "a", "251", "sensus-pollucom-e"),
+            "c.toml:43:11: address must be a whole number from 1 to 250, not 251",
+        ),
+        (
+            meter("m", "a", "\"5\"", "eastron-sdm120"),
+            "c.toml:43:11: address must be a whole number from 1 to 247, not string",
+        ),
+    ] {
+        assert_eq!(faults(&[GOOD, &bad].concat()), [want], "{bad}");
+    }
+    let twice = [electricity.clone(), electricity.replace("\"e\"", "\"f\"")].concat();
+    let twice = faults(&[GOOD, &twice].concat());
+    assert!(twice[0].contains("has address 000000000161 on line a already"), "{twice:?}");
+}

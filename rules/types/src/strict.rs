@@ -139,6 +139,12 @@ impl<'d> Table<'d> {
         text
     }
 
+    /// Whether the key is there and its value is a string: for keys that take a number or a string.
+    #[must_use]
+    pub fn is_text(&self, key: &'static str) -> bool {
+        self.get(key).is_some_and(|value| value.get_ref().as_str().is_some())
+    }
+
     /// A string that must be there.
     pub fn need_text(&self, key: &'static str) -> Option<&'d str> {
         self.need(key);
