@@ -229,7 +229,7 @@ pub struct Engine {
     urgent: bool,
     since_checkpoint: u64,
     /// Durable batches on their way to trees and outbox.
-    follower: Option<(SyncSender<Following>, JoinHandle<anyhow::Result<()>>)>,
+    follower: Option<(SyncSender<Following>, std::thread::JoinHandle<anyhow::Result<()>>)>,
     /// The checkpoint that is being written.
     saving: Option<JoinHandle<()>>,
     /// Signs of life: of the decisions, and of the batch that is on its way to the disk.
@@ -347,7 +347,8 @@ impl Engine {
         }
         if let Some((sender, following)) = self.follower.take() {
             drop(sender);
-            following.await.context("the thread of trees and outbox")??;
+            let joined = tokio::task::spawn_blocking(move || following.join()).await?;
+            joined.map_err(|_| anyhow::anyhow!("the thread of trees and outbox panicked"))??;
         }
         if let Some(saving) = self.saving.take() {
             saving.await.context("the checkpoint's thread")?;
@@ -510,7 +511,7 @@ impl Engine {
         self.close_record()?;
         let Some(batch) = self.store.journal.cut()? else { return Ok(None) };
         let appended = std::mem::take(&mut self.appended);
-        let (shared, follower) = (self.shared.clone(), self.follower().clone());
+        let (shared, follower) = (self.shared.clone(), self.follower()?);
         self.urgent = false;
         self.since_checkpoint += u64::try_from(appended.len()).unwrap_or(0);
         let task =
@@ -533,15 +534,18 @@ impl Engine {
         Ok(Some(Commit { task, answers: std::mem::take(&mut self.answers), alarms, draft }))
     }
 
-    /// Where durable batches go; its thread is started with the first.
-    fn follower(&mut self) -> &SyncSender<Following> {
-        let shared = &self.shared;
-        let (sender, _) = self.follower.get_or_insert_with(|| {
-            let (sender, batches) = sync_channel(limits::FOLLOWING_BATCHES_MAX);
-            let shared = shared.clone();
-            (sender, tokio::task::spawn_blocking(move || follow(&batches, &shared)))
-        });
-        sender
+    /// Where durable batches go; its thread is started with the first. Not a task of the runtime's
+    /// pool: while one of those runs, a paused clock stands still.
+    fn follower(&mut self) -> anyhow::Result<SyncSender<Following>> {
+        if let Some((sender, _)) = &self.follower {
+            return Ok(sender.clone());
+        }
+        let (sender, batches) = sync_channel(limits::FOLLOWING_BATCHES_MAX);
+        let shared = self.shared.clone();
+        let thread = std::thread::Builder::new().name("follower".to_owned());
+        let thread = thread.spawn(move || follow(&batches, &shared));
+        self.follower = Some((sender.clone(), thread.context("the thread of trees and outbox")?));
+        Ok(sender)
     }
 
     /// A batch is durable: what waited for it goes out.

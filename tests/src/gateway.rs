@@ -276,6 +276,12 @@ impl Gateway {
         self.page = None;
     }
 
+    /// Ends the daemon at once (SIGKILL).
+    pub fn kill(&mut self) {
+        self.daemon = None;
+        self.page = None;
+    }
+
     /// Everything the daemon has logged.
     #[must_use]
     pub fn log(&self) -> String {
@@ -323,7 +329,16 @@ impl Gateway {
     /// When the command fails.
     #[must_use]
     pub fn journal(&self) -> Vec<Value> {
-        let said = self.command(&["journal", "export"]);
+        self.journal_from(1)
+    }
+
+    /// As [`Self::journal`], from a sequence number on.
+    ///
+    /// # Panics
+    /// When the command fails.
+    #[must_use]
+    pub fn journal_from(&self, from: u64) -> Vec<Value> {
+        let said = self.command(&["journal", "export", "--from", &from.to_string()]);
         assert_eq!(said.code, 0, "{said:?}");
         said.out.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
     }

@@ -1,0 +1,225 @@
+//! Power cuts for real: the state folder is an ext4 file system of its own, and in the middle of a busy
+//! run it is shut down without a flush of its log, as when the power goes: what was not synced is gone.
+//! It is mounted again, the daemon starts on what is left, with its sled folder kept, damaged or
+//! deleted, and everything that the cloud had been told must be in the journal, byte for byte.
+//!
+//! A killed process alone loses nothing that it has written: the kernel keeps it.
+//!
+//! Needs root, a loop device, `mkfs.ext4` and Debian's xfsprogs; without them it counts as ignored.
+//! `BLOCKGATE_CUTS` says how many cuts (12), `BLOCKGATE_SEED` where they fall.
+
+use blockgate_e2e::broker::Broker;
+use blockgate_e2e::gateway::{Gateway, private, succeeds};
+use blockgate_e2e::slave::{Framing, Slave, profile};
+use blockgate_e2e::wait_until;
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const DISK_BYTES: u64 = 400 << 20;
+
+fn main() {
+    let missing = missing();
+    if let Some(missing) = &missing {
+        eprintln!("ignored: power cuts need {missing}");
+    }
+    // invariant 1
+    // invariant 3
+    let trial = Trial::test("no_event_that_left_is_lost_in_a_power_cut", || {
+        no_event_that_left_is_lost_in_a_power_cut();
+        Ok::<(), Failed>(())
+    });
+    let trial = trial.with_ignored_flag(missing.is_some());
+    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit();
+}
+
+/// What of the machine is not there.
+fn missing() -> Option<&'static str> {
+    let works = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if !root {
+        Some("root")
+    } else if !works("losetup", &["-f"]) {
+        Some("a loop device")
+    } else if !works("xfs_io", &["-V"]) {
+        Some("xfs_io of the package xfsprogs")
+    } else if !works("mkfs.ext4", &["-V"]) {
+        Some("mkfs.ext4")
+    } else {
+        None
+    }
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// A file system in a file, mounted; unmounted when it is dropped.
+struct Disk {
+    image: PathBuf,
+    at: PathBuf,
+}
+
+impl Disk {
+    fn new(image: PathBuf, at: PathBuf) -> Self {
+        let file = std::fs::File::create(&image).expect("an image");
+        file.set_len(DISK_BYTES).expect("its length");
+        succeeds(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
+        let disk = Self { image, at };
+        disk.mount();
+        disk
+    }
+
+    fn mount(&self) {
+        succeeds(Command::new("mount").args(["-o", "loop"]).args([&self.image, &self.at]));
+    }
+
+    fn unmount(&self) {
+        wait_until("the disk can be unmounted", Duration::from_secs(20), || {
+            let output = Command::new("umount").arg(&self.at).output();
+            output.is_ok_and(|output| output.status.success()).then_some(())
+        });
+    }
+
+    /// The power goes: nothing more reaches the disk, not even what the file system's log holds back.
+    fn cut(&self) {
+        succeeds(Command::new("xfs_io").args(["-x", "-c", "shutdown"]).arg(&self.at));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Fails where it is not mounted just now.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.at).output();
+    }
+}
+
+/// xorshift64*: where the cuts fall.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
+    }
+}
+
+fn config(lines: &[Slave], broker: u16) -> String {
+    let mut text = format!(
+        "[mqtt]\nhost = \"localhost\"\nport = {broker}\nca = \"tls/ca.crt\"\ncert = \"tls/gateway.crt\"\n\
+         key = \"tls/gateway.key\"\nreceipt_timeout = \"2s\"\n\
+         [meter_defaults]\npoll_every = \"10ms\"\nrecord_every = \"0s\"\nmax_per_hour = \"1000000000000\"\n"
+    );
+    for (n, slave) in lines.iter().enumerate() {
+        writeln!(text, "{}", slave.line(&format!("l{n}"))).expect("text");
+    }
+    for (n, _) in lines.iter().enumerate() {
+        for unit in 1..=4 {
+            write!(
+                text,
+                "[[meter]]\nid = \"m-{n}{unit}\"\nline = \"l{n}\"\naddress = {unit}\n\
+                 profile = \"scripted-meter\"\n"
+            )
+            .expect("text");
+        }
+    }
+    text
+}
+
+/// Turns bits over in every file of sled's own.
+fn damage(sled: &Path, dice: &mut Dice) {
+    for entry in std::fs::read_dir(sled).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !path.is_file() {
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).expect("a file of sled");
+        let length = bytes.len() as u64;
+        for _ in 0..length.min(20) {
+            let place = usize::try_from(dice.below(length)).expect("a place");
+            bytes[place] ^= 1 << dice.below(8);
+        }
+        std::fs::write(&path, bytes).expect("a file of sled");
+    }
+}
+
+fn no_event_that_left_is_lost_in_a_power_cut() {
+    let cuts = number("BLOCKGATE_CUTS", 12);
+    let mut dice = Dice(number("BLOCKGATE_SEED", 0x5EED_0001).max(1));
+    let lines = [Slave::tcp(Framing::Rtu), Slave::tcp(Framing::Mbap)];
+    let mut gateway = Gateway::new("");
+    let tokens = std::fs::read_to_string(gateway.path("state/tokens.toml")).expect("the tokens");
+    blockgate::demo::certificates::write(&gateway.path("tls")).expect("certificates");
+    let mut broker = Broker::new(&gateway.path("broker"));
+    let tls = gateway.path("tls").display().to_string();
+    broker.start(&format!(
+        "allow_anonymous true\ncafile {tls}/ca.crt\ncertfile {tls}/server.crt\n\
+         keyfile {tls}/server.key\nrequire_certificate true\n"
+    ));
+    gateway.write("profiles.d/scripted-meter.toml", &profile());
+    gateway.write_config(&config(&lines, broker.port));
+    let disk = Disk::new(gateway.path("disk.img"), gateway.path("state"));
+    private(&gateway.path("state/tokens.toml"), &tokens);
+
+    let requests = || lines.iter().map(|line| line.requests().len()).sum::<usize>() as u64;
+    let (mut checked, mut told) = (0, 0);
+    for cut in 1..=cuts {
+        let known = broker.whole_through();
+        gateway.start();
+        gateway.wait("events come through", |_| (broker.whole_through() > known + 1).then_some(()));
+        if cut % 4 == 0 {
+            broker.confirm(broker.whole_through());
+        }
+        let from = requests() + dice.below(400);
+        gateway.wait("the meters were asked so often", |_| (requests() >= from).then_some(()));
+        disk.cut();
+        gateway.kill();
+        disk.unmount();
+        disk.mount();
+        let sled = gateway.path("state/sled");
+        match cut % 3 {
+            0 => std::fs::remove_dir_all(&sled).expect("sled's folder"),
+            1 => damage(&sled, &mut dice),
+            _ => {}
+        }
+
+        let verified = gateway.command(&["journal", "verify"]);
+        assert_eq!(verified.code, 0, "cut {cut}: {verified:?}");
+        let journal: BTreeMap<u64, Value> = gateway
+            .journal_from(checked + 1)
+            .into_iter()
+            .map(|event| (event["seq"].as_u64().expect("a seq"), event))
+            .collect();
+        assert!(journal.keys().copied().eq(checked + 1..=checked + journal.len() as u64));
+        let events = broker.events();
+        for event in &events {
+            let seq = event["seq"].as_u64().expect("a seq");
+            assert!(
+                seq <= checked || journal.get(&seq) == Some(event),
+                "cut {cut}: the cloud was told of event {seq}, and the journal has {:?}",
+                journal.get(&seq)
+            );
+        }
+        told = events.len();
+        // What a later start adds has other bytes only where nobody was told.
+        checked = events.iter().filter_map(|event| event["seq"].as_u64()).max().unwrap_or(0);
+    }
+    gateway.start();
+    eprintln!("{cuts} cuts, {told} events at the cloud, none lost, every start good");
+    gateway.wait("the cloud gets all that waits", |g| {
+        let through = broker.whole_through();
+        broker.confirm(through);
+        (g.metric("blockgate_outbox_messages")? < 50).then_some(())
+    });
+    gateway.stop();
+    disk.unmount();
+}
