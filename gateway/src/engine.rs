@@ -189,7 +189,7 @@ fn note(board: &Board, event: &Event) {
             AlarmChange::Raised => board.counts.alarms.add(1),
             AlarmChange::Updated | AlarmChange::Cleared => {}
         },
-        Event::Ledger(_) | Event::Gap(_) | Event::Audit(_) => {}
+        Event::Ledger(_) | Event::Payment(_) | Event::Gap(_) | Event::Audit(_) => {}
     }
 }
 
@@ -402,6 +402,7 @@ impl Engine {
             Event::Reading { .. }
             | Event::Bill(_)
             | Event::Ledger(_)
+            | Event::Payment(_)
             | Event::Gap(_)
             | Event::Audit(_) => {}
         }
@@ -468,7 +469,16 @@ impl Engine {
                 }
             }
             input::Order::Correct(correction) => self.correct(&command, correction)?,
-            input::Order::DecideHeld { .. } | input::Order::ExchangeMeter { .. } => {
+            input::Order::DecideHeld { .. }
+            | input::Order::ExchangeMeter { .. }
+            | input::Order::RecordPayment(_)
+            | input::Order::SettlePayment { .. }
+            | input::Order::DepositCondition { .. }
+            | input::Order::DeductDeposit { .. }
+            | input::Order::RequestRefund(_)
+            | input::Order::ApproveRefund { .. }
+            | input::Order::RefundPaid { .. }
+            | input::Order::VoidRefund { .. } => {
                 self.done(&command, Outcome::Failed, "not decided".to_owned())?;
             }
         }

@@ -7,6 +7,7 @@
 
 use crate::apportionment::{Apportioned, Apportionment, ShareOf};
 use crate::calendar::{Day, day_text};
+use crate::ledger::Movement;
 use crate::money::Fen;
 use crate::setup::{AccountSetup, MeterSetup};
 use crate::tariff::Tariff;
@@ -33,6 +34,8 @@ pub enum Event {
     Bill(Box<Bill>),
     /// A period of the whole block was closed.
     Ledger(PeriodClosed),
+    /// Money moved, or is going to.
+    Payment(Box<Payment>),
     /// An alarm opened, changed or closed.
     Alarm(Alarm),
     /// A hole in a meter's readings, found when it answered again.
@@ -49,6 +52,7 @@ impl Event {
             Self::Reading { .. } => "reading",
             Self::Bill(_) => "bill",
             Self::Ledger(_) => "ledger",
+            Self::Payment(_) => "payment",
             Self::Alarm(_) => "alarm",
             Self::Gap(_) => "gap",
             Self::Audit(_) => "audit",
@@ -62,6 +66,7 @@ impl Event {
             Self::Reading { .. } => "meters".to_owned(),
             Self::Bill(bill) => format!("account/{}", bill.account),
             Self::Ledger(_) => "block".to_owned(),
+            Self::Payment(payment) => format!("account/{}", payment.account),
             Self::Alarm(alarm) => format!("alarm/{}", alarm.id),
             Self::Gap(gap) => format!("meter/{}", gap.meter),
             Self::Audit(_) => "gateway".to_owned(),
@@ -447,6 +452,20 @@ pub struct PeriodClosed {
     pub closed_at: Time,
 }
 
+/// A movement of a household's money, as a command ordered it or a rule made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payment {
+    /// When.
+    pub at: Time,
+    /// Whose.
+    pub account: AccountId,
+    /// Who ordered it; `gateway` where a rule did.
+    pub actor: String,
+    /// What moved.
+    #[serde(flatten)]
+    pub movement: Movement,
+}
+
 /// A charge without a bill in a period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unbilled {
@@ -575,6 +594,9 @@ pub enum Audit {
         zone: String,
         /// How long after a period's end its close waits for closing readings.
         close_grace: Span,
+        /// Up to how much a refund needs no second person.
+        #[serde(default, skip_serializing_if = "Fen::is_zero")]
+        refund_alone_max_fen: Fen,
     },
     /// Meters were set up or changed.
     MetersSet {

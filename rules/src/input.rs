@@ -2,8 +2,12 @@
 
 use crate::correction::Correction;
 use crate::event::Bill;
+use crate::ledger::{Channel, Source, Toward};
+use crate::money::Fen;
 use crate::setup::Setup;
-use blockgate_types::{ClockState, CommandId, Decimal, MeterId, Observation, RegisterName, Time};
+use blockgate_types::{
+    AccountId, ClockState, CommandId, Decimal, ItemId, MeterId, Observation, RegisterName, Time,
+};
 use serde::{Deserialize, Serialize};
 
 /// One input to [`crate::Block::decide`].
@@ -142,6 +146,98 @@ pub enum Order {
     },
     /// Put right what was billed: the differences follow as bills of their own.
     Correct(Box<Correction>),
+    /// Record money that came in, or is announced.
+    RecordPayment(Box<RecordPayment>),
+    /// An announced payment came in, or will not.
+    SettlePayment {
+        /// Which payment: the id of the command that recorded it.
+        payment: CommandId,
+        /// Whether it came in.
+        posted: bool,
+    },
+    /// A deposit's condition is met, or not any more.
+    DepositCondition {
+        /// Which deposit.
+        deposit: CommandId,
+        /// Whether it is met.
+        met: bool,
+        /// Where the evidence is.
+        evidence: String,
+    },
+    /// Pay what a household owes for an item from its deposit.
+    DeductDeposit {
+        /// Which deposit.
+        deposit: CommandId,
+        /// Which item.
+        item: ItemId,
+        /// How much.
+        amount_fen: Fen,
+        /// Why.
+        reason: String,
+    },
+    /// Ask for a refund. Approved at once where its rule allows it; else a second person approves it.
+    RequestRefund(Box<RequestRefund>),
+    /// Approve a refund that somebody else asked for.
+    ApproveRefund {
+        /// Which refund: the id of the command that asked for it.
+        refund: CommandId,
+    },
+    /// A refund was paid out.
+    RefundPaid {
+        /// Which refund.
+        refund: CommandId,
+        /// The channel's reference.
+        reference: String,
+    },
+    /// A refund will not be paid out.
+    VoidRefund {
+        /// Which refund.
+        refund: CommandId,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Money that came in, or is announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordPayment {
+    /// For which household.
+    pub account: AccountId,
+    /// How much, more than nothing.
+    pub amount_fen: Fen,
+    /// On which way.
+    pub channel: Channel,
+    /// The channel's reference; the same one is not recorded twice. Empty where there is none.
+    #[serde(default)]
+    pub reference: String,
+    /// Who paid, where that is not the household: an id.
+    #[serde(default)]
+    pub payer: Option<String>,
+    /// What for.
+    pub toward: Toward,
+    /// Announced and not in yet.
+    #[serde(default)]
+    pub pending: bool,
+    /// Cash that was handed over; the change follows from it.
+    #[serde(default)]
+    pub tendered_fen: Option<Fen>,
+}
+
+/// A refund that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRefund {
+    /// To which household.
+    pub account: AccountId,
+    /// From where.
+    pub source: Source,
+    /// How much, more than nothing.
+    pub amount_fen: Fen,
+    /// By which way: for a deposit the one by which it came.
+    pub channel: Channel,
+    /// Why.
+    pub reason: String,
 }
 
 impl Order {
@@ -154,6 +250,14 @@ impl Order {
             Self::DecideHeld { .. } => "decide-held",
             Self::ExchangeMeter { .. } => "exchange-meter",
             Self::Correct(_) => "correct",
+            Self::RecordPayment(_) => "record-payment",
+            Self::SettlePayment { .. } => "settle-payment",
+            Self::DepositCondition { .. } => "deposit-condition",
+            Self::DeductDeposit { .. } => "deduct-deposit",
+            Self::RequestRefund(_) => "request-refund",
+            Self::ApproveRefund { .. } => "approve-refund",
+            Self::RefundPaid { .. } => "refund-paid",
+            Self::VoidRefund { .. } => "void-refund",
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`setup`] | meters, accounts and charges as the config wants them |
 //! | [`money`] | fen, exact amounts, the one rounding |
 //! | [`calendar`] | civil days, billing months and tier years in the block's zone |
+//! | [`ledger`] | double entry: what is owed, prepaid, left as a deposit, paid |
 //! | [`metering`] | judges readings: accept, rollover, hold for review, exchange |
 //! | [`tariff`] | effective-dated prices: rule files, and quantity to lines |
 //! | [`apportionment`] | a cost, a loss or an income shared among accounts, exactly |
@@ -34,6 +35,7 @@ pub mod calendar;
 pub mod correction;
 pub mod event;
 pub mod input;
+pub mod ledger;
 pub mod metering;
 pub mod money;
 pub mod setup;

@@ -15,6 +15,12 @@ impl Fen {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// The sum, or `None` beyond 64 bits.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {

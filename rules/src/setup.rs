@@ -4,6 +4,7 @@
 
 use crate::apportionment::Apportionment;
 use crate::calendar::{Day, day_text};
+use crate::money::Fen;
 use crate::tariff::Tariff;
 use blockgate_types::{AccountId, Decimal, ItemId, MeterId, RegisterName, Span, TariffId, Unit};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub struct Setup {
     /// How long after a period's end its close waits for closing readings; after it, a charge is
     /// billed by its last reading before the end.
     pub close_grace: Span,
+    /// Up to how much a refund is approved by its rule alone; above it a second person is needed.
+    #[serde(default)]
+    pub refund_alone_max_fen: Fen,
     /// Meters by id.
     pub meters: BTreeMap<MeterId, MeterSetup>,
     /// Accounts by id.

@@ -5,6 +5,7 @@ use blockgate_drivers::line::{Framing, LineSettings};
 use blockgate_drivers::profile::Profile;
 use blockgate_drivers::transport::{Parity, Target};
 use blockgate_drivers::{Address, Protocol};
+use blockgate_rules::Fen;
 use blockgate_rules::apportionment::Apportionment;
 use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup, SubMeter};
 use blockgate_rules::tariff::{
@@ -180,8 +181,13 @@ fn read(
     // No default: it decides what a late reading does to a bill.
     root.need("billing");
     let mut close_grace = None;
+    let mut refund_alone_max = None;
     if let Some(table) = root.table("billing") {
         close_grace = table.need_parsed("close_grace");
+        refund_alone_max = table.decimal("refund_alone_max");
+        if refund_alone_max.is_some_and(|most| most < Decimal::ZERO) {
+            table.note_at("refund_alone_max", "refund_alone_max must not be negative");
+        }
         table.done();
     }
     let gateway_id = head.as_ref().map_or("", |(identity, _, _)| identity.gateway.as_str());
@@ -199,8 +205,17 @@ fn read(
         return None;
     }
     let Rules { tariffs, apportionments } = rules;
-    let meters_of = meter_setups;
-    let setup = Setup { zone, close_grace, meters: meters_of, accounts, tariffs, apportionments };
+    // Where nothing is said, each refund needs a second person.
+    let refund_alone_max_fen = refund_alone_max.and_then(Fen::round).unwrap_or_default();
+    let setup = Setup {
+        zone,
+        close_grace,
+        refund_alone_max_fen,
+        meters: meter_setups,
+        accounts,
+        tariffs,
+        apportionments,
+    };
     Some(Config {
         identity,
         state_dir,

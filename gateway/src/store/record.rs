@@ -72,6 +72,7 @@ pub fn encode(
         Event::Bill(bill) => bill.bill.as_str().to_owned(),
         Event::Reading { .. }
         | Event::Ledger(_)
+        | Event::Payment(_)
         | Event::Alarm(_)
         | Event::Gap(_)
         | Event::Audit(_) => format!("{}-{seq}", origin.boot),

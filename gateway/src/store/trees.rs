@@ -333,7 +333,7 @@ impl Trees {
                     rows.insert(&seq_key(b'l', seq)[..], &put_position(position)[..]);
                     (state.alarms, any) = (state.alarms + 1, true);
                 }
-                Event::Ledger(_) | Event::Gap(_) | Event::Audit(_) => {}
+                Event::Ledger(_) | Event::Payment(_) | Event::Gap(_) | Event::Audit(_) => {}
             }
             state.applied = seq;
         }

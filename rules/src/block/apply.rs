@@ -40,6 +40,9 @@ impl Block {
             Event::Bill(bill) => self.apply_bill(bill),
             Event::Ledger(closed) => self.apply_closed(closed),
             Event::Alarm(alarm) => self.apply_alarm(alarm),
+            Event::Payment(payment) => {
+                self.state.ledger.apply(&payment.account, &payment.movement);
+            }
             Event::Gap(_) => {}
             Event::Audit(audit) => self.apply_audit(audit),
         }
@@ -106,6 +109,8 @@ impl Block {
     }
 
     fn apply_bill(&mut self, bill: &Bill) {
+        let fund = self.state.setup.tariffs.get(&bill.tariff).and_then(|tariff| tariff.fund);
+        self.state.ledger.bill(bill, fund);
         if bill.corrects.is_some() {
             return self.apply_difference(bill);
         }
@@ -240,7 +245,8 @@ impl Block {
         let setup = &mut self.state.setup;
         match audit {
             Audit::Started { .. } | Audit::ClockStepped { .. } => {}
-            Audit::BlockSet { zone, close_grace, .. } => {
+            Audit::BlockSet { zone, close_grace, refund_alone_max_fen, .. } => {
+                setup.refund_alone_max_fen = *refund_alone_max_fen;
                 setup.zone.clone_from(zone);
                 setup.close_grace = *close_grace;
                 self.cache.zone = Zone::new(zone).ok();

@@ -41,6 +41,20 @@ impl Block {
             name: command.order.name().to_owned(),
             actor: command.actor.clone(),
         });
+        if let Some(decided) = self.decide_money(now, command) {
+            match decided {
+                Ok(_) if clock == ClockState::Unsynced => {
+                    out.push(answer(Outcome::Refused, UNSYNCED))
+                }
+                Ok(events) => {
+                    out.push(accepted);
+                    out.extend(events);
+                    out.push(answer(Outcome::Done, ""));
+                }
+                Err(why) => out.push(answer(Outcome::Refused, why)),
+            }
+            return;
+        }
         let decided = match &command.order {
             Order::Resend { from, to } if from > to => Err("from lies after to"),
             Order::Resend { .. } => Ok(None),
@@ -51,8 +65,16 @@ impl Block {
             Order::DecideHeld { .. } | Order::ExchangeMeter { .. } | Order::Correct(_)
                 if clock == ClockState::Unsynced =>
             {
-                Err("the clock is not synchronised: a decision about money needs a true time")
+                Err(UNSYNCED)
             }
+            Order::RecordPayment(_)
+            | Order::SettlePayment { .. }
+            | Order::DepositCondition { .. }
+            | Order::DeductDeposit { .. }
+            | Order::RequestRefund(_)
+            | Order::ApproveRefund { .. }
+            | Order::RefundPaid { .. }
+            | Order::VoidRefund { .. } => Err("not decided"),
             // The gateway looks up the bills and hands them in by `Input::Correct`.
             Order::Correct(correction) => correction.checked().map(|_| None),
             Order::DecideHeld { meter, register, decision } => {
@@ -168,6 +190,7 @@ impl Block {
     }
 }
 
+const UNSYNCED: &str = "the clock is not synchronised: a decision about money needs a true time";
 const NO_METER: &str = "there is no meter of this id";
 const BEHIND: &str = "the clock is behind the last accepted reading";
 

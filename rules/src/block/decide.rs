@@ -151,7 +151,10 @@ impl Block {
     fn decide_tick(&self, now: Time, clock: ClockState, out: &mut Vec<Event>) {
         self.decide_clock(now, clock, out);
         match clock {
-            ClockState::Synced | ClockState::Holdover => self.decide_period(now, out),
+            ClockState::Synced | ClockState::Holdover => {
+                self.decide_expiry(now, out);
+                self.decide_period(now, out);
+            }
             // invariant 12: nothing begins or closes by a clock that cannot be believed.
             ClockState::Unsynced => {}
         }
@@ -257,11 +260,15 @@ impl Block {
     fn decide_setup(&self, now: Time, wanted: &Setup, out: &mut Vec<Event>) {
         let have = &self.state.setup;
         let zone_known = crate::calendar::Zone::new(&wanted.zone).is_ok();
-        if zone_known && (have.zone != wanted.zone || have.close_grace != wanted.close_grace) {
+        let same = have.zone == wanted.zone
+            && have.close_grace == wanted.close_grace
+            && have.refund_alone_max_fen == wanted.refund_alone_max_fen;
+        if zone_known && !same {
             out.push(Event::Audit(Audit::BlockSet {
                 at: now,
                 zone: wanted.zone.clone(),
                 close_grace: wanted.close_grace,
+                refund_alone_max_fen: wanted.refund_alone_max_fen,
             }));
         }
         for (id, tariff) in &wanted.tariffs {

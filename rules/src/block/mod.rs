@@ -10,6 +10,7 @@ mod apply;
 mod command;
 mod correct;
 mod decide;
+mod money;
 mod period;
 mod share;
 
@@ -19,6 +20,7 @@ use crate::billing::{ChargeState, Counter, EndedCharge};
 use crate::calendar::{Day, Zone, day_text};
 use crate::event::{Alarm, Bill, Hold, ReadingId};
 use crate::input::Input;
+use crate::ledger::Ledger;
 use crate::metering::{MeterState, RegisterState};
 use crate::money::Fen;
 use crate::setup::Setup;
@@ -76,6 +78,7 @@ struct State {
     used: BTreeMap<AccountId, BTreeMap<ItemId, Used>>,
     /// Shared costs of which not every share is billed yet.
     pending: Vec<Pending>,
+    ledger: Ledger,
     /// Bills that were corrected, with the number of the last correction.
     corrected: BTreeMap<BillId, u32>,
     alarms: BTreeMap<AlarmId, Alarm>,
@@ -180,6 +183,12 @@ impl Block {
         &self.state.setup
     }
 
+    /// The accounts of the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.state.ledger
+    }
+
     /// Open alarms by id.
     #[must_use]
     pub fn alarms(&self) -> &BTreeMap<AlarmId, Alarm> {
@@ -249,7 +258,8 @@ impl Block {
             None => Time::MAX,
         };
         let soonest = watch.last_tick.map_or(Time::EPOCH, |last| last.plus(TICK_AGAIN));
-        Some(silence.min(close).max(soonest))
+        let expiry = state.ledger.next_expiry().unwrap_or(Time::MAX).max(waits);
+        Some(silence.min(close).min(expiry).max(soonest))
     }
 
     /// The end of the month that closes next.

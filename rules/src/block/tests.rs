@@ -2,6 +2,7 @@
 
 mod changes;
 mod correcting;
+mod money;
 mod scenarios;
 mod sharing;
 mod simulation;
@@ -37,6 +38,8 @@ impl World {
         for event in &out {
             self.journal.push(event.clone());
             self.block.apply(u64::try_from(self.journal.len()).unwrap(), event);
+            // For invariant 5: every debit has its credit, after every event of every test.
+            assert_eq!(self.block.ledger().trial_balance(), 0, "{event:?}");
         }
         self.block.notice(input);
         out
@@ -115,6 +118,7 @@ pub(super) fn tariff(pricing: Pricing, rounding: Rounding) -> Tariff {
         label: text("x"),
         currency: "CNY".into(),
         notice: "example".into(),
+        fund: None,
         revisions: vec![Revision {
             from: crate::calendar::parse_day("2020-01-01").unwrap(),
             change_inside_period: PriceChange::NextPeriod,
@@ -210,6 +214,10 @@ pub(super) fn shown(events: &[Event]) -> Vec<String> {
             }
             Event::Alarm(a) => {
                 lines.push(format!("alarm {} {:?}", crate::alarm::word(a.code), a.change));
+            }
+            Event::Payment(p) => {
+                let json = serde_json::to_value(&p.movement).unwrap();
+                lines.push(format!("payment {} {}", p.account, json["what"].as_str().unwrap()));
             }
             Event::Gap(g) => lines.push(format!("gap {}", g.missing)),
             Event::Audit(crate::event::Audit::Command { outcome, detail, .. }) => {

@@ -22,6 +22,7 @@ pub use parse::{RuleError, TariffFile};
 
 use crate::calendar::{self, Day, Month, day_text};
 use crate::event::Text;
+use crate::ledger::Fund;
 use blockgate_types::{Decimal, Unit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,6 +36,9 @@ pub struct Tariff {
     pub currency: String,
     /// Where the price comes from: the notice's name and date, for people.
     pub notice: String,
+    /// The fund that its bills are credited to; income of their item where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fund: Option<Fund>,
     /// By effective date, ascending; never empty.
     pub revisions: Vec<Revision>,
     /// What some accounts pay otherwise: discounts, exemptions, a price of their own.

@@ -8,6 +8,7 @@
 //! label = { zh = "居民阶梯电价", en = "Residential electricity, tiered" }
 //! currency = "CNY"
 //! notice = "which notice the prices come from"
+//! fund = "maintenance"                   # or public_income; income of its item where left out
 //!
 //! [[tariff.revision]]
 //! from = "2026-01-01"
@@ -78,6 +79,7 @@ use super::{
 };
 use crate::calendar::Day;
 use crate::event::Text;
+use crate::ledger::Fund;
 use crate::money::plus;
 use blockgate_types::{Decimal, TariffId, Unit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,7 +175,11 @@ impl TariffFile {
 }
 
 fn tariff(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<RuleEntry> {
-    table.only(&["id", "label", "currency", "notice", "revision", "bind", "adjust"], faults);
+    const KEYS: &[&str] =
+        &["id", "label", "currency", "notice", "fund", "revision", "bind", "adjust"];
+    table.only(KEYS, faults);
+    let words = [("maintenance", Fund::Maintenance), ("public_income", Fund::PublicIncome)];
+    let fund = if table.has("fund") { table.choice("fund", &words, faults) } else { None };
     let id = table.text("id", "\"electricity-tiered\"", faults);
     let id = id.and_then(|id| match TariffId::new(id) {
         Ok(id) => Some(id),
@@ -227,7 +233,7 @@ fn tariff(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<RuleEntry> {
     let bindings = items::bindings(table, metered, faults);
     let (label, currency, notice) = (label?, currency?.to_owned(), notice?.to_owned());
     let whole = revisions.len() == count;
-    let tariff = Tariff { label, currency, notice, revisions, adjustments };
+    let tariff = Tariff { label, currency, notice, fund, revisions, adjustments };
     let (file, place) = (faults.file().to_owned(), faults.place(&table.place));
     whole.then_some(RuleEntry { id: id?, tariff, bindings, file, place })
 }

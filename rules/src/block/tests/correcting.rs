@@ -24,6 +24,7 @@ fn bills(world: &World) -> Vec<Bill> {
         Event::Bill(bill) => Some((**bill).clone()),
         Event::Reading { .. }
         | Event::Ledger(_)
+        | Event::Payment(_)
         | Event::Alarm(_)
         | Event::Gap(_)
         | Event::Audit(_) => None,

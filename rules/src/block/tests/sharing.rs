@@ -136,6 +136,7 @@ fn a_crash_between_the_shares_leaves_none_out_and_none_twice() {
                 Event::Bill(b) => Some(format!("{} {} {}", b.bill, b.account, b.total_fen)),
                 Event::Reading { .. }
                 | Event::Ledger(_)
+                | Event::Payment(_)
                 | Event::Alarm(_)
                 | Event::Gap(_)
                 | Event::Audit(_) => None,
@@ -223,6 +224,7 @@ fn a_loss_is_what_the_master_counts_beyond_its_subs_and_has_a_bound() {
                 Event::Bill(_)
                 | Event::Reading { .. }
                 | Event::Ledger(_)
+                | Event::Payment(_)
                 | Event::Alarm(_)
                 | Event::Gap(_)
                 | Event::Audit(_) => None,
@@ -313,6 +315,7 @@ fn a_corrected_cost_is_shared_anew_and_a_corrected_use_is_a_corrected_weight() {
             Event::Bill(_)
             | Event::Reading { .. }
             | Event::Ledger(_)
+            | Event::Payment(_)
             | Event::Alarm(_)
             | Event::Gap(_)
             | Event::Audit(_) => None,

@@ -236,7 +236,11 @@ fn check_periods(world: &World) {
                 last = Some(closed.period.to.clone());
                 (count, sum) = (0, 0);
             }
-            Event::Reading { .. } | Event::Alarm(_) | Event::Gap(_) | Event::Audit(_) => {}
+            Event::Reading { .. }
+            | Event::Payment(_)
+            | Event::Alarm(_)
+            | Event::Gap(_)
+            | Event::Audit(_) => {}
         }
     }
 }
@@ -256,6 +260,7 @@ fn check_commands(world: &World) {
             | Event::Reading { .. }
             | Event::Bill(_)
             | Event::Ledger(_)
+            | Event::Payment(_)
             | Event::Alarm(_)
             | Event::Gap(_) => {}
         }

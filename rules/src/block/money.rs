@@ -1,0 +1,222 @@
+//! Payments, deposits and refunds: what an order means for the ledger. Nothing here changes the state.
+
+use super::Block;
+use crate::event::{Event, Payment};
+use crate::input::{Command, Order, RecordPayment, RequestRefund};
+use crate::ledger::{Channel, Movement, Paid, REFUND_WAITS, Refund, Source, Toward};
+use crate::money::Fen;
+use blockgate_types::{AccountId, CommandId, Time};
+
+/// Longest text of a payment, a deposit or a refund, in bytes.
+const TEXT_MAX: usize = 200;
+
+/// Who acts where no person does.
+const GATEWAY: &str = "gateway";
+
+type Decided = Result<Vec<Event>, &'static str>;
+
+impl Block {
+    /// What an order about money means; `None` for the other orders.
+    pub(super) fn decide_money(&self, now: Time, command: &Command) -> Option<Decided> {
+        let one = |account: &AccountId, movement: Movement| {
+            let (account, actor) = (account.clone(), command.actor.clone());
+            vec![Event::Payment(Box::new(Payment { at: now, account, actor, movement }))]
+        };
+        let ledger = &self.state.ledger;
+        Some(match &command.order {
+            Order::RecordPayment(order) => self
+                .payment(&command.id, order)
+                .map(|paid| one(&order.account, Movement::Paid(paid))),
+            Order::SettlePayment { payment, posted } => {
+                let announced = ledger.announced(payment).ok_or("no payment of this id waits");
+                announced.map(|(account, _)| {
+                    let (payment, posted) = (payment.clone(), *posted);
+                    one(account, Movement::Settled { payment, posted })
+                })
+            }
+            Order::DepositCondition { deposit, met, evidence } => {
+                let known = ledger.deposits().get(deposit).ok_or(NO_DEPOSIT);
+                known.and_then(|known| {
+                    said(evidence)?;
+                    let (deposit, met, evidence) = (deposit.clone(), *met, evidence.clone());
+                    Ok(one(&known.account, Movement::Condition { deposit, met, evidence }))
+                })
+            }
+            Order::DeductDeposit { deposit, item, amount_fen, reason } => {
+                let known = ledger.deposits().get(deposit).ok_or(NO_DEPOSIT);
+                known.and_then(|known| {
+                    said(reason)?;
+                    let owed = ledger.standing(&known.account).owed;
+                    let owed = owed.get(item).copied().unwrap_or_default();
+                    if *amount_fen <= Fen::ZERO || *amount_fen > owed {
+                        return Err("a deduction pays what is owed for the item, and no more");
+                    }
+                    if *amount_fen > known.free() {
+                        return Err("the deposit has not so much left");
+                    }
+                    let (deposit, item) = (deposit.clone(), item.clone());
+                    let (amount_fen, reason) = (*amount_fen, reason.clone());
+                    let deducted = Movement::Deducted { deposit, item, amount_fen, reason };
+                    Ok(one(&known.account, deducted))
+                })
+            }
+            Order::RequestRefund(order) => self.refund_asked(now, command, order),
+            Order::ApproveRefund { refund } => {
+                let open = ledger.refunds().get(refund).ok_or(NO_REFUND);
+                open.and_then(|open| {
+                    if open.expires_at.is_some() {
+                        return Err("the refund is approved already");
+                    }
+                    if open.asked_by == command.actor {
+                        return Err("another person than the one who asked must approve it");
+                    }
+                    if open.amount_fen > ledger.refundable(&open.account, &open.source) {
+                        return Err(NOT_SO_MUCH);
+                    }
+                    Ok(one(&open.account, approved(refund, &command.actor, now)))
+                })
+            }
+            Order::RefundPaid { refund, reference } => {
+                let open = ledger.refunds().get(refund).ok_or(NO_REFUND);
+                open.and_then(|open| {
+                    if open.expires_at.is_none() {
+                        return Err("the refund is not approved");
+                    }
+                    let (refund, reference) = (refund.clone(), reference.clone());
+                    Ok(one(&open.account, Movement::RefundPaid { refund, reference }))
+                })
+            }
+            Order::VoidRefund { refund, reason } => {
+                let open = ledger.refunds().get(refund).ok_or(NO_REFUND);
+                open.and_then(|open| {
+                    said(reason)?;
+                    let (refund, reason) = (refund.clone(), reason.clone());
+                    Ok(one(&open.account, Movement::RefundVoided { refund, reason }))
+                })
+            }
+            Order::Resend { .. }
+            | Order::ReadNow { .. }
+            | Order::DecideHeld { .. }
+            | Order::ExchangeMeter { .. }
+            | Order::Correct(_) => return None,
+        })
+    }
+
+    fn payment(&self, id: &CommandId, order: &RecordPayment) -> Result<Paid, &'static str> {
+        let ledger = &self.state.ledger;
+        let known = self.state.setup.accounts.contains_key(&order.account);
+        if !known && ledger.standing(&order.account).owed.is_empty() {
+            return Err("there is no account of this id");
+        }
+        if order.amount_fen <= Fen::ZERO {
+            return Err("a payment is more than nothing");
+        }
+        if ledger.knows(order.channel, &order.reference) {
+            return Err("this reference of the channel was recorded before");
+        }
+        let texts = [&order.reference].into_iter().chain(&order.payer);
+        if texts.into_iter().any(|text| text.len() > TEXT_MAX) {
+            return Err(TOO_LONG);
+        }
+        if let Toward::Deposit { deposit, kind, contract, condition } = &order.toward {
+            if ledger.deposits().contains_key(deposit) {
+                return Err("there is a deposit of this id");
+            }
+            for text in [kind, contract, condition] {
+                said(text)?;
+            }
+        }
+        let change_fen = match order.tendered_fen {
+            None => None,
+            Some(_) if order.channel != Channel::Cash => {
+                return Err("tendered_fen is for cash");
+            }
+            Some(tendered) => {
+                let change = tendered.0.checked_sub(order.amount_fen.0).filter(|fen| *fen >= 0);
+                Some(Fen(change.ok_or("less was handed over than is paid")?))
+            }
+        };
+        Ok(Paid {
+            payment: id.clone(),
+            amount_fen: order.amount_fen,
+            channel: order.channel,
+            reference: order.reference.clone(),
+            payer: order.payer.clone(),
+            toward: order.toward.clone(),
+            pending: order.pending,
+            receipt: ledger.next_receipt(),
+            change_fen,
+        })
+    }
+
+    fn refund_asked(&self, now: Time, command: &Command, order: &RequestRefund) -> Decided {
+        let ledger = &self.state.ledger;
+        said(&order.reason)?;
+        if order.amount_fen <= Fen::ZERO {
+            return Err("a refund is more than nothing");
+        }
+        if order.amount_fen > ledger.refundable(&order.account, &order.source) {
+            return Err(NOT_SO_MUCH);
+        }
+        let met = match &order.source {
+            Source::Prepaid => true,
+            Source::Deposit { deposit } => {
+                let deposit = ledger.deposits().get(deposit).ok_or(NO_DEPOSIT)?;
+                if deposit.channel != order.channel {
+                    return Err("a deposit goes back by the way on which it came");
+                }
+                deposit.met
+            }
+        };
+        let refund = Refund {
+            refund: command.id.clone(),
+            account: order.account.clone(),
+            source: order.source.clone(),
+            amount_fen: order.amount_fen,
+            channel: order.channel,
+            reason: order.reason.clone(),
+            asked_by: command.actor.clone(),
+            expires_at: None,
+        };
+        let payment = |actor: &str, movement| {
+            let (account, actor) = (order.account.clone(), actor.to_owned());
+            Event::Payment(Box::new(Payment { at: now, account, actor, movement }))
+        };
+        let mut events = vec![payment(&command.actor, Movement::RefundAsked(Box::new(refund)))];
+        // Without the condition, or above the bound, it waits for a second person.
+        if met && order.amount_fen <= self.state.setup.refund_alone_max_fen {
+            events.push(payment(GATEWAY, approved(&command.id, GATEWAY, now)));
+        }
+        Ok(events)
+    }
+
+    /// Approved refunds that nobody paid out in time are void.
+    pub(super) fn decide_expiry(&self, now: Time, out: &mut Vec<Event>) {
+        for refund in self.state.ledger.expired(now) {
+            let movement = Movement::RefundVoided {
+                refund: refund.refund.clone(),
+                reason: "expired".to_owned(),
+            };
+            let (account, actor) = (refund.account.clone(), GATEWAY.to_owned());
+            out.push(Event::Payment(Box::new(Payment { at: now, account, actor, movement })));
+        }
+    }
+}
+
+const NO_DEPOSIT: &str = "there is no deposit of this id";
+const NO_REFUND: &str = "there is no open refund of this id";
+const NOT_SO_MUCH: &str = "there is not so much to give back";
+const TOO_LONG: &str = "a text is longer than 200 bytes";
+
+fn approved(refund: &CommandId, by: &str, now: Time) -> Movement {
+    let expires_at = now.plus(REFUND_WAITS);
+    Movement::RefundApproved { refund: refund.clone(), by: by.to_owned(), expires_at }
+}
+
+/// A text that must say something, and not too much.
+fn said(text: &str) -> Result<(), &'static str> {
+    if text.trim().is_empty() {
+        return Err("a reason, an evidence or a condition is empty");
+    }
+    if text.len() > TEXT_MAX { Err(TOO_LONG) } else { Ok(()) }
+}

@@ -1,0 +1,598 @@
+//! The ledger: double entry in integer fen. Every movement debits one account and credits another, so
+//! that all accounts together are zero after every event (invariant 5).
+//!
+//! | account | debit | credit |
+//! |---|---|---|
+//! | receivable, by household and item | a bill | a payment, prepaid money, a deposit's deduction, a bill below zero |
+//! | prepaid, by household | a bill that it pays, a refund | more paid than owed |
+//! | deposit, each its own | a deduction, a refund | what was left as a deposit |
+//! | income by item, maintenance fund, public income | a bill below zero | a bill |
+//! | clearing, by channel | a payment | a refund that was paid out |
+//!
+//! A deposit is a liability: it is never income and never offset by itself. It leaves its account by a
+//! refund, or by a deduction that a person ordered. A household's prepaid money pays its bills at once,
+//! item by item in the order of their ids; what is paid beyond what is owed becomes prepaid, so that
+//! no item of a household is below zero.
+//!
+//! Refunds have two phases: what is approved is reserved and cannot be spent twice; when the cloud says
+//! that it is paid out it is posted; until then it can be voided, and it expires.
+
+use crate::event::Bill;
+use crate::money::Fen;
+use blockgate_types::{AccountId, CommandId, ItemId, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many references of payments are remembered, to tell the second report of one payment.
+pub const REFERENCES_MAX: usize = 4_096;
+
+/// How long an approved refund waits for its payout.
+pub const REFUND_WAITS: blockgate_types::Span = blockgate_types::Span::from_days(30);
+
+/// The ways on which money comes and goes. The gateway records what they report; it acquires nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channel {
+    /// WeChat Pay.
+    Wechat,
+    /// Alipay.
+    Alipay,
+    /// UnionPay.
+    Unionpay,
+    /// Cash at the desk.
+    Cash,
+    /// Bank transfer.
+    BankTransfer,
+    /// A code scanned at a terminal.
+    PosScan,
+    /// A card at a terminal.
+    PosCard,
+    /// A self-service kiosk.
+    Kiosk,
+}
+
+/// Where the counter-entry of a bill goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fund {
+    /// The maintenance fund.
+    Maintenance,
+    /// Income of the common parts, which is the owners'.
+    PublicIncome,
+}
+
+/// What a payment is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Toward {
+    /// What is owed: these items first, in this order, then the others; the rest becomes prepaid.
+    Bills {
+        /// Items; may be empty.
+        items: Vec<ItemId>,
+    },
+    /// Later bills.
+    Prepaid,
+    /// A deposit of its own.
+    Deposit {
+        /// Its id.
+        deposit: CommandId,
+        /// What kind: `renovation`, `door-card`, `common-rooms`.
+        kind: String,
+        /// Which contract.
+        contract: String,
+        /// When it is given back: `the works are accepted`.
+        condition: String,
+    },
+}
+
+/// Where a refund is taken from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Source {
+    /// A household's prepaid money.
+    Prepaid,
+    /// A deposit.
+    Deposit {
+        /// Its id.
+        deposit: CommandId,
+    },
+}
+
+/// A movement of money as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Movement {
+    /// Money came in.
+    Paid(Paid),
+    /// A payment that was announced came in, or did not.
+    Settled {
+        /// Which payment.
+        payment: CommandId,
+        /// Whether it came in.
+        posted: bool,
+    },
+    /// A deposit's condition is met, or not any more.
+    Condition {
+        /// Which deposit.
+        deposit: CommandId,
+        /// Whether it is met.
+        met: bool,
+        /// Where the evidence is.
+        evidence: String,
+    },
+    /// A part of a deposit pays what its household owes for an item.
+    Deducted {
+        /// Which deposit.
+        deposit: CommandId,
+        /// For which item.
+        item: ItemId,
+        /// How much.
+        amount_fen: Fen,
+        /// Why.
+        reason: String,
+    },
+    /// A refund is asked for.
+    RefundAsked(Box<Refund>),
+    /// A refund is approved: what it takes is reserved.
+    RefundApproved {
+        /// Which refund.
+        refund: CommandId,
+        /// By whom.
+        by: String,
+        /// Until when it can be paid out.
+        expires_at: Time,
+    },
+    /// A refund was paid out.
+    RefundPaid {
+        /// Which refund.
+        refund: CommandId,
+        /// The channel's reference.
+        reference: String,
+    },
+    /// A refund will not be paid out.
+    RefundVoided {
+        /// Which refund.
+        refund: CommandId,
+        /// Why: `expired`, or a person's reason.
+        reason: String,
+    },
+}
+
+/// Money that came in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paid {
+    /// Its id, of the command that recorded it.
+    pub payment: CommandId,
+    /// How much.
+    pub amount_fen: Fen,
+    /// On which way.
+    pub channel: Channel,
+    /// The channel's reference; empty where it has none.
+    pub reference: String,
+    /// Who paid, where that is not the household; an id, never a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<String>,
+    /// What for.
+    pub toward: Toward,
+    /// Announced and not in yet: changes nothing until it is settled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+    /// Receipts are numbered without gaps.
+    pub receipt: u64,
+    /// What was given back of the cash that was handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_fen: Option<Fen>,
+}
+
+/// A refund and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// Its id, of the command that asked for it.
+    pub refund: CommandId,
+    /// To whom.
+    pub account: AccountId,
+    /// From where.
+    pub source: Source,
+    /// How much.
+    pub amount_fen: Fen,
+    /// By which way it is paid out: the one by which it came.
+    pub channel: Channel,
+    /// Why.
+    pub reason: String,
+    /// Who asked for it.
+    pub asked_by: String,
+    /// Until when it can be paid out; `None` until it is approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+}
+
+/// A deposit's own account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deposit {
+    /// Whose.
+    pub account: AccountId,
+    /// What kind.
+    pub kind: String,
+    /// Which contract.
+    pub contract: String,
+    /// When it is given back.
+    pub condition: String,
+    /// Whether that is met.
+    pub met: bool,
+    /// By which way it came.
+    pub channel: Channel,
+    /// What is left; debit positive, so at most zero.
+    balance: Fen,
+    /// Reserved for refunds that are approved.
+    reserved: Fen,
+}
+
+/// The accounts of a household, debit positive.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Books {
+    receivable: BTreeMap<ItemId, Fen>,
+    prepaid: Fen,
+    reserved: Fen,
+}
+
+/// All accounts, debit positive.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ledger {
+    households: BTreeMap<AccountId, Books>,
+    income: BTreeMap<ItemId, Fen>,
+    funds: BTreeMap<Fund, Fen>,
+    clearing: BTreeMap<Channel, Fen>,
+    deposits: BTreeMap<CommandId, Deposit>,
+    refunds: BTreeMap<CommandId, Refund>,
+    pending: BTreeMap<CommandId, (AccountId, Paid)>,
+    receipts: u64,
+    references: VecDeque<(Channel, String)>,
+}
+
+/// An account of the ledger.
+#[derive(Debug, Clone, Copy)]
+enum Name<'a> {
+    Receivable(&'a AccountId, &'a ItemId),
+    Prepaid(&'a AccountId),
+    Deposit(&'a CommandId),
+    Income(&'a ItemId),
+    Fund(Fund),
+    Clearing(Channel),
+}
+
+/// Where a household stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// What is owed, by item.
+    pub owed: BTreeMap<ItemId, Fen>,
+    /// What is owed altogether.
+    pub owed_fen: Fen,
+    /// What is prepaid and not reserved for a refund.
+    pub prepaid_fen: Fen,
+}
+
+impl Ledger {
+    /// The sum of all accounts: zero, after every event (invariant 5).
+    #[must_use]
+    pub fn trial_balance(&self) -> i128 {
+        let households = self.households.values();
+        let of_households = households.flat_map(|h| h.receivable.values().chain([&h.prepaid]));
+        let deposits = self.deposits.values().map(|deposit| &deposit.balance);
+        let all = of_households
+            .chain(self.income.values())
+            .chain(self.funds.values())
+            .chain(self.clearing.values())
+            .chain(deposits);
+        all.fold(0_i128, |sum, fen| sum.saturating_add(i128::from(fen.0)))
+    }
+
+    /// Where a household stands.
+    #[must_use]
+    pub fn standing(&self, account: &AccountId) -> Standing {
+        let books = self.households.get(account);
+        let owed = books.map(|books| books.receivable.clone()).unwrap_or_default();
+        let prepaid_fen = books.map_or(Fen::ZERO, |books| free(books.prepaid, books.reserved));
+        let owed_fen = Fen::sum(owed.values().copied()).unwrap_or_default();
+        Standing { owed, owed_fen, prepaid_fen }
+    }
+
+    /// The deposits by id.
+    #[must_use]
+    pub fn deposits(&self) -> &BTreeMap<CommandId, Deposit> {
+        &self.deposits
+    }
+
+    /// The refunds that are asked for or approved, and not paid out yet.
+    #[must_use]
+    pub fn refunds(&self) -> &BTreeMap<CommandId, Refund> {
+        &self.refunds
+    }
+
+    /// What a channel owes the books: what came in by it and was not paid out again.
+    #[must_use]
+    pub fn clearing(&self, channel: Channel) -> Fen {
+        self.clearing.get(&channel).copied().unwrap_or_default()
+    }
+
+    /// What was billed of an item, bills below zero included.
+    #[must_use]
+    pub fn income(&self, item: &ItemId) -> Fen {
+        Fen(self.income.get(item).map_or(0, |fen| fen.0.saturating_neg()))
+    }
+
+    /// What stands on a fund.
+    #[must_use]
+    pub fn fund(&self, fund: Fund) -> Fen {
+        Fen(self.funds.get(&fund).map_or(0, |fen| fen.0.saturating_neg()))
+    }
+
+    /// The households that owe most, the first `count` of them.
+    #[must_use]
+    pub fn arrears(&self, count: usize) -> Vec<(AccountId, Fen)> {
+        let sum = |books: &Books| Fen::sum(books.receivable.values().copied()).unwrap_or_default();
+        let all = self.households.iter().map(|(account, books)| (account.clone(), sum(books)));
+        let mut owing: Vec<(AccountId, Fen)> = all.filter(|(_, fen)| *fen > Fen::ZERO).collect();
+        owing.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        owing.truncate(count);
+        owing
+    }
+
+    /// The number of the next receipt.
+    #[must_use]
+    pub fn next_receipt(&self) -> u64 {
+        self.receipts.saturating_add(1)
+    }
+
+    /// Whether a reference of a channel was recorded before.
+    #[must_use]
+    pub fn knows(&self, channel: Channel, reference: &str) -> bool {
+        let same = |(c, r): &(Channel, String)| *c == channel && r == reference;
+        !reference.is_empty() && self.references.iter().any(same)
+    }
+
+    /// The payment that is announced under an id.
+    #[must_use]
+    pub fn announced(&self, payment: &CommandId) -> Option<(&AccountId, &Paid)> {
+        self.pending.get(payment).map(|(account, paid)| (account, paid))
+    }
+
+    /// Approved refunds whose time is over.
+    pub fn expired(&self, now: Time) -> impl Iterator<Item = &Refund> {
+        self.refunds.values().filter(move |refund| refund.expires_at.is_some_and(|at| at <= now))
+    }
+
+    /// When the next approved refund expires.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Time> {
+        self.refunds.values().filter_map(|refund| refund.expires_at).min()
+    }
+
+    /// What a refund can take.
+    #[must_use]
+    pub fn refundable(&self, account: &AccountId, source: &Source) -> Fen {
+        match source {
+            Source::Prepaid => self.standing(account).prepaid_fen,
+            Source::Deposit { deposit } => {
+                let deposit = self.deposits.get(deposit).filter(|d| d.account == *account);
+                deposit.map_or(Fen::ZERO, Deposit::free)
+            }
+        }
+    }
+
+    fn place(&mut self, name: Name<'_>) -> Option<&mut Fen> {
+        Some(match name {
+            Name::Receivable(account, item) => {
+                let books = self.books(account)?;
+                if !books.receivable.contains_key(item) {
+                    books.receivable.insert(item.clone(), Fen::ZERO);
+                }
+                books.receivable.get_mut(item)?
+            }
+            Name::Prepaid(account) => &mut self.books(account)?.prepaid,
+            Name::Deposit(id) => &mut self.deposits.get_mut(id)?.balance,
+            Name::Income(item) => {
+                if !self.income.contains_key(item) {
+                    self.income.insert(item.clone(), Fen::ZERO);
+                }
+                self.income.get_mut(item)?
+            }
+            Name::Fund(fund) => self.funds.entry(fund).or_default(),
+            Name::Clearing(channel) => self.clearing.entry(channel).or_default(),
+        })
+    }
+
+    /// The one way in which a balance changes: one account is debited, another is credited, by the
+    /// same fen; a negative amount goes the other way round. Both or none.
+    fn post(&mut self, debit: Name<'_>, credit: Name<'_>, fen: Fen) {
+        let more = self.place(debit).and_then(|place| place.0.checked_add(fen.0));
+        let less = self.place(credit).and_then(|place| place.0.checked_sub(fen.0));
+        let (Some(more), Some(less)) = (more, less) else { return };
+        if let Some(place) = self.place(debit) {
+            *place = Fen(more);
+        }
+        if let Some(place) = self.place(credit) {
+            *place = Fen(less);
+        }
+    }
+
+    fn books(&mut self, account: &AccountId) -> Option<&mut Books> {
+        // The hot path: no clone of an id where the household is known.
+        if !self.households.contains_key(account) {
+            self.households.insert(account.clone(), Books::default());
+        }
+        self.households.get_mut(account)
+    }
+
+    /// Posts a bill, first ones and differences alike.
+    pub fn bill(&mut self, bill: &Bill, fund: Option<Fund>) {
+        if bill.total_fen == Fen::ZERO {
+            return;
+        }
+        let counter = fund.map_or(Name::Income(&bill.item), Name::Fund);
+        self.post(Name::Receivable(&bill.account, &bill.item), counter, bill.total_fen);
+        self.offset(&bill.account, std::slice::from_ref(&bill.item));
+    }
+
+    /// Moves what an item has below zero to prepaid, and lets prepaid money pay what is owed, these
+    /// items first.
+    fn offset(&mut self, account: &AccountId, first: &[ItemId]) {
+        let Some(books) = self.households.get(account) else { return };
+        if books.prepaid == Fen::ZERO && books.receivable.values().all(|fen| *fen >= Fen::ZERO) {
+            return;
+        }
+        let below: Vec<(ItemId, Fen)> = books
+            .receivable
+            .iter()
+            .filter(|(_, fen)| **fen < Fen::ZERO)
+            .map(|(item, fen)| (item.clone(), *fen))
+            .collect();
+        for (item, fen) in below {
+            let more = Fen(fen.0.saturating_neg());
+            self.post(Name::Receivable(account, &item), Name::Prepaid(account), more);
+        }
+        let Some(books) = self.households.get(account) else { return };
+        let mut left = free(books.prepaid, books.reserved).0;
+        let owed = |item: &ItemId| books.receivable.get(item).map_or(0, |fen| fen.0);
+        let others = books.receivable.keys().filter(|item| !first.contains(item));
+        let mut pays: Vec<(ItemId, Fen)> = Vec::new();
+        for item in first.iter().chain(others) {
+            let part = owed(item).min(left);
+            if part > 0 && !pays.iter().any(|(known, _)| known == item) {
+                left = left.saturating_sub(part);
+                pays.push((item.clone(), Fen(part)));
+            }
+        }
+        for (item, part) in pays {
+            self.post(Name::Prepaid(account), Name::Receivable(account, &item), part);
+        }
+        if let Some(books) = self.households.get_mut(account) {
+            books.receivable.retain(|_, fen| *fen != Fen::ZERO);
+        }
+    }
+
+    /// Posts a movement of a household's money.
+    pub fn apply(&mut self, account: &AccountId, movement: &Movement) {
+        match movement {
+            Movement::Paid(paid) => {
+                self.receipts = paid.receipt;
+                if !paid.reference.is_empty() {
+                    self.references.push_back((paid.channel, paid.reference.clone()));
+                    if self.references.len() > REFERENCES_MAX {
+                        self.references.pop_front();
+                    }
+                }
+                if paid.pending {
+                    let entry = (account.clone(), paid.clone());
+                    self.pending.insert(paid.payment.clone(), entry);
+                } else {
+                    self.paid(account, paid);
+                }
+            }
+            Movement::Settled { payment, posted } => {
+                if let Some((account, paid)) = self.pending.remove(payment)
+                    && *posted
+                {
+                    self.paid(&account, &paid);
+                }
+            }
+            Movement::Condition { deposit, met, .. } => {
+                if let Some(deposit) = self.deposits.get_mut(deposit) {
+                    deposit.met = *met;
+                }
+            }
+            Movement::Deducted { deposit, item, amount_fen, .. } => {
+                self.post(Name::Deposit(deposit), Name::Receivable(account, item), *amount_fen);
+                self.offset(account, &[]);
+                self.close_deposit(deposit);
+            }
+            Movement::RefundAsked(refund) => {
+                self.refunds.insert(refund.refund.clone(), (**refund).clone());
+            }
+            Movement::RefundApproved { refund, expires_at, .. } => {
+                let Some(open) = self.refunds.get_mut(refund) else { return };
+                open.expires_at = Some(*expires_at);
+                let open = open.clone();
+                self.reserve(&open, open.amount_fen);
+            }
+            Movement::RefundPaid { refund, .. } => {
+                let Some(open) = self.refunds.remove(refund) else { return };
+                self.reserve(&open, Fen(open.amount_fen.0.saturating_neg()));
+                let source = match &open.source {
+                    Source::Prepaid => Name::Prepaid(&open.account),
+                    Source::Deposit { deposit } => Name::Deposit(deposit),
+                };
+                self.post(source, Name::Clearing(open.channel), open.amount_fen);
+                if let Source::Deposit { deposit } = &open.source {
+                    self.close_deposit(deposit);
+                }
+            }
+            Movement::RefundVoided { refund, .. } => {
+                let Some(open) = self.refunds.remove(refund) else { return };
+                if open.expires_at.is_some() {
+                    self.reserve(&open, Fen(open.amount_fen.0.saturating_neg()));
+                    self.offset(&open.account, &[]);
+                }
+            }
+        }
+    }
+
+    fn paid(&mut self, account: &AccountId, paid: &Paid) {
+        let clearing = Name::Clearing(paid.channel);
+        match &paid.toward {
+            Toward::Bills { items } => {
+                self.post(clearing, Name::Prepaid(account), paid.amount_fen);
+                self.offset(account, items);
+            }
+            Toward::Prepaid => {
+                self.post(clearing, Name::Prepaid(account), paid.amount_fen);
+                self.offset(account, &[]);
+            }
+            Toward::Deposit { deposit, kind, contract, condition } => {
+                let new = Deposit {
+                    account: account.clone(),
+                    kind: kind.clone(),
+                    contract: contract.clone(),
+                    condition: condition.clone(),
+                    met: false,
+                    channel: paid.channel,
+                    balance: Fen::ZERO,
+                    reserved: Fen::ZERO,
+                };
+                self.deposits.entry(deposit.clone()).or_insert(new);
+                self.post(clearing, Name::Deposit(deposit), paid.amount_fen);
+            }
+        }
+    }
+
+    fn reserve(&mut self, refund: &Refund, fen: Fen) {
+        let reserved = match &refund.source {
+            Source::Prepaid => self.books(&refund.account).map(|books| &mut books.reserved),
+            Source::Deposit { deposit } => self.deposits.get_mut(deposit).map(|d| &mut d.reserved),
+        };
+        if let Some(reserved) = reserved {
+            *reserved = reserved.plus(fen).unwrap_or(*reserved);
+        }
+    }
+
+    /// A deposit of which nothing is left has done its part.
+    fn close_deposit(&mut self, id: &CommandId) {
+        let empty =
+            |deposit: &Deposit| deposit.balance == Fen::ZERO && deposit.reserved == Fen::ZERO;
+        if self.deposits.get(id).is_some_and(empty) {
+            self.deposits.remove(id);
+        }
+    }
+}
+
+/// What of a liability is not reserved.
+fn free(balance: Fen, reserved: Fen) -> Fen {
+    Fen(balance.0.saturating_neg().saturating_sub(reserved.0).max(0))
+}
+
+impl Deposit {
+    /// What is left of it and not reserved for a refund.
+    #[must_use]
+    pub fn free(&self) -> Fen {
+        free(self.balance, self.reserved)
+    }
+}
