@@ -185,6 +185,17 @@ impl WindowLog {
         parts
     }
 
+    /// Ends the log at a total that was put right: what it says beyond is gone, what is missing ran in
+    /// the last window.
+    pub fn end_at(&mut self, total: Decimal) {
+        self.base = self.base.min(total);
+        let kept = self.entries.iter().take_while(|entry| entry.until < total).count();
+        self.entries.truncate(kept.saturating_add(1));
+        if let Some(last) = self.entries.last_mut() {
+            last.until = total;
+        }
+    }
+
     /// Forgets what lies before a total.
     pub fn forget_before(&mut self, total: Decimal) {
         let gone = self.entries.iter().take_while(|entry| entry.until <= total).count();

@@ -349,7 +349,7 @@ fn wrong_items_bindings_and_adjustments_are_told_where() {
 #[test]
 fn a_rule_is_bound_to_buildings_groups_and_accounts_or_told_that_nobody_is() {
     use blockgate_rules::setup::AccountSetup;
-    use blockgate_rules::tariff::{bind, binding::unused};
+    use blockgate_rules::tariff::bind;
     use blockgate_types::AccountId;
     use std::collections::BTreeMap;
     let id = |text: &str| AccountId::new(text).unwrap();
@@ -388,8 +388,6 @@ fn a_rule_is_bound_to_buildings_groups_and_accounts_or_told_that_nobody_is() {
         };
         assert_eq!(found, want);
     }
-    let told = unused(&rule(""), &accounts);
-    assert_eq!(told[0].to_string(), "f:1:1: nobody is bound to rule \"t\"");
 }
 
 const SHARING: &str = r#"[[apportionment]]

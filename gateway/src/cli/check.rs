@@ -16,6 +16,10 @@ pub(super) fn run(file: &Path) -> Ended {
                 config.setup.tariffs.len(),
                 config.hash
             );
+            // Not a fault: a file may hold more rules than this block needs.
+            for id in config.unused_tariffs() {
+                println!("note: nobody is bound to tariff {id}");
+            }
             Ended::Done
         }
         Err(faults) => {

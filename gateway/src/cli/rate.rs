@@ -39,8 +39,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
         return Ok(Ended::Done);
     }
     for line in &rated.lines {
+        // A share of a month, or of a price that is collected in instalments.
+        let share = line.days.as_ref().map(|share| format!(" × {share}")).unwrap_or_default();
         println!(
-            "{:<32} {:>14} {:<6} × {:>10} = {:>18}  → {:>12}",
+            "{:<40} {:>14} {:<9} × {:>10}{share} = {:>18}  → {:>12}",
             line.label.en, line.quantity, line.unit, line.unit_price, line.exact, line.amount_fen
         );
     }

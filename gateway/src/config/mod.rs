@@ -11,8 +11,8 @@ use blockgate_drivers::line::LineSettings;
 use blockgate_drivers::profile::Profile;
 use blockgate_rules::setup::Setup;
 use blockgate_types::strict::Fault;
-use blockgate_types::{LineId, MeterId, Span};
-use std::collections::BTreeMap;
+use blockgate_types::{LineId, MeterId, Span, TariffId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -110,6 +110,14 @@ impl Config {
                 Err(faults)
             }
         }
+    }
+
+    /// Tariffs that no charge of any account uses.
+    pub fn unused_tariffs(&self) -> impl Iterator<Item = &TariffId> {
+        let accounts = self.setup.accounts.values();
+        let used: BTreeSet<&TariffId> =
+            accounts.flat_map(|account| account.charges.values()).map(|c| &c.tariff).collect();
+        self.setup.tariffs.keys().filter(move |id| !used.contains(id))
     }
 
     /// Reads texts. Relative paths in them count from `folder`.

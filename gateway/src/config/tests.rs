@@ -161,3 +161,91 @@ fn meters_of_other_protocols_have_addresses_of_their_own_form() {
     let twice = faults(&[GOOD, &twice].concat());
     assert!(twice[0].contains("has address 000000000161 on line a already"), "{twice:?}");
 }
+
+const SHARED: &str = r#"
+[[meter]]
+id = "m-2"
+line = "b"
+address = 2
+profile = "eastron-sdm120"
+
+[[account]]
+id = "public"
+charges = [{ item = "light", tariff = "electricity-tiered", meter = "m-1", share = "loss", minus = ["m-2"] }]
+
+[[account]]
+id = "a-1"
+building = "1"
+area_m2 = "89.5"
+spaces = 2
+floor = 7
+occupied_from = "2026-03-01"
+groups = ["fair"]
+"#;
+
+const RULES: &str = r#"
+[[apportionment]]
+id = "loss"
+label = { zh = "a", en = "b" }
+item = "light-share"
+direction = "cost"
+among = { buildings = ["1"] }
+parts = [ { percent = "100", by = "area" } ]
+tie_break = "account"
+loss = { max_percent = "10", above = "hold", skew_max = "1h" }
+
+[[tariff]]
+id = "fair"
+label = { zh = "a", en = "b" }
+currency = "CNY"
+notice = "n"
+[[tariff.revision]]
+from = "2026-01-01"
+rounding = "per_line"
+change_inside_period = "next_period"
+kind = "once"
+price = "30"
+per = "household"
+on = "2026-09-25"
+[[tariff.bind]]
+item = "fair"
+groups = ["fair"]
+"#;
+
+#[test]
+fn what_is_shared_and_what_is_bound_comes_from_rules_and_config_together() {
+    let electricity = include_str!("../../../rules/tariffs/electricity.toml");
+    let parse = |main: &str, rules: &str| {
+        let rules = [text("e.toml", electricity), text("r.toml", rules)];
+        Config::parse(&text("c.toml", main), &rules, &[], Path::new("/etc/blockgate"))
+    };
+    let main = format!("{GOOD}{SHARED}");
+    let config = parse(&main, RULES).unwrap();
+    let accounts: Vec<_> = config.setup.accounts.values().collect();
+    let (household, public) = (accounts[0], accounts[1]);
+    assert!(household.charges.keys().any(|item| item.as_str() == "fair"));
+    assert_eq!((household.spaces, household.floor), (Some(2), Some(7)));
+    let light = public.charges.values().next().unwrap();
+    assert_eq!(light.minus[0].register.as_str(), "energy_import");
+    assert_eq!(light.share.as_ref().unwrap().as_str(), "loss");
+    assert_eq!(config.setup.apportionments.len(), 1);
+    assert_eq!(config.unused_tariffs().count(), 3, "the other examples of the file");
+    for (from, to, want) in [
+        ("share = \"loss\"", "share = \"los\"", "did you mean \"loss\"?"),
+        ("share = \"loss\", ", "", "a loss needs \"share\""),
+        ("minus = [\"m-2\"]", "minus = [\"m-3\"]", "there is no meter \"m-3\""),
+        (
+            "groups = [\"fair\"]",
+            "groups = []",
+            "r.toml:26:1: nobody is bound to rule \"fair\" by this",
+        ),
+        ("building = \"1\"", "building = \"2\"", "r.toml:2:1: nobody is bound to rule \"loss\""),
+        ("\"2026-03-01\"", "\"2026-03\"", "is not a day"),
+    ] {
+        let told: Vec<String> = match parse(&main.replace(from, to), RULES) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.iter().map(ToString::to_string).collect(),
+        };
+        assert!(told.iter().any(|fault| fault.contains(want)), "{to}: {told:#?}");
+    }
+}

@@ -111,7 +111,12 @@ impl Block {
         };
         if let Some(state) = known.registers.get_mut(register) {
             put_right(&mut state.opened);
+            let was = state.last.total;
             put_right(&mut state.last);
+            if state.last.total != was {
+                let total = state.last.total;
+                state.windows.values_mut().for_each(|log| log.end_at(total));
+            }
             for mark in &mut state.marks {
                 put_right(&mut mark.before);
                 put_right(&mut mark.first);

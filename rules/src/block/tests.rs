@@ -2,6 +2,7 @@
 
 mod changes;
 mod correcting;
+mod golden_corrections;
 mod money;
 mod scenarios;
 mod sharing;

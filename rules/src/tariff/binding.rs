@@ -9,8 +9,9 @@
 //! except = ["a-0101"]
 //! ```
 //!
-//! [`bind`] writes such bindings into the accounts as charges. A rule that nobody is bound to is a
-//! fault: a price that is never charged is a mistake of whoever wrote it.
+//! [`bind`] writes such bindings into the accounts as charges. A binding that is for nobody is a fault:
+//! a price that is never charged is a mistake of whoever wrote it. A rule without a binding may stand
+//! in a file unused; `blockgate check` names it.
 
 use super::{RuleError, Tariff};
 use crate::apportionment::{Apportionment, Members};
@@ -196,14 +197,4 @@ pub fn check_apportionments(
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
-}
-
-/// The rules that no charge of any account uses, each as a fault at its place.
-#[must_use]
-pub fn unused(rules: &[RuleEntry], accounts: &BTreeMap<AccountId, AccountSetup>) -> Vec<RuleError> {
-    let used = |id: &TariffId| {
-        accounts.values().flat_map(|account| account.charges.values()).any(|c| c.tariff == *id)
-    };
-    let unused = rules.iter().filter(|rule| !used(&rule.id));
-    unused.map(|r| r.fault(r.place, format!("nobody is bound to rule \"{}\"", r.id))).collect()
 }

@@ -19,7 +19,7 @@ pub(super) fn correction(what: What) -> Correction {
     Correction { ground: ground(), since: "2026-01-01".into(), threshold_fen: Fen(0), what }
 }
 
-fn bills(world: &World) -> Vec<Bill> {
+pub(super) fn bills(world: &World) -> Vec<Bill> {
     let bill = |event: &Event| match event {
         Event::Bill(bill) => Some((**bill).clone()),
         Event::Reading { .. }
@@ -56,7 +56,7 @@ pub(super) fn correct(world: &mut World, id: &str, correction: &Correction) -> V
 
 /// A year of the first days of months: a block whose electricity is billed by a tariff, and the
 /// readings from 1 January on.
-fn year(tariff: Tariff, readings: &[&str]) -> World {
+pub(super) fn year(tariff: Tariff, readings: &[&str]) -> World {
     let mut setup = small();
     setup.tariffs.insert(TariffId::new("tiered").unwrap(), tariff);
     setup.meters.values_mut().for_each(|m| {
@@ -76,7 +76,7 @@ fn year(tariff: Tariff, readings: &[&str]) -> World {
 }
 
 /// Two tiers at 1 and 2 yuan with a bound.
-fn tiers(tiering: Tiering, bound: &str) -> Tariff {
+pub(super) fn tiers(tiering: Tiering, bound: &str) -> Tariff {
     let mut tariff = tiered();
     let Pricing::Metered(metered) = &mut tariff.revisions[0].pricing else { panic!() };
     metered.tiering = tiering;
@@ -92,7 +92,7 @@ fn by_year(bound: &str) -> Tariff {
     tiers(Tiering::Year { reset: (1, 1), terms: CycleTerms::default() }, bound)
 }
 
-fn by_month(bound: &str) -> Tariff {
+pub(super) fn by_month(bound: &str) -> Tariff {
     tiers(Tiering::Month { catch_up: CatchUp::ScaleQuota }, bound)
 }
 
@@ -111,7 +111,7 @@ pub(super) fn misread(reading: ReadingId, value: &str) -> Correction {
 }
 
 /// Everything that was billed, by period.
-fn billed(world: &World) -> BTreeMap<String, i64> {
+pub(super) fn billed(world: &World) -> BTreeMap<String, i64> {
     let mut sums = BTreeMap::new();
     for bill in bills(world) {
         let key = format!("{} {} {}", bill.account, bill.item, bill.period.from);

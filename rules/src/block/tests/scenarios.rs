@@ -190,7 +190,7 @@ fn a_counter_that_passed_its_end_is_a_rollover_only_when_that_is_plausible() {
 #[test]
 fn the_golden_meter_events_come_out_as_printed() {
     let cases: serde_json::Value =
-        serde_json::from_str(include_str!("../../../tests/golden/meter.json")).unwrap();
+        serde_json::from_str(include_str!("../../../tests/golden/corrections_meter.json")).unwrap();
     let mut others = Vec::new();
     for case in cases.as_array().unwrap() {
         let (input, want) = (&case["input"], &case["expected"]["usage"]);
@@ -230,9 +230,10 @@ fn the_golden_meter_events_come_out_as_printed() {
             assert_eq!(register.last.total, d(&used.to_string().replace('"', "")), "{case}");
         }
     }
-    // A price change inside a period is `a_price_change_inside_a_period_is_split_by_days`; the
-    // difference after a late one is `a_change_of_price_that_came_late_changes_nothing_that_ended_before_it`.
-    assert_eq!(others, ["rate_change", "rate_change"]);
+    // The others are `golden_corrections`.
+    let corrections =
+        ["meter_error", "rate_change", "rate_change", "prepayment", "difference_bill"];
+    assert_eq!(others, corrections);
 }
 
 #[test]
