@@ -4,10 +4,12 @@
 use crate::page::{self, Reply};
 use crate::{Outcome, Running, binary, wait_until};
 use serde_json::Value;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// What a start and what follows from it may take on a slow machine.
@@ -37,12 +39,6 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = output.status.code().unwrap_or(-1);
-        Self { code, out: text(&output.stdout), err: text(&output.stderr) }
-    }
-
     /// Standard output as the one JSON document that `--json` promises.
     ///
     /// # Panics
@@ -54,13 +50,26 @@ impl Said {
     }
 }
 
-/// Runs `blockgate` with these arguments.
+/// Runs `blockgate` with these arguments to its end.
 ///
 /// # Panics
-/// When it cannot be run.
-pub fn blockgate<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Said {
-    let output = Command::new(binary()).args(arguments).stdin(Stdio::null()).output();
-    Said::of(&output.expect("blockgate runs"))
+/// When it cannot be run, or does not end within [`PATIENCE`].
+pub fn blockgate<S: AsRef<std::ffi::OsStr> + std::fmt::Debug>(arguments: &[S]) -> Said {
+    let file = || tempfile::tempfile().expect("a file");
+    let copy = |file: &File| Stdio::from(file.try_clone().expect("a handle"));
+    let text = |mut file: File| {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("what it said");
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let (out, err) = (file(), file());
+    let mut command = Command::new(binary());
+    command.args(arguments).stdin(Stdio::null()).stdout(copy(&out)).stderr(copy(&err));
+    let mut running = Running::start(&mut command);
+    let status = wait_until(&format!("{arguments:?} ends"), PATIENCE, || {
+        running.0.try_wait().ok().flatten()
+    });
+    Said { code: status.code().unwrap_or(-1), out: text(out), err: text(err) }
 }
 
 /// A gateway and everything it keeps.
