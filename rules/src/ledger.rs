@@ -404,14 +404,17 @@ impl Ledger {
     /// The one way in which a balance changes: one account is debited, another is credited, by the
     /// same fen; a negative amount goes the other way round. Both or none.
     fn post(&mut self, debit: Name<'_>, credit: Name<'_>, fen: Fen) {
-        let more = self.place(debit).and_then(|place| place.0.checked_add(fen.0));
-        let less = self.place(credit).and_then(|place| place.0.checked_sub(fen.0));
-        let (Some(more), Some(less)) = (more, less) else { return };
-        if let Some(place) = self.place(debit) {
-            *place = Fen(more);
-        }
-        if let Some(place) = self.place(credit) {
-            *place = Fen(less);
+        let Some(place) = self.place(debit) else { return };
+        let was = *place;
+        let Some(more) = was.0.checked_add(fen.0) else { return };
+        *place = Fen(more);
+        let credited = self.place(credit).is_some_and(|place| {
+            let less = place.0.checked_sub(fen.0);
+            *place = less.map_or(*place, Fen);
+            less.is_some()
+        });
+        if !credited && let Some(place) = self.place(debit) {
+            *place = was;
         }
     }
 

@@ -237,7 +237,7 @@ fn what_is_shared_and_what_is_bound_comes_from_rules_and_config_together() {
         (
             "groups = [\"fair\"]",
             "groups = []",
-            "r.toml:26:1: nobody is bound to rule \"fair\" by this",
+            "r.toml:25:1: nobody is bound to rule \"fair\" by this",
         ),
         ("building = \"1\"", "building = \"2\"", "r.toml:2:1: nobody is bound to rule \"loss\""),
         ("\"2026-03-01\"", "\"2026-03\"", "is not a day"),

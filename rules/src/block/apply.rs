@@ -198,6 +198,12 @@ impl Block {
         }
         for (id, meter) in &mut self.state.meters {
             for (name, register) in &mut meter.registers {
+                if self.cache.changes.is_empty() {
+                    register.marks.retain(|mark| mark.first.at >= end);
+                    let from = needed.get(&(id, name)).copied().unwrap_or(register.last.total);
+                    register.windows.values_mut().for_each(|log| log.forget_before(from));
+                    continue;
+                }
                 let changes = self.cache.changes.get(&(id.clone(), name.clone()));
                 register.marks.retain(|mark| {
                     let change = next_change(changes, mark.before.at.max(begin));
