@@ -15,6 +15,7 @@
 //! | [`decoded`] | a captured frame, explained to a person |
 //! | [`profile`] | device knowledge as data: registers, scales, units, test vectors |
 //! | [`meter`] | one meter read whole: values, or the one fault that prevented them |
+//! | [`scan`] | finding the meters of a line whose settings nobody knows |
 //! | `sim` (feature `sim`) | the slave side with scripted faults, written apart from the master's codec |
 //!
 //! # Invariants
@@ -52,6 +53,7 @@ pub mod measure;
 pub mod meter;
 pub mod modbus;
 pub mod profile;
+pub mod scan;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stream;

@@ -1,6 +1,7 @@
 //! How a master reaches the simulated lines.
 
 use super::line::SimLine;
+use crate::profile::SerialDefaults;
 use crate::transport::{Connect, Connecting, Stream, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -80,6 +81,15 @@ impl Connect for SimConnect {
             let Some(line) = line else {
                 return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused"));
             };
+            line.tune(match target {
+                Target::Serial { baud, data_bits, parity, stop_bits, .. } => Some(SerialDefaults {
+                    baud: *baud,
+                    data_bits: *data_bits,
+                    parity: *parity,
+                    stop_bits: *stop_bits,
+                }),
+                Target::Tcp { .. } => None,
+            });
             let (near, far) = tokio::io::duplex(PIPE);
             if let Some(before) = inner.served.remove(&name) {
                 before.abort();

@@ -6,6 +6,7 @@ use super::meter::SimMeter;
 use super::serial::{self, Request};
 use crate::address::Address;
 use crate::line::Framing;
+use crate::profile::SerialDefaults;
 use crate::transport::Transport;
 use blockgate_types::{Span, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -58,6 +59,9 @@ impl Pace {
 
 struct Units {
     meters: BTreeMap<Address, SimMeter>,
+    /// Meters that hear one speed only, and the speed at which the wire is used now.
+    speeds: BTreeMap<Address, SerialDefaults>,
+    used_at: Option<SerialDefaults>,
     /// M-Bus meters that are selected.
     selected: BTreeSet<Address>,
     clock: SimClock,
@@ -101,6 +105,8 @@ impl SimLine {
     pub fn new(framing: Framing, clock: SimClock) -> Self {
         let units = Units {
             meters: BTreeMap::new(),
+            speeds: BTreeMap::new(),
+            used_at: None,
             selected: BTreeSet::new(),
             clock,
             pace: None,
@@ -127,6 +133,18 @@ impl SimLine {
     /// Puts a meter on the running wire: a meter is installed or exchanged.
     pub fn put(&self, address: impl Into<Address>, meter: SimMeter) {
         self.lock().meters.insert(address.into(), meter);
+    }
+
+    /// Lets a meter hear one speed only: to any other it is deaf.
+    #[must_use]
+    pub fn at_speed(self, address: impl Into<Address>, speed: SerialDefaults) -> Self {
+        self.lock().speeds.insert(address.into(), speed);
+        self
+    }
+
+    /// The wire is used at this speed from now on.
+    pub(super) fn tune(&self, speed: Option<SerialDefaults>) {
+        self.lock().used_at = speed;
     }
 
     /// Takes a meter off the wire.
@@ -227,6 +245,9 @@ impl SimLine {
         };
         let now = units.clock.now();
         let pace = units.pace;
+        if !hears(&units.speeds, units.used_at, &Address::Unit(unit)) {
+            return Answer::Send(Vec::new());
+        }
         let Some(meter) = units.meters.get_mut(&Address::Unit(unit)) else {
             return Answer::Send(Vec::new());
         };
@@ -274,13 +295,15 @@ impl SimLine {
     fn answer_other(&self, request: &[u8], asked: &Request) -> Answer {
         let mut units = self.lock();
         let (now, pace) = (units.clock.now(), units.pace);
-        let Units { meters, selected, .. } = &mut *units;
+        let Units { meters, selected, speeds, used_at, .. } = &mut *units;
         if let Request::Mbus(0x73 | 0x53, 0xFD, data) = asked {
             let fits = |own: &Address| is_selected_by(own, data);
             *selected = meters.keys().filter(|own| fits(own)).copied().collect();
         }
         let (mut replies, mut faults) = (Vec::new(), Vec::new());
-        for (own, meter) in meters.iter_mut().filter(|(own, _)| concerns(asked, own, selected)) {
+        let concerned =
+            |own: &Address| concerns(asked, own, selected) && hears(speeds, *used_at, own);
+        for (own, meter) in meters.iter_mut().filter(|(own, _)| concerned(own)) {
             let these = meter.count(now);
             let reply = match (asked, own) {
                 (Request::Dlt645(_, control, data), Address::Dlt645(own)) => {
@@ -384,6 +407,15 @@ impl SimLine {
 
 /// Bytes of the longest request.
 const REQUEST_MAX: usize = 300;
+
+/// Whether a meter hears what is sent at a speed.
+fn hears(
+    speeds: &BTreeMap<Address, SerialDefaults>,
+    used_at: Option<SerialDefaults>,
+    own: &Address,
+) -> bool {
+    speeds.get(own).is_none_or(|speed| used_at.is_none_or(|used| used == *speed))
+}
 
 /// Whether a meter answers to a request.
 fn concerns(asked: &Request, own: &Address, selected: &BTreeSet<Address>) -> bool {

@@ -11,6 +11,7 @@ mod profile;
 mod rate;
 mod read;
 mod run;
+mod scan;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -70,6 +71,13 @@ enum Command {
         blockgate decode mbus '10 5B 01 5C 16' --json\n\n\
         A frame that does not hold is explained too: which byte, which checksum; exit code 1.")]
     Decode(decode::Args),
+    /// Finds the meters of a line whose settings nobody knows; only reads
+    #[command(after_help = "Examples:\n  blockgate scan /dev/ttyUSB0\n  \
+        blockgate scan 10.0.0.7:4001 --protocol dlt645 --protocol mbus --json\n  \
+        blockgate scan /dev/ttyUSB0 --baud 9600 --protocol modbus --units 1-32\n\n\
+        Progress goes to standard error, the config for what was found to standard output.\n\
+        The daemon must not use the line meanwhile: a wire has one master.")]
+    Scan(scan::Args),
     /// Checks or lists device profiles
     #[command(
         subcommand,
@@ -107,6 +115,7 @@ impl Command {
             Self::Decode(args) => args.json,
             Self::Rate(args) => args.json,
             Self::Journal(command) => command.json(),
+            Self::Scan(args) => args.json,
             Self::Profile(command) => command.json(),
             Self::Outbox(args) => args.json,
         }
@@ -132,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Check { config } => Ok(check::run(&config)),
         Command::Read(args) => read::run(&args),
         Command::Decode(args) => decode::run(&args),
+        Command::Scan(args) => scan::run(&args),
         Command::Profile(command) => Ok(profile::run(&command)),
         Command::Rate(args) => rate::run(&args),
         Command::Journal(command) => journal::run(&command),
