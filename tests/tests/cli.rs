@@ -307,6 +307,10 @@ fn every_command_keeps_to_the_four_exit_codes() {
         (2, &["outbox", "--all"]),
         (3, &["outbox", "--state", &none]),
         (3, &["outbox", "--state", &empty]),
+        (0, &["profile", "list"]),
+        (0, &["profile", "check", &path("profiles.d/scripted.toml")]),
+        (1, &["profile", "check", &wrong]),
+        (2, &["profile", "check"]),
         (0, &["rebuild", "--config", c]),
         (1, &["rebuild", "--config", &wrong]),
         (2, &["rebuild", "now"]),
@@ -342,6 +346,9 @@ fn the_help_of_every_command_has_an_example_and_those_that_touch_nothing_work_as
         &["journal", "export"],
         &["outbox"],
         &["rebuild"],
+        &["profile"],
+        &["profile", "check"],
+        &["profile", "list"],
     ];
     let mut listed: BTreeSet<String> = BTreeSet::new();
     for command in commands {
