@@ -346,6 +346,7 @@ fn the_help_of_every_command_has_an_example_and_those_that_touch_nothing_work_as
         &["journal", "export"],
         &["outbox"],
         &["rebuild"],
+        &["scan"],
         &["profile"],
         &["profile", "check"],
         &["profile", "list"],
