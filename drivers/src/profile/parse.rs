@@ -172,11 +172,14 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Profile, ProfileErrors> {
             }
         }
     }
+    // Known before the rest of the head: a fault in it must not make the registers look wrong.
+    let protocol = head.iter().find(|(key, _)| key.get_ref().as_ref() == "protocol");
+    let protocol = protocol.and_then(|(_, value)| value.get_ref().as_str());
+    let protocol = protocol.and_then(Protocol::from_text).unwrap_or(Protocol::Modbus);
     let head = found.deserialize::<HeadToml>(Spanned::new(whole.clone(), DeValue::Table(head)));
     if let Some(head) = &head {
         check_head(&mut found, head);
     }
-    let protocol = head.as_ref().map_or(Protocol::Modbus, HeadToml::protocol);
     let (specs, map) = match protocol {
         Protocol::Modbus => modbus_map(&mut found, registers, head.as_ref()),
         Protocol::Dlt645 => {

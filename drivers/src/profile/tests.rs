@@ -179,3 +179,67 @@ fn an_implausible_counter_is_a_fault_and_a_missing_value_is_none() {
     let what = "energy_import is a counter of 6 digits and reads 1000000.00";
     assert_eq!(value("05F5 E100"), Err(what.to_owned()));
 }
+
+#[test]
+fn a_wrong_profile_of_another_protocol_is_refused_with_its_place() {
+    let text = |id: &str| {
+        let name = format!("{id}.toml");
+        let (_, text) = Profile::shipped_texts().iter().find(|(n, _)| *n == name).unwrap();
+        (*text).to_owned()
+    };
+    for (id, from, to, want) in [
+        ("generic-dlt645-energy", "00010000", "0001", "hex digits"),
+        ("generic-dlt645-energy", "XXXXXX.XX", "XXXXX.XX", "has 7 digits"),
+        ("generic-dlt645-energy", "decimals = 2", "decimals = 1", "fewer would lose some"),
+        ("generic-dlt645-energy", "[dlt645]", "[mbus]", "unknown field `edition`"),
+        (
+            "generic-dlt645-energy",
+            "[dlt645]",
+            "[mbus]\nreset = true\n[dlt645]",
+            "[mbus] does not belong",
+        ),
+        ("generic-cjt188-heat", "\"20\"", "\"2\"", "two hex digits"),
+        ("generic-cjt188-heat", "\"hours\"", "\"hour\"", "unknown variant `hour`"),
+        (
+            "generic-cjt188-heat",
+            "di_order = \"low-first\"",
+            "di_order = \"low\"",
+            "unknown variant",
+        ),
+        ("itron-bm-m", "\"volume\"\nunit", "\"volumes\"\nunit", "is no quantity"),
+        ("itron-bm-m", "[serial]", "max_block = 3\n[serial]", "max_block is for modbus"),
+        ("itron-bm-m", "unit = \"m3\"", "unit = \"kWh\"", "volume is always in m3"),
+    ] {
+        let wrong = text(id).replacen(from, to, 1);
+        assert_ne!(wrong, text(id), "{id}: {from}");
+        let errors = Profile::parse(&wrong, "p.toml").unwrap_err().to_string();
+        assert!(errors.contains(want), "{id}: {errors}");
+    }
+}
+
+proptest::proptest! {
+    // drivers: invariant 3 (lib.rs), for what a person wrote.
+    #[test]
+    fn a_damaged_profile_is_refused_or_taken_and_never_panics(
+        which in 0_usize..10_000,
+        at in 0_usize..10_000,
+        cut in 0_usize..40,
+        put in "[ -~]{0,8}",
+    ) {
+        let texts = Profile::shipped_texts();
+        let text = texts[which % texts.len()].1;
+        let mut from = at % text.len();
+        let mut to = (from + cut).min(text.len());
+        while !text.is_char_boundary(from) { from -= 1; }
+        while !text.is_char_boundary(to) { to += 1; }
+        let damaged = [&text[..from], &put, &text[to..]].concat();
+        match Profile::parse(&damaged, "p.toml") {
+            Ok(profile) => {
+                for vector in &profile.vectors {
+                    let _ = run_vector(&profile, vector);
+                }
+            }
+            Err(errors) => assert!(!errors.errors.is_empty()),
+        }
+    }
+}

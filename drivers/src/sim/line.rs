@@ -209,7 +209,12 @@ impl SimLine {
     fn take_request(&self, received: &mut Vec<u8>) -> Option<Vec<u8>> {
         match self.framing {
             Framing::Rtu => match serial::first_request(received) {
-                Some((start, end, _)) => {
+                Some((start, end, request)) => {
+                    // A preamble takes its time on the wire too, and is echoed.
+                    let before = received.get(..start).unwrap_or_default();
+                    let preamble = before.iter().rev().take_while(|byte| **byte == 0xFE).count();
+                    let preamble = if request == Request::Modbus { 0 } else { preamble };
+                    let start = start - preamble;
                     received.drain(..start);
                     Some(received.drain(..end - start).collect())
                 }
