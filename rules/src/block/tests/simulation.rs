@@ -18,6 +18,7 @@ fn live(acts: &[Act]) -> World {
     setup.tariffs.extend(TariffFile::parse(files, "").unwrap());
     let two = MeterId::new("m-2").unwrap();
     setup.meters.insert(two.clone(), MeterSetup { record_every: Span::ZERO, ..meter() });
+    share_a_cost(&mut setup, &two);
     world.feed(&Input::Setup { now, setup: Box::new(setup.clone()) });
     for (n, (act, size)) in acts.iter().enumerate() {
         let size = i64::from(*size);
@@ -142,6 +143,45 @@ fn live(acts: &[Act]) -> World {
     world
 }
 
+/// A public light on a meter, shared by area and by the electricity that was billed.
+fn share_a_cost(setup: &mut Setup, meter: &MeterId) {
+    use crate::apportionment::*;
+    let electricity = ItemId::new("electricity").unwrap();
+    let (light, rule) = (ItemId::new("light").unwrap(), TariffId::new("light").unwrap());
+    let part = |percent, by| Portion { percent: Decimal::from(percent), by };
+    let document = Apportionment {
+        label: text("light, shared"),
+        item: ItemId::new("light-share").unwrap(),
+        direction: Direction::Cost,
+        among: Members { buildings: vec!["1".into()], ..Members::default() },
+        parts: vec![part(60, Weighting::Area), part(40, Weighting::Usage { item: electricity })],
+        borne_percent: Some(Decimal::from(7)),
+        tie_break: TieBreak::LargerWeight,
+        loss: None,
+    };
+    setup.apportionments.insert(rule.clone(), document);
+    let tariff = TariffId::new("tiered").unwrap();
+    let charge = Charge { meter: Some(meter.clone()), share: Some(rule), ..Charge::of(tariff) };
+    let account = AccountSetup {
+        building: "public".into(),
+        charges: BTreeMap::from([(light, charge)]),
+        ..AccountSetup::default()
+    };
+    setup.accounts.insert(AccountId::new("public").unwrap(), account);
+}
+
+/// For invariant 4: the shares of each cost are billed once each, and sum to what was shared.
+fn check_shares(world: &World) {
+    let all = bills(world);
+    for cost in all.iter().filter(|bill| bill.apportioned.is_some()) {
+        let of = |bill: &&&Bill| bill.share.as_ref().is_some_and(|share| share.bill == cost.bill);
+        let shared = cost.apportioned.as_ref().unwrap();
+        let sum: i64 = all.iter().filter(of).map(|bill| bill.total_fen.0).sum();
+        let pending = world.block.state.pending.iter().any(|p| p.bill.bill == cost.bill);
+        assert!(sum == shared.total_fen.0 || pending, "{} of {}", sum, shared.total_fen);
+    }
+}
+
 fn bills(world: &World) -> Vec<&Bill> {
     let mut bills = Vec::new();
     for event in &world.journal {
@@ -179,6 +219,7 @@ fn check(world: &World) {
         }
     }
     check_periods(world);
+    check_shares(world);
     check_commands(world);
 }
 
@@ -355,4 +396,5 @@ fn a_simulated_life_sees_bills_holds_and_outcomes() {
         assert!(seen.contains(word), "{word} is missing: {seen:?}");
     }
     assert!(bills(&world).iter().any(|b| b.lines.iter().any(|l| l.window.is_some())));
+    assert!(bills(&world).iter().any(|b| b.share.is_some()), "nothing was shared");
 }
