@@ -35,6 +35,8 @@ pub struct Plan {
     pub units: RangeInclusive<u8>,
     /// How long a meter may take to begin its answer (DL/T 645: 500 ms).
     pub reply_timeout: Duration,
+    /// The same for Modbus, where each unit costs it: devices answer within 100 ms, mostly.
+    pub unit_timeout: Duration,
 }
 
 impl Default for Plan {
@@ -55,6 +57,7 @@ impl Default for Plan {
             protocols: Protocol::ALL.to_vec(),
             units: 1..=247,
             reply_timeout: Duration::from_millis(500),
+            unit_timeout: Duration::from_millis(200),
         }
     }
 }
@@ -85,6 +88,8 @@ pub enum Progress {
         step: usize,
         /// All steps.
         steps: usize,
+        /// How long the rest takes where nobody answers; each meter adds a little, each collision more.
+        remaining: Duration,
     },
     /// A meter.
     Found(Found),
@@ -115,51 +120,61 @@ pub async fn scan(
         Target::Serial { .. } => plan.speeds.iter().copied().map(Some).collect(),
         Target::Tcp { .. } => vec![None],
     };
-    let steps = speeds.len() * plan.protocols.len();
+    let wild = plan.protocols.iter().copied().filter(|p| *p != Protocol::Modbus);
+    let wild: Vec<Protocol> = wild.collect();
+    let mut queue: Vec<(Option<SerialDefaults>, Protocol)> =
+        speeds.iter().flat_map(|speed| wild.iter().map(|protocol| (*speed, *protocol))).collect();
     let mut scanner = Scanner { report: Report::default(), tell, speed: None };
+    let steps = speeds.len() * plan.protocols.len();
     let mut step = 0;
-    for speed in speeds {
-        scanner.speed = speed;
-        let mut settings = LineSettings::new(at(target, speed), Framing::Rtu);
-        settings.reply_timeout = plan.reply_timeout;
-        settings.late_reply_max = Duration::ZERO;
-        settings.quarantine_at_open = false;
-        settings.backoff_min = Duration::ZERO;
-        settings.backoff_max = Duration::ZERO;
-        let mut line = Line::new(settings, connect.clone());
-        for protocol in &plan.protocols {
+    // The protocols with wildcards first: they take seconds a speed, the units of Modbus minutes.
+    // Meters that share a line share its speed, so Modbus begins where others answered.
+    let is_modbus = plan.protocols.contains(&Protocol::Modbus);
+    for round in [false, true] {
+        if round {
+            let mut speeds = if is_modbus { speeds.clone() } else { Vec::new() };
+            speeds.sort_by_key(|speed| {
+                std::cmp::Reverse(scanner.report.found.iter().filter(|f| f.speed == *speed).count())
+            });
+            queue = speeds.into_iter().map(|speed| (speed, Protocol::Modbus)).collect();
+        }
+        for (i, (speed, protocol)) in queue.iter().copied().enumerate() {
             step += 1;
-            let (protocol, tell) = (*protocol, &mut scanner.tell);
-            tell(&Progress::Step { speed, protocol, step, steps });
-            if let Err(fault) = line.settle().await {
-                scanner.note(fault.what);
-                continue;
+            let rest = queue.get(i..).unwrap_or_default().iter();
+            let mut remaining: Duration = rest.map(|(speed, p)| plan.silent_time(*speed, *p)).sum();
+            if !round && is_modbus {
+                remaining +=
+                    speeds.iter().map(|s| plan.silent_time(*s, Protocol::Modbus)).sum::<Duration>();
             }
-            match protocol {
-                Protocol::Modbus => scanner.modbus(&mut line, plan.units.clone()).await,
-                Protocol::Dlt645 => {
-                    scanner.tree(&mut line, Wild::Dlt645(Edition::E2007)).await;
-                    scanner.tree(&mut line, Wild::Dlt645(Edition::E1997)).await;
-                }
-                Protocol::Cjt188 => {
-                    for meter_type in [0x10, 0x20, 0x30] {
-                        for di_order in [DiOrder::LowFirst, DiOrder::HighFirst] {
-                            let write_di_order = di_order;
-                            let dialect = Dialect {
-                                meter_type,
-                                di_order,
-                                write_di_order,
-                                check_sequence: false,
-                            };
-                            scanner.tree(&mut line, Wild::Cjt188(dialect)).await;
-                        }
-                    }
-                }
-                Protocol::Mbus => scanner.mbus(&mut line).await,
-            }
+            (scanner.tell)(&Progress::Step { speed, protocol, step, steps, remaining });
+            scanner.speed = speed;
+            scanner.step(target, &connect, plan, protocol).await;
         }
     }
     scanner.report
+}
+
+impl Plan {
+    /// How long a protocol takes at a speed where nobody answers.
+    #[must_use]
+    pub fn silent_time(&self, speed: Option<SerialDefaults>, protocol: Protocol) -> Duration {
+        // Requests, and the bytes for which the line waits with each.
+        let (requests, bytes) = match protocol {
+            Protocol::Modbus => (u32::try_from(self.units.clone().count()).unwrap_or(0), 15),
+            Protocol::Dlt645 => (2, 44),
+            Protocol::Cjt188 => (6, 80),
+            Protocol::Mbus => (1, 18),
+        };
+        let wire = speed.map_or(Duration::ZERO, |speed| speed.characters(bytes));
+        requests * (self.timeout(protocol) + wire)
+    }
+
+    fn timeout(&self, protocol: Protocol) -> Duration {
+        match protocol {
+            Protocol::Modbus => self.unit_timeout,
+            Protocol::Dlt645 | Protocol::Cjt188 | Protocol::Mbus => self.reply_timeout,
+        }
+    }
 }
 
 fn at(target: &Target, speed: Option<SerialDefaults>) -> Target {
@@ -196,6 +211,45 @@ struct Scanner<T> {
 }
 
 impl<T: FnMut(&Progress) + Send> Scanner<T> {
+    async fn step(
+        &mut self,
+        target: &Target,
+        connect: &Arc<dyn Connect>,
+        plan: &Plan,
+        protocol: Protocol,
+    ) {
+        let mut settings = LineSettings::new(at(target, self.speed), Framing::Rtu);
+        settings.reply_timeout = plan.timeout(protocol);
+        settings.late_reply_max = Duration::ZERO;
+        settings.quarantine_at_open = false;
+        settings.backoff_min = Duration::ZERO;
+        settings.backoff_max = Duration::ZERO;
+        let mut line = Line::new(settings, connect.clone());
+        if let Err(fault) = line.settle().await {
+            self.note(fault.what);
+            return;
+        }
+        match protocol {
+            Protocol::Modbus => self.modbus(&mut line, plan.units.clone()).await,
+            Protocol::Dlt645 => {
+                self.tree(&mut line, Wild::Dlt645(Edition::E2007)).await;
+                self.tree(&mut line, Wild::Dlt645(Edition::E1997)).await;
+            }
+            Protocol::Cjt188 => {
+                for meter_type in [0x10, 0x20, 0x30] {
+                    for di_order in [DiOrder::LowFirst, DiOrder::HighFirst] {
+                        let write_di_order = di_order;
+                        let check_sequence = false;
+                        let dialect =
+                            Dialect { meter_type, di_order, write_di_order, check_sequence };
+                        self.tree(&mut line, Wild::Cjt188(dialect)).await;
+                    }
+                }
+            }
+            Protocol::Mbus => self.mbus(&mut line).await,
+        }
+    }
+
     fn note(&mut self, what: String) {
         if !self.report.notes.contains(&what) {
             (self.tell)(&Progress::Note(what.clone()));

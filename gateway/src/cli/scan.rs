@@ -78,8 +78,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
 
 fn tell(progress: &Progress) {
     match progress {
-        Progress::Step { speed, protocol, step, steps } => {
-            eprintln!("[{step}/{steps}] {protocol} {}", speed_text(*speed));
+        Progress::Step { speed, protocol, step, steps, remaining } => {
+            let (speed, rest) = (speed_text(*speed), remaining.as_secs());
+            eprintln!("[{step}/{steps}] {protocol} {speed}, about {rest} s to go");
         }
         Progress::Found(found) => {
             let profile = found.profile.as_deref().unwrap_or("no profile fits");
