@@ -169,6 +169,7 @@ fn no_event_that_left_is_lost_in_a_power_cut() {
     gateway.write_config(&config(&lines, broker.port));
     let disk = Disk::new(gateway.path("disk.img"), gateway.path("state"));
     private(&gateway.path("state/tokens.toml"), &tokens);
+    succeeds(Command::new("sync").arg("-f").arg(gateway.path("state")));
 
     let requests = || lines.iter().map(|line| line.requests().len()).sum::<usize>() as u64;
     let (mut checked, mut told) = (0, 0);
