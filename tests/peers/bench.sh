@@ -4,7 +4,7 @@
 # PHASE: one free hz1 memory start journal close outage kill; without any: all but the last two.
 #   one, free   every meter as fast as it can; all on one CPU, or where the kernel puts it
 #   hz1         200 meters once a second
-#   memory      1,000 meters once a second, on four ports
+#   memory      1,000 meters once a second, on five ports
 #   start       from exec to the first reading, with a new state folder and with a year of journal
 #   journal     the journal beside a bare fdatasync loop (example journal_rate)
 #   close       the close of a month for 1,000 households with eight lines each (example month_close)
@@ -51,7 +51,7 @@ measure() {
     hz1)
       "$BLOCKGATE_PEERS_KIT/compare.py" --rounds "$rounds" --phase hz1 --secs 15 --tls rustmin bare product ;;
     memory)
-      product hz1 --ports 4 --units 250 --secs 30 ;;
+      product hz1 --ports 5 --units 200 --secs 30 ;;
     start)
       "$program" demo --for 365d --headless --data "$work/year" >/dev/null 2>&1
       du -sh "$work/year/state/journal"
@@ -76,7 +76,7 @@ measure() {
 [ $# -gt 0 ] || set -- one free hz1 memory start journal close
 for phase in "$@"; do
   echo "== $phase"
-  measure "$phase"
+  measure "$phase" || echo "$phase: failed"
 done 2>&1 | tee "$work/log"
 echo
 python3 tests/peers/table.py "$work/log"

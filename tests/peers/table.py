@@ -66,8 +66,9 @@ def rows(found):
     for line in found.get("journal", []):
         parts = line.split()
         if len(parts) == 6 and parts[0].isdigit():
-            share = float(parts[3])
+            share, gathered = float(parts[3]), float(parts[5])
             yield f"journal appends/s beside bare fdatasync, batch {parts[0]}", f"{share:.2f} x", ">= 0.80 x", share >= 0.8
+            yield "  the same beside one write a batch of as many bytes", f"{gathered:.2f} x", "-", True
     for line in found.get("close", []):
         if line.startswith("durable in "):
             took = int(line.split()[2])

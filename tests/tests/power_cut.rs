@@ -27,8 +27,6 @@ fn main() {
     if let Some(missing) = &missing {
         eprintln!("ignored: power cuts need {missing}");
     }
-    // invariant 1
-    // invariant 3
     let trial = Trial::test("no_event_that_left_is_lost_in_a_power_cut", || {
         no_event_that_left_is_lost_in_a_power_cut();
         Ok::<(), Failed>(())
