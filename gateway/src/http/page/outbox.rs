@@ -27,7 +27,8 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                     span.mute.small {
                         @match board.oldest {
                             Some(at) => { (say.oldest()) " " (view.ago(at)) },
-                            None => (say.nothing_waits()),
+                            None if board.waiting == 0 => (say.nothing_waits()),
+                            None => {}, // looked for about once a second
                         }
                     }
                 }

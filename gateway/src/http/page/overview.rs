@@ -121,7 +121,8 @@ fn outbox(shared: &Shared, view: &View) -> Markup {
             span.mute.small {
                 @match board.oldest {
                     Some(at) => { (say.oldest()) " " (view.ago(at)) },
-                    None => (say.nothing_waits()),
+                    None if board.waiting == 0 => (say.nothing_waits()),
+                    None => {}, // looked for about once a second
                 }
             }
             span.mute.small {
