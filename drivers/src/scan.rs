@@ -337,6 +337,16 @@ impl<T: FnMut(&Progress) + Send> Scanner<T> {
     }
 
     async fn identify(&mut self, line: &mut Line, wild: Wild, address: Address, kind: u8) {
+        let Some(address) = self.own_address(line, wild, address).await else {
+            self.note(format!(
+                "a {} meter answers and does not say its address",
+                address.protocol()
+            ));
+            return;
+        };
+        if self.is_known(address) {
+            return;
+        }
         match wild {
             Wild::Dlt645(edition) => {
                 let ids: &[&str] = match edition {
@@ -377,6 +387,29 @@ impl<T: FnMut(&Progress) + Send> Scanner<T> {
                 self.found(address, format!("CJ/T 188, type {kind:02X}"), fits);
             }
         }
+    }
+
+    /// The address of a meter that is alone on the wire and repeats the wildcards of the question.
+    async fn own_address(
+        &mut self,
+        line: &mut Line,
+        wild: Wild,
+        answered: Address,
+    ) -> Option<Address> {
+        let own = match (wild, answered) {
+            (Wild::Dlt645(_), Address::Dlt645(mask)) if mask.is_wild() => {
+                self.report.requests += 1;
+                let own = dlt645::read_address(line, mask, None).await.ok()?;
+                (!own.is_wild()).then_some(Address::Dlt645(own))?
+            }
+            (Wild::Cjt188(dialect), Address::Cjt188(mask)) if mask.is_wild() => {
+                self.report.requests += 1;
+                let (own, _) = cjt188::read_address(line, dialect, mask, None).await.ok()?;
+                (!own.is_wild()).then_some(Address::Cjt188(own))?
+            }
+            _ => answered,
+        };
+        Some(own)
     }
 
     /// Whether a meter can be read whole by a profile, with values that can be.

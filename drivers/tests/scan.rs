@@ -3,7 +3,9 @@
 use blockgate_drivers::profile::SerialDefaults;
 use blockgate_drivers::scan::{Plan, Progress, scan};
 use blockgate_drivers::sim::{Fault, SimClock, SimConnect, SimLine, SimMeter, When};
+use blockgate_drivers::transport::Connecting;
 use blockgate_drivers::{Address, Framing, Parity, Profile, Protocol, Target};
+use blockgate_drivers::{Connect, Stream, dlt645};
 use blockgate_types::{Decimal, RegisterName, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -128,4 +130,47 @@ async fn a_scan_only_reads_and_says_what_it_could_not_tell_apart() {
     let report = scan(&target(), nowhere, &Plan::default(), |_| {}).await;
     assert!(report.notes[0].starts_with("cannot connect to /dev/ttyS9"), "{:?}", report.notes);
     assert_eq!(report.notes.len(), 1);
+}
+
+/// A meter alone on its wire that puts the wildcards of a read into its answer, as the meter server of
+/// PyPI dlt645 3.2.0 does; its address it tells only when asked for it.
+struct Parrot;
+
+impl Connect for Parrot {
+    fn connect<'a>(&'a self, _target: &'a Target) -> Connecting<'a> {
+        let (near, mut far) = tokio::io::duplex(512);
+        tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            let mut bytes = [0; 64];
+            while let Ok(len @ 1..) = far.read(&mut bytes).await {
+                let Ok(request) = dlt645::Frame::parse(&bytes[..len]) else { continue };
+                let own: dlt645::Address = "260305510009".parse().unwrap();
+                let (address, data) = match request.control {
+                    0x13 => (own, own.wire().to_vec()),
+                    0x11 if request.address.covers(own) => {
+                        (request.address, [&request.data[..], &[0x01, 0, 0, 0]].concat())
+                    }
+                    _ => continue,
+                };
+                let mut reply = Vec::new();
+                dlt645::frame::put(&mut reply, 0, address, request.control | 0x80, &data);
+                if far.write_all(&reply).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Box::pin(async move { Ok(Stream::boxed(near)) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_that_repeats_wildcards_is_asked_for_its_address() {
+    let plan = Plan {
+        speeds: vec![speed(2400, Parity::Even)],
+        protocols: vec![Protocol::Dlt645],
+        ..Plan::default()
+    };
+    let report = scan(&target(), Arc::new(Parrot), &plan, |_| {}).await;
+    let found: Vec<String> = report.found.iter().map(|f| f.address.to_string()).collect();
+    assert_eq!(found, ["260305510009"]);
 }
