@@ -1,6 +1,7 @@
-//! The judgement of replies that share the frame `68 … CS 16`: which of the bytes received is the
-//! reply, and whether it is ours.
+//! What protocols share whose frame is `68 … CS 16`: taking one apart, and the judgement of replies:
+//! which of the bytes received is the reply, and whether it is ours.
 
+use crate::damage::{Damage, sum};
 use crate::line::Verdict;
 use blockgate_types::FaultClass;
 
@@ -13,6 +14,52 @@ pub(crate) enum Extent {
     Open,
     /// A whole and undamaged frame of so many bytes.
     Whole(usize),
+}
+
+/// A whole frame: `FE… | head, from 68 to the length byte | data | CS | 16`.
+pub(crate) struct Enclosed<'a, const HEAD: usize> {
+    /// FE bytes in front.
+    pub(crate) preamble: usize,
+    /// From the start byte to the length byte.
+    pub(crate) head: [u8; HEAD],
+    /// As many bytes as the head's last says.
+    pub(crate) data: &'a [u8],
+}
+
+/// Takes exactly one frame apart. `starts` are the places in its head where 68 must stand, and what
+/// they are called.
+///
+/// # Errors
+/// [`Damage`]: what is wrong and at which byte.
+pub(crate) fn enclosed<'a, const HEAD: usize>(
+    bytes: &'a [u8],
+    starts: &[(usize, &'static str)],
+) -> Result<Enclosed<'a, HEAD>, Damage> {
+    let preamble = bytes.iter().take_while(|byte| **byte == 0xFE).count();
+    let body = bytes.get(preamble..).unwrap_or_default();
+    if body.is_empty() {
+        return Err(Damage::NoStart);
+    }
+    for (place, what) in starts {
+        if let Some(is) = body.get(*place).filter(|is| **is != 0x68) {
+            return Err(Damage::Byte { at: preamble + place + 1, is: *is, want: 0x68, what });
+        }
+    }
+    let short = Damage::Short { has: body.len(), needs: HEAD + 2 };
+    let (head, rest) = body.split_first_chunk::<HEAD>().ok_or(short)?;
+    let [data @ .., check, end] = rest else { return Err(short) };
+    let (says, follow) = (usize::from(*head.last().ok_or(short)?), data.len());
+    if says != follow {
+        return Err(Damage::Length { at: preamble + HEAD, says, follow });
+    }
+    let want = sum(body.get(..body.len().saturating_sub(2)).unwrap_or_default());
+    if *check != want {
+        return Err(Damage::Checksum { at: bytes.len() - 1, is: *check, want });
+    }
+    if *end != 0x16 {
+        return Err(Damage::Byte { at: bytes.len(), is: *end, want: 0x16, what: "end" });
+    }
+    Ok(Enclosed { preamble, head: *head, data })
 }
 
 /// Judges what came since `sent` went out.

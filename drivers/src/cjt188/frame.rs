@@ -11,7 +11,7 @@
 
 use crate::damage::{Damage, sum};
 use crate::line::Verdict;
-use crate::stream::{self, Extent};
+use crate::stream::{self, Enclosed, Extent, enclosed};
 
 /// Preamble bytes that are sent (at least 3 are asked for; 13 have been seen in replies).
 pub const PREAMBLE: usize = 4;
@@ -165,34 +165,8 @@ impl Frame {
     /// # Errors
     /// [`Damage`]: what is wrong and at which byte.
     pub fn parse(bytes: &[u8]) -> Result<Self, Damage> {
-        let preamble = bytes.iter().take_while(|byte| **byte == 0xFE).count();
-        let body = bytes.get(preamble..).unwrap_or_default();
-        match body.first() {
-            None => return Err(Damage::NoStart),
-            Some(0x68) => {}
-            Some(is) => {
-                return Err(Damage::Byte { at: preamble + 1, is: *is, want: 0x68, what: "start" });
-            }
-        }
-        let Some((&[_, meter_type, a0, a1, a2, a3, a4, a5, a6, control, length], rest)) =
-            body.split_first_chunk::<11>()
-        else {
-            return Err(Damage::Short { has: body.len(), needs: OVERHEAD });
-        };
-        let [data @ .., check, end] = rest else {
-            return Err(Damage::Short { has: body.len(), needs: OVERHEAD });
-        };
-        let (says, follow) = (usize::from(length), data.len());
-        if says != follow {
-            return Err(Damage::Length { at: preamble + 11, says, follow });
-        }
-        let want = sum(body.get(..body.len().saturating_sub(2)).unwrap_or_default());
-        if *check != want {
-            return Err(Damage::Checksum { at: bytes.len() - 1, is: *check, want });
-        }
-        if *end != 0x16 {
-            return Err(Damage::Byte { at: bytes.len(), is: *end, want: 0x16, what: "end" });
-        }
+        let Enclosed { preamble, head, data } = enclosed(bytes, &[(0, "start")])?;
+        let [_, meter_type, a0, a1, a2, a3, a4, a5, a6, control, _] = head;
         let address = Address([a0, a1, a2, a3, a4, a5, a6]);
         Ok(Self { preamble, meter_type, address, control, data: data.to_vec() })
     }

@@ -10,7 +10,7 @@
 
 use crate::damage::{Damage, sum};
 use crate::line::Verdict;
-use crate::stream::{self, Extent};
+use crate::stream::{self, Enclosed, Extent, enclosed};
 
 /// Preamble bytes that are sent: they wake the receiver of an infrared head or a sleepy adaptor
 /// (5.2.1: 1 to 4 FE).
@@ -191,40 +191,11 @@ impl Frame {
     /// # Errors
     /// [`Damage`]: what is wrong and at which byte.
     pub fn parse(bytes: &[u8]) -> Result<Self, Damage> {
-        let preamble = bytes.iter().take_while(|byte| **byte == 0xFE).count();
-        let body = bytes.get(preamble..).unwrap_or_default();
-        match body.first() {
-            None => return Err(Damage::NoStart),
-            Some(0x68) => {}
-            Some(is) => {
-                return Err(Damage::Byte { at: preamble + 1, is: *is, want: 0x68, what: "start" });
-            }
-        }
-        let Some((&[_, a0, a1, a2, a3, a4, a5, second, control, length], rest)) =
-            body.split_first_chunk::<10>()
-        else {
-            return Err(Damage::Short { has: body.len(), needs: OVERHEAD });
-        };
-        if second != 0x68 {
-            let at = preamble + 8;
-            return Err(Damage::Byte { at, is: second, want: 0x68, what: "second start" });
-        }
-        let (says, follow) = (usize::from(length), rest.len().saturating_sub(2));
-        let [masked @ .., check, end] = rest else {
-            return Err(Damage::Short { has: body.len(), needs: OVERHEAD });
-        };
-        if says != follow {
-            return Err(Damage::Length { at: preamble + 10, says, follow });
-        }
-        let want = sum(body.get(..body.len().saturating_sub(2)).unwrap_or_default());
-        if *check != want {
-            return Err(Damage::Checksum { at: bytes.len() - 1, is: *check, want });
-        }
-        if *end != 0x16 {
-            return Err(Damage::Byte { at: bytes.len(), is: *end, want: 0x16, what: "end" });
-        }
+        let starts = [(0, "start"), (7, "second start")];
+        let Enclosed { preamble, head, data } = enclosed(bytes, &starts)?;
+        let [_, a0, a1, a2, a3, a4, a5, _, control, _] = head;
         let address = Address([a0, a1, a2, a3, a4, a5]);
-        let data = masked.iter().map(|byte| byte.wrapping_sub(0x33)).collect();
+        let data = data.iter().map(|byte| byte.wrapping_sub(0x33)).collect();
         Ok(Self { preamble, address, control, data })
     }
 }
