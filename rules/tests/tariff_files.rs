@@ -156,6 +156,15 @@ fn a_key_of_another_kind_is_not_taken() {
 }
 
 #[test]
+fn the_keys_that_are_known_are_named_once_each() {
+    let found = faults(&format!("{HEAD}zzzzzzzzzzzz = 1\n"));
+    let (_, known) = found.split_once("known are ").unwrap_or_else(|| panic!("{found}"));
+    let known: Vec<&str> = known.lines().next().unwrap_or_default().split(", ").collect();
+    let once: std::collections::BTreeSet<&str> = known.iter().copied().collect();
+    assert_eq!(known.len(), once.len(), "{known:?}");
+}
+
+#[test]
 fn broken_toml_is_a_fault_with_its_place_too() {
     let found = faults("[[tariff]\nid = \"a\"\nid = \"b\"\n");
     assert!(found.lines().count() >= 2, "{found}");

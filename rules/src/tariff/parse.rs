@@ -395,7 +395,8 @@ fn revision(
         Some(kind) => check_keys(table, kind, faults),
         None => {
             let all = KINDS.iter().flat_map(|(_, kind)| kind.keys()).chain(COMMON);
-            table.only(&all.copied().collect::<Vec<_>>(), faults);
+            let each_once: BTreeSet<&str> = all.copied().collect();
+            table.only(&each_once.into_iter().collect::<Vec<_>>(), faults);
         }
     }
     let pricing = match kind? {

@@ -4,6 +4,7 @@
 use super::parse::RuleError;
 use crate::calendar::{Day, parse_day};
 use crate::event::Text;
+use blockgate_types::strict::nearest;
 use blockgate_types::{Decimal, parse_decimal};
 use std::ops::Range;
 use toml::Spanned;
@@ -310,30 +311,4 @@ fn decimal_of(value: &Spanned<DeValue<'_>>, faults: &mut Faults<'_>) -> Option<D
             None
         }
     }
-}
-
-/// The known word with the fewest changed letters, if they are few.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let distances = known.iter().map(|other| (distance(word, other), *other));
-    let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= word.chars().count().div_ceil(3).max(1)).then_some(near)
-}
-
-/// Letters to insert, remove or change (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().take(64).enumerate() {
-        let mut last = i.saturating_add(1);
-        let mut next = vec![last];
-        for (other, pair) in b.iter().zip(row.windows(2)) {
-            let [diagonal, above] = *pair else { continue };
-            let same = *other == letter;
-            let change = diagonal.saturating_add(usize::from(!same));
-            last = change.min(above.saturating_add(1)).min(last.saturating_add(1));
-            next.push(last);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }
