@@ -228,6 +228,8 @@ pub struct Engine {
     alarms_changed: bool,
     urgent: bool,
     since_checkpoint: u64,
+    /// The newest bill of this run; 0 before the first.
+    last_bill: u64,
     /// Durable batches on their way to trees and outbox.
     follower: Option<(SyncSender<Following>, std::thread::JoinHandle<anyhow::Result<()>>)>,
     /// The checkpoint that is being written.
@@ -266,6 +268,7 @@ impl Engine {
             alarms_changed: false,
             urgent: false,
             since_checkpoint: 0,
+            last_bill: 0,
             follower: None,
             saving: None,
             alive: None,
@@ -418,6 +421,9 @@ impl Engine {
         }
         self.close_record()?;
         let seq = self.store.journal.next_seq();
+        if matches!(event, Event::Bill(_)) {
+            self.last_bill = seq;
+        }
         self.block.apply(seq, &event);
         self.filling =
             Some(Appended { seq, time: self.shared.clock.now(), event, payload: Bytes::new() });
@@ -488,6 +494,12 @@ impl Engine {
     /// Hands in the bills that a correction may touch: all that are durable, because a shared cost
     /// ties the bills of many accounts together.
     fn correct(&mut self, command: &input::Command, correction: &Correction) -> anyhow::Result<()> {
+        // The trees follow the journal: a bill that they do not have yet would be passed over, and its
+        // difference never billed.
+        if self.shared.trees.applied() < self.last_bill {
+            let detail = "bills are just being written: order it again in a moment".to_owned();
+            return self.done(command, Outcome::Refused, detail);
+        }
         let most = limits::CORRECTION_BILLS_MAX;
         let issued = match self.shared.trees.bills(&BillFilter::default(), None, most) {
             Ok(bills) if bills.len() >= most => {
@@ -595,5 +607,66 @@ impl Engine {
                 warn!(%error, "no checkpoint; the next start takes longer");
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::bill;
+    use blockgate_types::ClockState;
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now(&self) -> Time {
+            Time::from_millis(1_772_323_200_000)
+        }
+
+        fn state(&self) -> ClockState {
+            ClockState::Synced
+        }
+    }
+
+    fn correction(id: &str) -> input::Command {
+        let text = format!(
+            r#"{{"id":"{id}","issued_at":"2026-03-01T00:00:00Z","expires_at":"2026-03-02T00:00:00Z",
+               "actor":"clerk","name":"correct","args":{{"ground":{{"reason":"wrong-price",
+               "evidence":"notice 7","approver":"chief","limit":"contract"}},"since":"2026-01-01",
+               "threshold_fen":0,"what":{{"of":"tariff","tariff":"t-1"}}}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_correction_waits_for_the_bills_that_the_trees_do_not_have_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, block, _) = Store::open(dir.path()).unwrap();
+        let shared = Arc::new(Shared {
+            board: Arc::default(),
+            trees: store.trees.clone(),
+            outbox: store.outbox.clone(),
+            clock: Arc::new(Fixed),
+            durable: broadcast::channel(16).0,
+        });
+        let origin = Origin { source: "/blockgate/t/g".to_owned(), boot: "b".to_owned() };
+        let (errand, _errands) = mpsc::channel(1);
+        let second = Duration::from_secs(1);
+        let mut engine = Engine::new(store, block, shared, origin, second, errand);
+        let mut details = Vec::new();
+        engine.append(bill(1)).unwrap();
+        for id in ["c-1", "c-2"] {
+            let (reply, answer) = oneshot::channel();
+            engine.take_order(Order { command: correction(id), reply }).unwrap();
+            let done = engine.begin_commit().unwrap().unwrap().done().await.unwrap();
+            engine.release(done);
+            // What was committed reaches the trees.
+            let (sender, following) = engine.follower.take().unwrap();
+            drop(sender);
+            following.join().unwrap().unwrap();
+            details.push(answer.await.unwrap().detail);
+        }
+        assert!(details[0].starts_with("bills are just being written"), "{details:?}");
+        assert!(!details[1].starts_with("bills are just being written"), "{details:?}");
     }
 }

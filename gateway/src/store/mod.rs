@@ -323,4 +323,4 @@ impl Saver {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

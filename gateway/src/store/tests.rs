@@ -28,7 +28,7 @@ fn reading(n: u64) -> Event {
     Event::Reading { readings: (0..3).map(reading).collect() }
 }
 
-fn bill(n: u64) -> Event {
+pub(crate) fn bill(n: u64) -> Event {
     Event::Bill(Box::new(Bill {
         bill: format!("bill-{n}").parse().unwrap(),
         account: format!("a-{}", n % 3).parse().unwrap(),
