@@ -6,7 +6,7 @@
 //! charge stays open, is named in the period's record, and the next close covers it.
 
 use crate::apportionment::AboveBound;
-use crate::calendar::{self, Day, Month, Zone, day_text};
+use crate::calendar::{self, Day, Month, Zone, day_text, day_text_option};
 use crate::event::{Basis, Bill, Evidence, EvidenceReading, TierCounter};
 use crate::metering::{Mark, MeterState, Point, RegisterState, WindowLog};
 use crate::money::{minus, plus, times};
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 const SPREAD_DECIMALS: u32 = 6;
 
 /// Where a charge stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChargeState {
     /// The first day that is not billed yet.
     #[serde(with = "day_text")]
@@ -38,7 +38,7 @@ pub struct ChargeState {
 }
 
 /// A register that a charge is metered by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Source {
     /// Which meter.
     pub meter: MeterId,
@@ -51,7 +51,7 @@ pub struct Source {
 }
 
 /// A charge that was taken away and is not billed to its end yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EndedCharge {
     /// Whose.
     pub account: AccountId,
@@ -67,7 +67,7 @@ pub struct EndedCharge {
 }
 
 /// What a charge is priced by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Terms {
     /// Tariff and meter.
     pub charge: Charge,
@@ -75,7 +75,7 @@ pub struct Terms {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub area_m2: Option<Decimal>,
     /// Persons.
@@ -85,13 +85,13 @@ pub struct Terms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spaces: Option<u32>,
     /// Since when its present occupant lives there.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub occupied_from: Option<Day>,
 }
 
 /// Where an account stands in the tier period of an item. It belongs to the account: a charge that
 /// goes and comes again inside a tier year goes on counting.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Counter {
     /// The tier period.
     pub period: String,
@@ -99,7 +99,7 @@ pub struct Counter {
     #[serde(with = "blockgate_types::decimal::text")]
     pub used: Decimal,
     /// The first day that it counted, where that is not the period's first.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub from: Option<Day>,
 }
 

@@ -9,6 +9,8 @@ use blockgate_types::Time;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serializer};
 
 /// A day of the civil calendar.
 pub type Day = Date;
@@ -133,10 +135,14 @@ pub fn parse_day(text: &str) -> Option<Day> {
 }
 
 /// Serde for a day as its text.
-pub mod day_text {
-    use super::{Day, parse_day};
-    use serde::{Deserialize, Deserializer, Serializer};
+#[expect(non_camel_case_types, reason = "stands where serde wants a module's path")]
+#[derive(Debug, Clone, Copy)]
+pub enum day_text {}
 
+/// Pattern of a day in JSON Schema.
+const DAY_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
+
+impl day_text {
     /// Writes `2026-03-01`.
     ///
     /// # Errors
@@ -153,31 +159,61 @@ pub mod day_text {
         let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
         parse_day(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a day")))
     }
+}
 
-    /// The same for an optional day.
-    pub mod option {
-        use super::{Day, Deserialize, Deserializer, Serializer, parse_day};
+impl JsonSchema for day_text {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Day".into()
+    }
 
-        /// Writes a day or null.
-        ///
-        /// # Errors
-        /// Only those of the serializer.
-        pub fn serialize<S: Serializer>(day: &Option<Day>, s: S) -> Result<S::Ok, S::Error> {
-            match day {
-                Some(day) => s.collect_str(day),
-                None => s.serialize_none(),
-            }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A civil day: 2026-03-01",
+            "type": "string",
+            "pattern": DAY_PATTERN,
+        })
+    }
+}
+
+/// [`day_text`] for an optional day.
+#[expect(non_camel_case_types, reason = "stands where serde wants a module's path")]
+#[derive(Debug, Clone, Copy)]
+pub enum day_text_option {}
+
+impl day_text_option {
+    /// Writes a day or null.
+    ///
+    /// # Errors
+    /// Only those of the serializer.
+    pub fn serialize<S: Serializer>(day: &Option<Day>, s: S) -> Result<S::Ok, S::Error> {
+        match day {
+            Some(day) => s.collect_str(day),
+            None => s.serialize_none(),
         }
+    }
 
-        /// Reads a day or null.
-        ///
-        /// # Errors
-        /// A text of another form.
-        pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Day>, D::Error> {
-            let text = Option::<std::borrow::Cow<'de, str>>::deserialize(d)?;
-            let wrong = |t: &str| serde::de::Error::custom(format!("{t:?} is not a day"));
-            text.map(|t| parse_day(&t).ok_or_else(|| wrong(&t))).transpose()
-        }
+    /// Reads a day or null.
+    ///
+    /// # Errors
+    /// A text of another form.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Day>, D::Error> {
+        let text = Option::<std::borrow::Cow<'de, str>>::deserialize(d)?;
+        let wrong = |t: &str| serde::de::Error::custom(format!("{t:?} is not a day"));
+        text.map(|t| parse_day(&t).ok_or_else(|| wrong(&t))).transpose()
+    }
+}
+
+impl JsonSchema for day_text_option {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OptionalDay".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A civil day, or null",
+            "type": ["string", "null"],
+            "pattern": DAY_PATTERN,
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 //! [`READINGS_PER_RECORD_MAX`] in one record.
 
 use crate::apportionment::{Apportioned, Apportionment, ShareOf};
-use crate::calendar::{Day, day_text};
+use crate::calendar::{Day, day_text_option};
 use crate::ledger::Movement;
 use crate::money::Fen;
 use crate::setup::{AccountSetup, MeterSetup};
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 pub const READINGS_PER_RECORD_MAX: usize = 100;
 
 /// One event. The tag is the `kind` of topic and envelope type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Event {
     /// Judged readings.
@@ -124,6 +124,20 @@ impl Serialize for ReadingId {
     }
 }
 
+impl schemars::JsonSchema for ReadingId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ReadingId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Sequence number of the journal record and place in it: 1042.3",
+            "type": "string",
+            "pattern": "^[0-9]+\\.[0-9]+$",
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for ReadingId {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
@@ -132,7 +146,7 @@ impl<'de> Deserialize<'de> for ReadingId {
 }
 
 /// One judged reading of one register, as read: before the multiplier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reading {
     /// Which meter.
     pub meter: MeterId,
@@ -151,7 +165,7 @@ pub struct Reading {
 }
 
 /// What metering decided about a reading.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
     /// The first of this register: a baseline, nothing is used yet.
@@ -198,7 +212,9 @@ pub enum Verdict {
 }
 
 /// Why a reading is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hold {
     /// Lower by no more than a few units of the last digit: reverse flow or a jittering counter.
@@ -212,7 +228,7 @@ pub enum Hold {
 }
 
 /// A bill: one item of one account for one period. Immutable; a correction is another revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Bill {
     /// Derived from account, item, period, tariff revision and revision (invariant 8).
     pub bill: BillId,
@@ -261,13 +277,13 @@ pub struct Bill {
 }
 
 /// What a price was for, beside readings.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Basis {
     /// Floor area.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub area_m2: Option<Decimal>,
     /// Persons.
@@ -277,7 +293,7 @@ pub struct Basis {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spaces: Option<u32>,
     /// Since when the occupant of then lived there.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub occupied_from: Option<Day>,
 }
 
@@ -297,7 +313,7 @@ impl Basis {
 }
 
 /// Which bill is corrected, and why (statements C1 to C10 of the corrections).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Corrects {
     /// The first bill of this account, item and period.
     pub bill: BillId,
@@ -311,7 +327,7 @@ pub struct Corrects {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub counter_was: Option<Decimal>,
     /// Whether the difference is below the small-amount threshold: recorded and not billed.
@@ -333,7 +349,9 @@ impl Bill {
 }
 
 /// Civil dates, half open, in the block's zone.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Period {
     /// First day, `2026-03-01`.
     pub from: String,
@@ -344,7 +362,7 @@ pub struct Period {
 }
 
 /// One line of a bill.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BillLine {
     /// For people.
     pub label: Text,
@@ -377,7 +395,9 @@ pub struct BillLine {
 }
 
 /// A text in both languages.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Text {
     /// Simplified Chinese.
     pub zh: String,
@@ -386,7 +406,7 @@ pub struct Text {
 }
 
 /// Two readings and what passed between them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Evidence {
     /// Which meter.
     pub meter: MeterId,
@@ -408,7 +428,7 @@ pub struct Evidence {
 }
 
 /// A journaled reading as a bill quotes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EvidenceReading {
     /// Which record.
     pub reading: ReadingId,
@@ -420,7 +440,7 @@ pub struct EvidenceReading {
 }
 
 /// Where an account stands in its tier period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TierCounter {
     /// The tier period: `2026`, `2026-03`, or the first day of one that begins otherwise; with `/` and
     /// a day where an occupant moved in whose counter began anew.
@@ -432,12 +452,12 @@ pub struct TierCounter {
     #[serde(with = "blockgate_types::decimal::text")]
     pub after: Decimal,
     /// The first day that is counted, where that is not the period's first.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub from: Option<Day>,
 }
 
 /// All bills of one period are out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PeriodClosed {
     /// Which period.
     pub period: Period,
@@ -453,7 +473,7 @@ pub struct PeriodClosed {
 }
 
 /// A movement of a household's money, as a command ordered it or a rule made it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Payment {
     /// When.
     pub at: Time,
@@ -467,7 +487,7 @@ pub struct Payment {
 }
 
 /// A charge without a bill in a period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Unbilled {
     /// Whose.
     pub account: AccountId,
@@ -481,7 +501,7 @@ pub struct Unbilled {
 }
 
 /// An alarm's change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Alarm {
     /// Derived from code and subject; the same alarm has the same id each time it opens.
     pub id: AlarmId,
@@ -507,7 +527,7 @@ pub struct Alarm {
 }
 
 /// What happened to an alarm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AlarmChange {
     /// It is new.
@@ -519,7 +539,9 @@ pub enum AlarmChange {
 }
 
 /// How urgent an alarm is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good to know.
@@ -531,7 +553,9 @@ pub enum Severity {
 }
 
 /// The kinds of alarm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlarmCode {
     /// No good poll for the meter's `offline_after`.
@@ -559,7 +583,7 @@ pub enum AlarmCode {
 }
 
 /// A hole in a meter's readings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Gap {
     /// Which meter.
     pub meter: MeterId,
@@ -572,7 +596,7 @@ pub struct Gap {
 }
 
 /// What was done to the block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Audit {
     /// The process started.
@@ -728,7 +752,9 @@ pub enum Audit {
 }
 
 /// Names one charge: an item of an account.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct ChargeId {
     /// Whose.
     pub account: AccountId,
@@ -737,7 +763,7 @@ pub struct ChargeId {
 }
 
 /// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Carried out.

@@ -89,7 +89,7 @@ pub enum Input {
 }
 
 /// An order. Its id answers it exactly once (invariant 7); after `expires_at` it does nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// Given by the sender.
@@ -106,7 +106,7 @@ pub struct Command {
 }
 
 /// What a command orders. `args` on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "name", content = "args", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Order {
     /// Publish the events `from..=to` again. Changes nothing in the Block.
@@ -199,7 +199,7 @@ pub enum Order {
 }
 
 /// Money that came in, or is announced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordPayment {
     /// For which household.
@@ -225,7 +225,7 @@ pub struct RecordPayment {
 }
 
 /// A refund that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestRefund {
     /// To which household.
@@ -263,7 +263,7 @@ impl Order {
 }
 
 /// What a person decides about a held register. Never a silent new baseline: each has its record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeldDecision {
     /// The jump is real usage: bill it.

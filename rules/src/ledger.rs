@@ -30,7 +30,9 @@ pub const REFERENCES_MAX: usize = 4_096;
 pub const REFUND_WAITS: blockgate_types::Span = blockgate_types::Span::from_days(30);
 
 /// The ways on which money comes and goes. The gateway records what they report; it acquires nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {
     /// WeChat Pay.
@@ -52,7 +54,9 @@ pub enum Channel {
 }
 
 /// Where the counter-entry of a bill goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fund {
     /// The maintenance fund.
@@ -62,7 +66,7 @@ pub enum Fund {
 }
 
 /// What a payment is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Toward {
     /// What is owed: these items first, in this order, then the others; the rest becomes prepaid.
@@ -86,7 +90,7 @@ pub enum Toward {
 }
 
 /// Where a refund is taken from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
     /// A household's prepaid money.
@@ -99,7 +103,7 @@ pub enum Source {
 }
 
 /// A movement of money as the journal keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Movement {
     /// Money came in.
@@ -159,7 +163,7 @@ pub enum Movement {
 }
 
 /// Money that came in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Paid {
     /// Its id, of the command that recorded it.
     pub payment: CommandId,
@@ -185,7 +189,7 @@ pub struct Paid {
 }
 
 /// A refund and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Refund {
     /// Its id, of the command that asked for it.
     pub refund: CommandId,
@@ -207,7 +211,7 @@ pub struct Refund {
 }
 
 /// A deposit's own account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Deposit {
     /// Whose.
     pub account: AccountId,
@@ -228,7 +232,7 @@ pub struct Deposit {
 }
 
 /// The accounts of a household, debit positive.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 struct Books {
     receivable: BTreeMap<ItemId, Fen>,
     prepaid: Fen,
@@ -236,7 +240,7 @@ struct Books {
 }
 
 /// All accounts, debit positive.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ledger {
     households: BTreeMap<AccountId, Books>,
     income: BTreeMap<ItemId, Fen>,
@@ -261,7 +265,7 @@ enum Name<'a> {
 }
 
 /// Where a household stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Standing {
     /// What is owed, by item.
     pub owed: BTreeMap<ItemId, Fen>,

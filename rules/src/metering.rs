@@ -30,7 +30,7 @@ pub const HELD_SERIES: u32 = 3;
 const HOUR_MS: i64 = 3_600_000;
 
 /// What is known of one meter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MeterState {
     /// Its billing registers, as far as they were read.
     pub registers: BTreeMap<RegisterName, RegisterState>,
@@ -62,7 +62,7 @@ impl MeterState {
 }
 
 /// An accepted reading on the register's axis of totals.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Point {
     /// Which reading.
     pub reading: ReadingId,
@@ -77,7 +77,7 @@ pub struct Point {
 }
 
 /// What is known of one register.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RegisterState {
     /// The first reading.
     pub opened: Point,
@@ -102,7 +102,7 @@ pub struct RegisterState {
 }
 
 /// A held reading.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Held {
     /// The latest one.
     pub reading: ReadingId,
@@ -120,7 +120,7 @@ pub struct Held {
 }
 
 /// The two readings around an edge of a billing period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Mark {
     /// The last one before.
     pub before: Point,
@@ -129,7 +129,7 @@ pub struct Mark {
 }
 
 /// Time of use on a register's axis of totals: entry by entry, up to which total which window ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WindowLog {
     /// The total at which the log begins.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -139,7 +139,7 @@ pub struct WindowLog {
 }
 
 /// Up to `until`, from the entry before, `window` ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WindowEntry {
     /// The window's name.
     pub window: String,

@@ -3,7 +3,7 @@
 //! replay needs no config file (invariant 2).
 
 use crate::apportionment::Apportionment;
-use crate::calendar::{Day, day_text};
+use crate::calendar::{Day, day_text_option};
 use crate::money::Fen;
 use crate::tariff::Tariff;
 use blockgate_types::{AccountId, Decimal, ItemId, MeterId, RegisterName, Span, TariffId, Unit};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Everything that the rules need to know of the block.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Setup {
     /// IANA zone of the block: `Asia/Shanghai`. Periods begin and end by its calendar.
     pub zone: String,
@@ -33,7 +33,7 @@ pub struct Setup {
 }
 
 /// A meter as metering needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MeterSetup {
     /// The device profile's id, for people.
     pub profile: String,
@@ -52,7 +52,7 @@ pub struct MeterSetup {
 }
 
 /// A register that money depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BillingRegister {
     /// Its name in the profile.
     pub name: RegisterName,
@@ -64,7 +64,7 @@ pub struct BillingRegister {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub rollover_at: Option<Decimal>,
     /// The most that can pass in an hour (fuse or pipe size), in the register's unit before the
@@ -74,7 +74,7 @@ pub struct BillingRegister {
 }
 
 /// Who pays.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AccountSetup {
     /// Building, for filters: `1`.
     pub building: String,
@@ -82,7 +82,7 @@ pub struct AccountSetup {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub area_m2: Option<Decimal>,
     /// Persons in the household; quotas by household size need it.
@@ -96,7 +96,7 @@ pub struct AccountSetup {
     pub floor: Option<i32>,
     /// Since when its present occupant lives there; tier counters begin anew on this day where
     /// their rule says so.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub occupied_from: Option<Day>,
     /// Groups that rules can be bound to: `fair-2026`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -106,7 +106,7 @@ pub struct AccountSetup {
 }
 
 /// One item of one account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Charge {
     /// By which tariff.
     pub tariff: TariffId,
@@ -125,7 +125,9 @@ pub struct Charge {
 }
 
 /// A register of a sub-meter.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct SubMeter {
     /// Which meter.
     pub meter: MeterId,

@@ -17,7 +17,7 @@ mod share;
 pub(crate) use share::{amount_line, share_bill};
 
 use crate::billing::{ChargeState, Counter, EndedCharge};
-use crate::calendar::{Day, Zone, day_text};
+use crate::calendar::{Day, Zone, day_text_option};
 use crate::event::{Alarm, Bill, Hold, ReadingId};
 use crate::input::Input;
 use crate::ledger::Ledger;
@@ -70,7 +70,7 @@ struct State {
     ended: Vec<EndedCharge>,
     counters: BTreeMap<AccountId, BTreeMap<ItemId, Counter>>,
     /// First day of the month that closes next; `None` until the first charge began.
-    #[serde(with = "day_text::option")]
+    #[serde(with = "day_text_option")]
     open_month: Option<Day>,
     /// Bills of the open month that are out already.
     issued: Issued,

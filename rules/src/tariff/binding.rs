@@ -15,7 +15,7 @@
 
 use super::{RuleError, Tariff};
 use crate::apportionment::{Apportionment, Members};
-use crate::calendar::{Day, day_text};
+use crate::calendar::{Day, day_text, day_text_option};
 use crate::event::Text;
 use crate::setup::{AccountSetup, Charge};
 use blockgate_types::{AccountId, Decimal, ItemId, TariffId};
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What some accounts pay otherwise, for a time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Adjustment {
     /// Whose charges.
     pub accounts: Vec<AccountId>,
@@ -31,7 +31,7 @@ pub struct Adjustment {
     #[serde(with = "day_text")]
     pub from: Day,
     /// The day after its last; none for good.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub to: Option<Day>,
     /// Why, as the bill says it.
     pub reason: Text,
@@ -40,7 +40,7 @@ pub struct Adjustment {
 }
 
 /// A change of price for some accounts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Change {
     /// Less by so many percent of the lines, 0 to 100; 100 is an exemption.

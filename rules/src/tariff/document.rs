@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 pub const MONTHS_MAX: u32 = 1_200;
 
 /// What a document costs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RateOutput {
     /// By which tariff.
     pub tariff: TariffId,
@@ -58,7 +58,7 @@ pub struct RateOutput {
 }
 
 /// The input document.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RateInput {
     tariff: Option<String>,
@@ -83,7 +83,7 @@ struct RateInput {
 }
 
 /// What weighs for an account.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct MemberInput {
     area: Option<String>,

@@ -20,7 +20,7 @@ pub use binding::{Adjustment, Binding, Change, RuleEntry, RuleFile, bind, check_
 pub use document::{RateOutput, rate_document};
 pub use parse::{RuleError, TariffFile};
 
-use crate::calendar::{self, Day, Month, day_text};
+use crate::calendar::{self, Day, Month, day_text, day_text_option};
 use crate::event::Text;
 use crate::ledger::Fund;
 use blockgate_types::{Decimal, Unit};
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A tariff with its revisions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tariff {
     /// For bills.
     pub label: Text,
@@ -47,14 +47,14 @@ pub struct Tariff {
 }
 
 /// What holds from a day on, until the next revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Revision {
     /// First day.
     #[serde(with = "day_text")]
     pub from: Day,
     /// The day after its last; none where it holds until the next one, or for good. A charge pays
     /// nothing for the days after a last revision that ends.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub to: Option<Day>,
     /// How this revision begins when its first day lies inside a billing period.
     pub change_inside_period: PriceChange,
@@ -64,21 +64,21 @@ pub struct Revision {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub minimum: Option<Decimal>,
     /// The most that a bill amounts to, in yuan; none when absent.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub cap: Option<Decimal>,
     /// Value added tax on top of the prices, in percent; none where the prices contain it.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub tax_percent: Option<Decimal>,
     /// The prices.
@@ -86,7 +86,7 @@ pub struct Revision {
 }
 
 /// How a new revision begins inside a billing period (switch 10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PriceChange {
     /// The period ends by the prices with which it began.
@@ -102,7 +102,7 @@ pub enum PriceChange {
 }
 
 /// Where amounts are rounded to fen, half away from zero (switch 12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
     /// Each line.
@@ -114,7 +114,7 @@ pub enum Rounding {
 }
 
 /// Prices by kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Pricing {
     /// For a quantity that a meter counts: kinds `flat`, `graduated`, `volume`, `package`,
@@ -130,7 +130,7 @@ pub enum Pricing {
 
 /// A price that is due on certain days, to whoever is charged on that day: a repair, a season of
 /// heating in instalments, a quarterly rent. It is not divided by days.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Dated {
     /// Yuan for each of `per`, for the whole of the item or of one season or cycle.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -142,7 +142,7 @@ pub struct Dated {
 }
 
 /// When a dated price is due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum DueOn {
     /// Once, in instalments: kind `once`.
@@ -166,7 +166,7 @@ pub enum DueOn {
 }
 
 /// A part of a price that is due on a day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Instalment {
     /// The day.
     #[serde(with = "day_text")]
@@ -177,7 +177,7 @@ pub struct Instalment {
 }
 
 /// A part of a price that is due on a day of every year.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct YearlyInstalment {
     /// Month and day.
     pub on: (i8, i8),
@@ -258,7 +258,7 @@ fn running(parts: impl IntoIterator<Item = (Option<Day>, Decimal)>) -> Vec<DuePa
 }
 
 /// A price that stands beside a metered one on the same bill: the base of a two-part tariff.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Base {
     /// For bills.
     pub label: Text,
@@ -267,7 +267,7 @@ pub struct Base {
 }
 
 /// How a base price is due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum BasePrice {
     /// By the month.
@@ -277,7 +277,7 @@ pub enum BasePrice {
 }
 
 /// Prices for a metered quantity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Metered {
     /// The unit of prices and bounds; the meter's register must have the same.
     pub unit: Unit,
@@ -299,7 +299,7 @@ pub struct Metered {
 }
 
 /// How tiers work (switch 8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Tiering {
     /// Each unit at the price of the tier in which it lies; the counter begins anew with each bill.
@@ -340,7 +340,9 @@ pub enum Tiering {
 }
 
 /// What a part of a tier period and a new occupant get (switch 8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct CycleTerms {
     /// The quota of a charge that is there for a part of the period only.
     pub part_quota: PartQuota,
@@ -359,7 +361,9 @@ impl CycleTerms {
 }
 
 /// The quota of a charge that is there for a part of the tier period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum PartQuota {
     /// The whole quota.
@@ -372,7 +376,9 @@ pub enum PartQuota {
 }
 
 /// Where the bounds of a part of a tier period go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum BoundRounding {
     /// Where they fall, to six decimals.
@@ -385,7 +391,9 @@ pub enum BoundRounding {
 }
 
 /// What happens to the tier counter when the occupant changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum NewOccupant {
     /// It goes on.
@@ -396,7 +404,7 @@ pub enum NewOccupant {
 }
 
 /// Whether a block that was begun counts (switch 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BegunBlock {
     /// As a whole one.
@@ -419,7 +427,7 @@ impl Tiering {
 }
 
 /// The quota of a bill that covers several months because an earlier one could not be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {
     /// Every month brings its quota.
@@ -429,39 +437,41 @@ pub enum CatchUp {
 }
 
 /// One tier: the part of the quantity below `up_to` and not below the tier before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tier {
     /// Its upper end; `None` for the last.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub up_to: Option<Decimal>,
     /// Yuan per unit, by component or, with time of use, by window.
     #[serde(with = "prices_text")]
+    #[schemars(with = "std::collections::BTreeMap<String, String>")]
     pub prices: BTreeMap<String, Decimal>,
     /// A fixed amount in yuan, due once the tier is reached; tier 1's always.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub flat: Option<Decimal>,
 }
 
 /// More quota for a household of at least `persons_from`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct QuotaShift {
     /// From how many persons on.
     pub persons_from: u32,
     /// What is added to each bound.
     #[serde(with = "decimals_text")]
+    #[schemars(with = "Vec<String>")]
     pub add: Vec<Decimal>,
 }
 
 /// A part of the price that rides on the same reading.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Component {
     /// Its name in `prices`.
     pub name: String,
@@ -473,7 +483,7 @@ pub struct Component {
 }
 
 /// Time-of-use windows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TimeOfUse {
     /// The windows; together they cover each minute of a day once.
     pub windows: Vec<Window>,
@@ -485,7 +495,7 @@ pub struct TimeOfUse {
 }
 
 /// One window of the day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Window {
     /// Its name in `prices`: `peak`.
     pub name: String,
@@ -496,7 +506,7 @@ pub struct Window {
 }
 
 /// How time-of-use quantities are put into tiers (switch 9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Allocation {
     /// Every tier gets the windows in the bill's ratio.
@@ -510,7 +520,7 @@ pub enum Allocation {
 }
 
 /// Where the use between two readings goes when a window ends between them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AcrossWindows {
     /// Spread evenly over the time; the remainder of the division goes to the last part.
@@ -520,7 +530,7 @@ pub enum AcrossWindows {
 }
 
 /// A price by the month.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Monthly {
     /// Yuan per m² and month, or yuan per month.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -532,7 +542,7 @@ pub struct Monthly {
 }
 
 /// What a part of a month costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Proration {
     /// Its days, of the days that this month has.

@@ -5,6 +5,8 @@
 //! through binary floats. So a quantity always enters as a *string*, and through [`parse_decimal`].
 
 pub use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serializer};
 
 /// Most digits that a quantity may have, both sides of the point together.
 pub const DIGITS_MAX: usize = 24;
@@ -66,11 +68,16 @@ pub fn canonical(value: Decimal) -> String {
     value.normalize().to_string()
 }
 
-/// Serde for a decimal that travels as a string (`"12.50"`); numbers are refused.
-pub mod text {
-    use super::{Decimal, parse_decimal};
-    use serde::{Deserialize, Deserializer, Serializer};
+/// Pattern of a decimal in JSON Schema: what [`parse_decimal`] takes.
+const PATTERN: &str = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$";
 
+/// Serde for a decimal that travels as a string (`"12.50"`); numbers are refused. A type and not a
+/// module, so that schemars finds the schema by the path that serde calls.
+#[expect(non_camel_case_types, reason = "stands where serde wants a module's path")]
+#[derive(Debug, Clone, Copy)]
+pub enum text {}
+
+impl text {
     /// Writes the number as a string with the decimals it has.
     ///
     /// # Errors
@@ -87,30 +94,60 @@ pub mod text {
         let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
         parse_decimal(&text).map_err(serde::de::Error::custom)
     }
+}
 
-    /// The same for an optional number.
-    pub mod option {
-        use super::{Decimal, Deserialize, Deserializer, Serializer, parse_decimal};
+impl JsonSchema for text {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Decimal".into()
+    }
 
-        /// Writes a string or null.
-        ///
-        /// # Errors
-        /// Only those of the serializer.
-        pub fn serialize<S: Serializer>(value: &Option<Decimal>, s: S) -> Result<S::Ok, S::Error> {
-            match value {
-                Some(value) => s.collect_str(value),
-                None => s.serialize_none(),
-            }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A decimal number as text, never a JSON number: 12.50",
+            "type": "string",
+            "pattern": PATTERN,
+        })
+    }
+}
+
+/// [`text`] for an optional number.
+#[expect(non_camel_case_types, reason = "stands where serde wants a module's path")]
+#[derive(Debug, Clone, Copy)]
+pub enum text_option {}
+
+impl text_option {
+    /// Writes a string or null.
+    ///
+    /// # Errors
+    /// Only those of the serializer.
+    pub fn serialize<S: Serializer>(value: &Option<Decimal>, s: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => s.collect_str(value),
+            None => s.serialize_none(),
         }
+    }
 
-        /// Reads a string or null.
-        ///
-        /// # Errors
-        /// A number that is not a string, or a string of another form.
-        pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Decimal>, D::Error> {
-            let text = Option::<std::borrow::Cow<'de, str>>::deserialize(d)?;
-            text.map(|t| parse_decimal(&t).map_err(serde::de::Error::custom)).transpose()
-        }
+    /// Reads a string or null.
+    ///
+    /// # Errors
+    /// A number that is not a string, or a string of another form.
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Decimal>, D::Error> {
+        let text = Option::<std::borrow::Cow<'de, str>>::deserialize(d)?;
+        text.map(|t| parse_decimal(&t).map_err(serde::de::Error::custom)).transpose()
+    }
+}
+
+impl JsonSchema for text_option {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OptionalDecimal".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A decimal number as text, or null",
+            "type": ["string", "null"],
+            "pattern": PATTERN,
+        })
     }
 }
 
