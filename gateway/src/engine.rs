@@ -187,7 +187,7 @@ fn note(board: &Board, event: &Event) {
         }
         Event::Alarm(alarm) => match alarm.change {
             AlarmChange::Raised => board.counts.alarms.add(1),
-            AlarmChange::Updated | AlarmChange::Cleared => {}
+            AlarmChange::Updated | AlarmChange::Cleared | AlarmChange::Noted => {}
         },
         Event::Ledger(_) | Event::Payment(_) | Event::Gap(_) | Event::Audit(_) => {}
     }
@@ -484,7 +484,12 @@ impl Engine {
             | input::Order::RequestRefund(_)
             | input::Order::ApproveRefund { .. }
             | input::Order::RefundPaid { .. }
-            | input::Order::VoidRefund { .. } => {
+            | input::Order::VoidRefund { .. }
+            | input::Order::MuteAlarm { .. }
+            | input::Order::UnmuteAlarm { .. }
+            | input::Order::AlarmFeedback { .. }
+            | input::Order::ConfirmAlarm { .. }
+            | input::Order::CheckAlarm { .. } => {
                 self.done(&command, Outcome::Failed, "not decided".to_owned())?;
             }
         }

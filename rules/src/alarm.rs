@@ -35,6 +35,12 @@ pub fn raised(
         facts,
         text,
         next,
+        rule: None,
+        muted: None,
+        feedback: None,
+        work_order: None,
+        check: None,
+        confirmed_by: None,
     })
 }
 
@@ -64,6 +70,22 @@ pub fn severity(code: AlarmCode) -> Severity {
         | AlarmCode::BrokerDown
         | AlarmCode::Certificate
         | AlarmCode::DeadLetter => Severity::Warning,
+        // By a rule the rule says how urgent; this is for a rule-less view of the kind.
+        AlarmCode::ContinuousFlow
+        | AlarmCode::NightFlow
+        | AlarmCode::ReverseFlow
+        | AlarmCode::Balance
+        | AlarmCode::DeviceFlag
+        | AlarmCode::MeterClock
+        | AlarmCode::GateOpen
+        | AlarmCode::DoorHeld
+        | AlarmCode::OddPayment => Severity::Warning,
+        AlarmCode::UnusualUse
+        | AlarmCode::BuildingUse
+        | AlarmCode::HouseholdUse
+        | AlarmCode::AboveLastYear
+        | AlarmCode::LongStay
+        | AlarmCode::AlarmBudget => Severity::Info,
     }
 }
 
@@ -92,6 +114,21 @@ pub fn word(code: AlarmCode) -> &'static str {
         AlarmCode::Certificate => "certificate",
         AlarmCode::DeadLetter => "dead-letter",
         AlarmCode::Store => "store",
+        AlarmCode::ContinuousFlow => "continuous-flow",
+        AlarmCode::NightFlow => "night-flow",
+        AlarmCode::ReverseFlow => "reverse-flow",
+        AlarmCode::Balance => "balance",
+        AlarmCode::UnusualUse => "unusual-use",
+        AlarmCode::BuildingUse => "building-use",
+        AlarmCode::HouseholdUse => "household-use",
+        AlarmCode::AboveLastYear => "above-last-year",
+        AlarmCode::DeviceFlag => "device-flag",
+        AlarmCode::MeterClock => "meter-clock",
+        AlarmCode::LongStay => "long-stay",
+        AlarmCode::GateOpen => "gate-open",
+        AlarmCode::DoorHeld => "door-held",
+        AlarmCode::OddPayment => "odd-payment",
+        AlarmCode::AlarmBudget => "alarm-budget",
     }
 }
 
@@ -175,6 +212,21 @@ fn sentences(code: AlarmCode) -> (Text, Text) {
             "检查磁盘的健康和剩余空间。",
             "Check the disk's health and free space.",
         ),
+        AlarmCode::ContinuousFlow
+        | AlarmCode::NightFlow
+        | AlarmCode::ReverseFlow
+        | AlarmCode::Balance
+        | AlarmCode::UnusualUse
+        | AlarmCode::BuildingUse
+        | AlarmCode::HouseholdUse
+        | AlarmCode::AboveLastYear
+        | AlarmCode::DeviceFlag
+        | AlarmCode::MeterClock
+        | AlarmCode::LongStay
+        | AlarmCode::GateOpen
+        | AlarmCode::DoorHeld
+        | AlarmCode::OddPayment
+        | AlarmCode::AlarmBudget => return crate::anomaly::text::sentences(code, &BTreeMap::new()),
     };
     let text = |zh: &str, en: &str| Text { zh: zh.to_owned(), en: en.to_owned() };
     (text(zh, en), text(next_zh, next_en))

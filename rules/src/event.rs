@@ -5,6 +5,7 @@
 //! One journal record holds one [`Event`]; readings are gathered, up to
 //! [`READINGS_PER_RECORD_MAX`] in one record.
 
+use crate::anomaly::care::{DeviceCheck, Feedback, Mute, WorkOrder};
 use crate::apportionment::{Apportioned, Apportionment, ShareOf};
 use crate::calendar::{Day, day_text_option};
 use crate::ledger::Movement;
@@ -524,6 +525,25 @@ pub struct Alarm {
     pub text: Text,
     /// What to do, one sentence.
     pub next: Text,
+    /// By which rule, with the revision's first day and the hash of its content:
+    /// `leak-water/2026-01-01/3fa9c2d1`; absent for what the gateway says about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Whether and how long it is muted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Box<Mute>>,
+    /// What somebody found out about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<Box<Feedback>>,
+    /// The work order that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_order: Option<WorkOrder>,
+    /// What the device check found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Box<DeviceCheck>>,
+    /// Who confirmed it, where somebody did: a valve is closed only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
 }
 
 /// What happened to an alarm.
@@ -536,6 +556,9 @@ pub enum AlarmChange {
     Updated,
     /// It is over.
     Cleared,
+    /// Somebody did something about it (muted it, confirmed it, said whether it was right), whether
+    /// it is open or over; the condition itself is as it was.
+    Noted,
 }
 
 /// How urgent an alarm is.
@@ -580,6 +603,36 @@ pub enum AlarmCode {
     DeadLetter,
     /// The store was damaged and rebuilt, or the disk is full.
     Store,
+    /// Something flows without a pause for longer than it may.
+    ContinuousFlow,
+    /// The least flow of the night is above what it was in the nights before.
+    NightFlow,
+    /// A register runs backwards.
+    ReverseFlow,
+    /// What a master meter counts is more than its sub-meters count, and more than it was.
+    Balance,
+    /// A meter's use is far from what is usual at that time of the week.
+    UnusualUse,
+    /// A building's use is unusual on days that follow one another.
+    BuildingUse,
+    /// A household's use is unusual in months that follow one another.
+    HouseholdUse,
+    /// More was used than in the same period of the year before.
+    AboveLastYear,
+    /// A device reports a fault, an opened cover or a low battery.
+    DeviceFlag,
+    /// A meter's own clock is wrong.
+    MeterClock,
+    /// A vehicle has been inside for longer than is plausible.
+    LongStay,
+    /// A barrier has been open for too long.
+    GateOpen,
+    /// A door has been open for too long.
+    DoorHeld,
+    /// A payment, a refund or a series of them is odd.
+    OddPayment,
+    /// There were more alarms in a month than anybody reads.
+    AlarmBudget,
 }
 
 /// A hole in a meter's readings.

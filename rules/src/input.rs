@@ -1,12 +1,14 @@
 //! What comes into the Block. Each input carries its own time: the Block has no clock.
 
+use crate::anomaly::care::FeedbackVerdict;
 use crate::correction::Correction;
 use crate::event::Bill;
 use crate::ledger::{Channel, Source, Toward};
 use crate::money::Fen;
 use crate::setup::Setup;
 use blockgate_types::{
-    AccountId, ClockState, CommandId, Decimal, ItemId, MeterId, Observation, RegisterName, Time,
+    AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, MeterId, Observation, RegisterName,
+    Time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +198,45 @@ pub enum Order {
         /// Why.
         reason: String,
     },
+    /// Mute an alarm, open or not: nobody is sent out for it until then. The same alarm stays muted
+    /// when it opens again before that.
+    MuteAlarm {
+        /// Which alarm.
+        alarm: AlarmId,
+        /// Why.
+        reason: String,
+        /// Until when.
+        until: Time,
+    },
+    /// An alarm counts again.
+    UnmuteAlarm {
+        /// Which alarm.
+        alarm: AlarmId,
+    },
+    /// Say whether an alarm was right; also after it is over.
+    AlarmFeedback {
+        /// Which alarm.
+        alarm: AlarmId,
+        /// Whether it was right.
+        verdict: FeedbackVerdict,
+        /// What was found.
+        #[serde(default)]
+        note: String,
+    },
+    /// Confirm an open alarm. With `close_valve` the valve of the meter concerned is closed, where the
+    /// alarm's rule allows it.
+    ConfirmAlarm {
+        /// Which alarm.
+        alarm: AlarmId,
+        /// Whether the valve is to be closed.
+        #[serde(default)]
+        close_valve: bool,
+    },
+    /// Check the devices of an open alarm now.
+    CheckAlarm {
+        /// Which alarm.
+        alarm: AlarmId,
+    },
 }
 
 /// Money that came in, or is announced.
@@ -258,6 +299,11 @@ impl Order {
             Self::ApproveRefund { .. } => "approve-refund",
             Self::RefundPaid { .. } => "refund-paid",
             Self::VoidRefund { .. } => "void-refund",
+            Self::MuteAlarm { .. } => "mute-alarm",
+            Self::UnmuteAlarm { .. } => "unmute-alarm",
+            Self::AlarmFeedback { .. } => "alarm-feedback",
+            Self::ConfirmAlarm { .. } => "confirm-alarm",
+            Self::CheckAlarm { .. } => "check-alarm",
         }
     }
 }

@@ -16,6 +16,7 @@
 //! | [`billing`] | charges, the close of a period, bills |
 //! | [`correction`] | what should have been billed minus what was: difference bills |
 //! | [`alarm`] | the texts of alarms, and how urgent they are |
+//! | [`anomaly`] | leaks and oddities: detectors, their rules, device checks, the alarm budget |
 //! | [`block`] | the state as a whole: decide and apply |
 #![deny(
     clippy::unwrap_used,
@@ -28,6 +29,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod alarm;
+pub mod anomaly;
 pub mod apportionment;
 pub mod billing;
 pub mod block;

@@ -216,15 +216,13 @@ impl Block {
     }
 
     fn apply_alarm(&mut self, alarm: &Alarm) {
+        self.fold_alarm(alarm);
         let open = match alarm.change {
-            AlarmChange::Raised | AlarmChange::Updated => {
-                self.state.alarms.insert(alarm.id.clone(), alarm.clone());
-                true
-            }
-            AlarmChange::Cleared => {
-                self.state.alarms.remove(&alarm.id);
-                false
-            }
+            // A rule's alarm says nothing about the meter's own states.
+            _ if alarm.rule.is_some() => return,
+            AlarmChange::Raised | AlarmChange::Updated => true,
+            AlarmChange::Cleared => false,
+            AlarmChange::Noted => return,
         };
         let id = alarm.subject.strip_prefix("meter/").and_then(|id| MeterId::new(id).ok());
         let Some(id) = id else { return };
@@ -239,7 +237,22 @@ impl Block {
             | AlarmCode::BrokerDown
             | AlarmCode::Certificate
             | AlarmCode::DeadLetter
-            | AlarmCode::Store => {}
+            | AlarmCode::Store
+            | AlarmCode::ContinuousFlow
+            | AlarmCode::NightFlow
+            | AlarmCode::ReverseFlow
+            | AlarmCode::Balance
+            | AlarmCode::UnusualUse
+            | AlarmCode::BuildingUse
+            | AlarmCode::HouseholdUse
+            | AlarmCode::AboveLastYear
+            | AlarmCode::DeviceFlag
+            | AlarmCode::MeterClock
+            | AlarmCode::LongStay
+            | AlarmCode::GateOpen
+            | AlarmCode::DoorHeld
+            | AlarmCode::OddPayment
+            | AlarmCode::AlarmBudget => {}
         };
         let meter = self.state.setup.meters.get(&id);
         let spans = meter.map(|m| m.offline_after.min(m.stuck_after.unwrap_or(m.offline_after)));

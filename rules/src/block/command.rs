@@ -55,6 +55,17 @@ impl Block {
             }
             return;
         }
+        if let Some(decided) = self.decide_care(now, command) {
+            match decided {
+                Ok(events) => {
+                    out.push(accepted);
+                    out.extend(events);
+                    out.push(answer(Outcome::Done, ""));
+                }
+                Err(why) => out.push(answer(Outcome::Refused, why)),
+            }
+            return;
+        }
         let decided = match &command.order {
             Order::Resend { from, to } if from > to => Err("from lies after to"),
             Order::Resend { .. } => Ok(None),
@@ -74,7 +85,12 @@ impl Block {
             | Order::RequestRefund(_)
             | Order::ApproveRefund { .. }
             | Order::RefundPaid { .. }
-            | Order::VoidRefund { .. } => Err("not decided"),
+            | Order::VoidRefund { .. }
+            | Order::MuteAlarm { .. }
+            | Order::UnmuteAlarm { .. }
+            | Order::AlarmFeedback { .. }
+            | Order::ConfirmAlarm { .. }
+            | Order::CheckAlarm { .. } => Err("not decided"),
             // The gateway looks up the bills and hands them in by `Input::Correct`.
             Order::Correct(correction) => correction.checked().map(|_| None),
             Order::DecideHeld { meter, register, decision } => {

@@ -242,7 +242,10 @@ impl Block {
         }
         let open = self.open_alarm(code, subject);
         let change = match (facts, open) {
-            (Some(facts), None) => alarm::raised(code, subject, severity, at, facts.clone()),
+            (Some(facts), None) => {
+                let raised = alarm::raised(code, subject, severity, at, facts.clone());
+                raised.map(|alarm| Alarm { muted: self.mute_of(&alarm.id, at), ..alarm })
+            }
             (Some(facts), Some(open)) if open.facts != *facts => {
                 Some(alarm::updated(open, at, facts.clone()))
             }

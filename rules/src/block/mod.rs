@@ -6,6 +6,7 @@
 //! state: it is not saved, two Blocks are equal whatever their watches hold, and no amount of money
 //! depends on it; it only times alarms.
 
+mod anomaly;
 mod apply;
 mod command;
 mod correct;
@@ -16,6 +17,7 @@ mod share;
 
 pub(crate) use share::{amount_line, share_bill};
 
+use crate::anomaly::care::Mute;
 use crate::billing::{ChargeState, Counter, EndedCharge};
 use crate::calendar::{Day, Zone, day_text_option};
 use crate::event::{Alarm, Bill, Hold, ReadingId};
@@ -82,9 +84,20 @@ struct State {
     /// Bills that were corrected, with the number of the last correction.
     corrected: BTreeMap<BillId, u32>,
     alarms: BTreeMap<AlarmId, Alarm>,
+    /// Alarms that are over, the newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    old_alarms: VecDeque<OldAlarm>,
+    /// What is muted, whether it is open or not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    mutes: BTreeMap<AlarmId, Mute>,
     commands_seen: VecDeque<CommandId>,
     commands_open: BTreeMap<CommandId, OpenCommand>,
 }
+
+/// An alarm that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct OldAlarm(Alarm);
 
 /// Bills of a period whose close has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -98,7 +98,12 @@ impl Block {
             | Order::ReadNow { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
-            | Order::Correct(_) => return None,
+            | Order::Correct(_)
+            | Order::MuteAlarm { .. }
+            | Order::UnmuteAlarm { .. }
+            | Order::AlarmFeedback { .. }
+            | Order::ConfirmAlarm { .. }
+            | Order::CheckAlarm { .. } => return None,
         })
     }
 

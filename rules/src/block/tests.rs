@@ -1,5 +1,6 @@
 //! Tests of the Block as a whole.
 
+mod alarms;
 mod changes;
 mod correcting;
 mod golden_corrections;

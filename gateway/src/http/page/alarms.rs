@@ -82,7 +82,7 @@ fn history(view: &View, rows: &[(u64, Alarm)]) -> Markup {
                         td data-name=(say.change()) {
                             @match alarm.change {
                                 AlarmChange::Raised => (view.severity(alarm.severity)),
-                                AlarmChange::Updated => span.pill { (say.updated()) },
+                                AlarmChange::Updated | AlarmChange::Noted => span.pill { (say.updated()) },
                                 AlarmChange::Cleared => span.pill.good { (say.cleared()) },
                             }
                         }
