@@ -12,7 +12,7 @@ pub const NOTE_MAX: usize = 400;
 pub const MUTE_MAX: Span = Span::from_days(366);
 
 /// An alarm is muted: it stays in the list, and nobody is sent out or woken for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Mute {
     /// Why; never empty.
     pub reason: String,
@@ -23,7 +23,7 @@ pub struct Mute {
 }
 
 /// What somebody found out about an alarm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Feedback {
     /// Whether it was right.
     pub verdict: FeedbackVerdict,
@@ -41,7 +41,9 @@ pub struct Feedback {
 }
 
 /// Whether an alarm was right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum FeedbackVerdict {
     /// It was: there is a leak, a fault, a mistake.
@@ -65,7 +67,7 @@ impl FeedbackVerdict {
 }
 
 /// Somebody has to go and look: open as long as its alarm is open and nobody has reported back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WorkOrder {
     /// How soon.
     pub urgency: Urgency,
@@ -76,7 +78,9 @@ pub struct WorkOrder {
 }
 
 /// How soon somebody has to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Urgency {
     /// Within an hour: water runs.
@@ -114,7 +118,7 @@ impl Urgency {
 }
 
 /// What a device check found: the meters concerned were read much more often for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DeviceCheck {
     /// When it began.
     pub from: Time,
@@ -129,7 +133,7 @@ pub struct DeviceCheck {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub loss_per_hour: Option<Decimal>,
     /// What it comes to.
@@ -137,7 +141,7 @@ pub struct DeviceCheck {
 }
 
 /// One meter of a device check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MeterCheck {
     /// Which meter.
     pub meter: MeterId,
@@ -151,7 +155,7 @@ pub struct MeterCheck {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        with = "blockgate_types::decimal::text::option"
+        with = "blockgate_types::decimal::text_option"
     )]
     pub per_hour: Option<Decimal>,
     /// Its unit.
@@ -162,7 +166,9 @@ pub struct MeterCheck {
 }
 
 /// What a device check comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckFound {
     /// It runs.
