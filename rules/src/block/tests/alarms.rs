@@ -30,9 +30,9 @@ fn condition(world: &mut World, now: &str, active: bool) -> Option<Alarm> {
 }
 
 fn alarm(events: &[Event]) -> Option<Alarm> {
-    events.iter().find_map(|event| match event {
-        Event::Alarm(alarm) => Some(alarm.clone()),
-        _ => None,
+    events.iter().find_map(|event| {
+        let Event::Alarm(alarm) = event else { return None };
+        Some(alarm.clone())
     })
 }
 
