@@ -110,17 +110,12 @@ fn drain(store: &Store, origin: Origin, tls: &Folder, port: u16, messages: u64) 
     let (cert, key) = tls.gateway.clone();
     let link = Link {
         config: MqttConfig {
-            host: "localhost".to_owned(),
-            port,
             ca: Some(tls.ca.clone()),
             cert: Some(cert),
             key: Some(key),
-            username: None,
-            password_file: None,
-            client_id: "blockgate-gw-7".to_owned(),
-            keep_alive: Span::from_secs(30),
             receipt_timeout: Span::from_secs(600),
             telemetry_every: Span::ZERO,
+            ..MqttConfig::to("localhost", port, "blockgate-gw-7")
         },
         identity: Identity { tenant: "t1".to_owned(), gateway: "gw-7".to_owned() },
         origin,

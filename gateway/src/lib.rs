@@ -20,6 +20,7 @@
 //! | [`outbox`] | what waits for the cloud until its receipt |
 //! | [`http`] | the local API, the event stream, metrics and the page |
 //! | [`problem`] | the one list of errors, in both languages |
+//! | [`contract`] | the contract with the cloud as AsyncAPI, schemas and examples |
 //! | [`mqtt`] | topics, wire form, client |
 //! | [`demo`] | a whole simulated block on this machine |
 
@@ -30,6 +31,7 @@ pub mod clock;
 pub mod command;
 pub mod conditions;
 pub mod config;
+pub mod contract;
 pub mod control;
 pub mod demo;
 pub mod engine;

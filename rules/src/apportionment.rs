@@ -129,7 +129,7 @@ pub enum Weighting {
     Table {
         /// The weights.
         #[serde(with = "weights_text")]
-        #[schemars(with = "std::collections::BTreeMap<String, String>")]
+        #[schemars(with = "std::collections::BTreeMap<String, blockgate_types::decimal::text>")]
         weights: BTreeMap<AccountId, Decimal>,
     },
 }
@@ -187,7 +187,7 @@ pub struct Apportioned {
     pub total_fen: Fen,
     /// The sum of all weights, part by part.
     #[serde(with = "list_text")]
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Vec<blockgate_types::decimal::text>")]
     pub weights: Vec<Decimal>,
     /// Each account's share.
     pub members: Vec<Member>,

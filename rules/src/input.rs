@@ -8,7 +8,7 @@ use crate::money::Fen;
 use crate::setup::Setup;
 use blockgate_types::{
     AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, MeterId, Observation, RegisterName,
-    Time,
+    Span, Time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,12 @@ pub enum Input {
         facts: std::collections::BTreeMap<String, String>,
     },
 }
+
+/// The longest that a command may be good for, from `issued_at` to `expires_at`.
+pub const LIFETIME_MAX: Span = Span::from_mins(24 * 60);
+
+/// How far a sender's clock may be ahead of ours.
+pub const AHEAD_MAX: Span = Span::from_mins(5);
 
 /// An order. Its id answers it exactly once (invariant 7); after `expires_at` it does nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -193,7 +193,8 @@ pub struct Paid {
 pub struct Refund {
     /// Its id, of the command that asked for it.
     pub refund: CommandId,
-    /// To whom.
+    /// To whom. Not `account` on the wire: that key is the event's own, and twice is none.
+    #[serde(rename = "to")]
     pub account: AccountId,
     /// From where.
     pub source: Source,

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "standard output is what a command line is for")]
 
 mod check;
+mod contract;
 mod decode;
 mod demo;
 mod journal;
@@ -90,6 +91,10 @@ enum Command {
         usage.toml:\n  tariff = \"electricity-tiered\"\n  usage = \"312.5\"\n  cumulative_before = \"0\""
     )]
     Rate(rate::Args),
+    /// Writes the contract with the cloud: AsyncAPI, JSON Schemas, golden examples
+    #[command(after_help = "Example:\n  blockgate contract --out contract/\n\n\
+        What a cloud engineer needs beside docs/cloud.md, as this very program speaks it.")]
+    Contract(contract::Args),
     /// Looks into the journal
     #[command(
         subcommand,
@@ -114,6 +119,7 @@ impl Command {
             Self::Read(args) => args.json,
             Self::Decode(args) => args.json,
             Self::Rate(args) => args.json,
+            Self::Contract(args) => args.json,
             Self::Journal(command) => command.json(),
             Self::Scan(args) => args.json,
             Self::Profile(command) => command.json(),
@@ -144,6 +150,7 @@ pub fn main() -> ExitCode {
         Command::Scan(args) => scan::run(&args),
         Command::Profile(command) => Ok(profile::run(&command)),
         Command::Rate(args) => rate::run(&args),
+        Command::Contract(args) => contract::run(&args),
         Command::Journal(command) => journal::run(&command),
         Command::Outbox(args) => journal::outbox(&args),
         Command::Rebuild(args) => journal::rebuild(&args),

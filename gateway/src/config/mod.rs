@@ -212,6 +212,40 @@ pub struct MqttConfig {
     pub receipt_timeout: Span,
     /// Live values are published this often; zero never.
     pub telemetry_every: Span,
+    /// Which MQTT is spoken.
+    pub version: MqttVersion,
+}
+
+impl MqttConfig {
+    /// A broker with what holds where the config says nothing, for client `id`.
+    #[must_use]
+    pub fn to(host: &str, port: u16, id: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            ca: None,
+            cert: None,
+            key: None,
+            username: None,
+            password_file: None,
+            client_id: id.to_owned(),
+            keep_alive: Span::from_secs(30),
+            receipt_timeout: Span::from_secs(60),
+            telemetry_every: Span::from_secs(10),
+            version: MqttVersion::Auto,
+        }
+    }
+}
+
+/// Which version of MQTT is spoken to the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MqttVersion {
+    /// 5; 3.1.1 with a broker that has nothing else.
+    Auto,
+    /// 5 only.
+    Five,
+    /// 3.1.1 only.
+    Three,
 }
 
 /// `[http]`: the page and the API.

@@ -1,6 +1,8 @@
 //! From texts to a [`Config`]. Each section is one function; each notes all its faults and goes on.
 
-use super::{ClockTrust, Config, FileFault, HttpConfig, Identity, MeterConfig, MqttConfig, Text};
+use super::{
+    ClockTrust, Config, FileFault, HttpConfig, Identity, MeterConfig, MqttConfig, MqttVersion, Text,
+};
 use blockgate_drivers::line::{Framing, LineSettings};
 use blockgate_drivers::profile::Profile;
 use blockgate_drivers::transport::{Parity, Target};
@@ -230,6 +232,9 @@ fn read(
     })
 }
 
+const MQTT_VERSIONS: [(&str, MqttVersion); 3] =
+    [("auto", MqttVersion::Auto), ("5", MqttVersion::Five), ("3.1.1", MqttVersion::Three)];
+
 fn mqtt(table: &Table<'_>, gateway: &str, path: &dyn Fn(&str) -> PathBuf) -> Option<MqttConfig> {
     let host = table.need_text("host");
     let port = table.integer("port", 1..=65_535).unwrap_or(8883);
@@ -256,6 +261,7 @@ fn mqtt(table: &Table<'_>, gateway: &str, path: &dyn Fn(&str) -> PathBuf) -> Opt
         keep_alive: bounded(table, "keep_alive", Span::from_secs(30), 5_000, 1_200_000),
         receipt_timeout: bounded(table, "receipt_timeout", Span::from_secs(60), 1000, 86_400_000),
         telemetry_every: bounded(table, "telemetry_every", Span::from_secs(10), 0, 86_400_000),
+        version: table.word("version", &MQTT_VERSIONS).unwrap_or(MqttVersion::Auto),
     };
     table.done();
     host.map(|_| config)

@@ -270,17 +270,10 @@ async fn start_cloud(
     let port = broker.listen(([127, 0, 0, 1], 0).into(), &tls.ca, (cert, key)).await?.port();
     let (cert, key) = tls.cloud.clone();
     let config = MqttConfig {
-        host: "localhost".to_owned(),
-        port,
         ca: Some(tls.ca.clone()),
         cert: Some(cert),
         key: Some(key),
-        username: None,
-        password_file: None,
-        client_id: "demo-cloud".to_owned(),
-        keep_alive: Span::from_secs(30),
-        receipt_timeout: Span::ZERO,
-        telemetry_every: Span::ZERO,
+        ..MqttConfig::to("localhost", port, "demo-cloud")
     };
     let gateway = Identity { tenant: "demo".to_owned(), gateway: "demo-gateway".to_owned() };
     let wire = Arc::new(TlsBroker::new(&config, clock));

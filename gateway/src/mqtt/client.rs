@@ -9,10 +9,11 @@ use super::session::{End, Session};
 use super::tls::TlsBroker;
 use super::topics::{BadLevel, Topics};
 use super::trouble::Trouble;
+use super::v311::V311;
 use super::wire::Sender;
 use crate::board::Board;
 use crate::command::CommandDoor;
-use crate::config::{Identity, MqttConfig};
+use crate::config::{Identity, MqttConfig, MqttVersion};
 use crate::limits;
 use crate::outbox::Outbox;
 use crate::ports::{Broker, Clock};
@@ -76,6 +77,8 @@ pub(super) struct Carried {
     pub(super) window: u16,
     /// Whether the broker keeps retained messages; assumed until it says no.
     pub(super) retain: bool,
+    /// Whether MQTT 3.1.1 is spoken.
+    pub(super) old: bool,
 }
 
 async fn run_over<O: Post + 'static>(
@@ -89,6 +92,7 @@ async fn run_over<O: Post + 'static>(
         suspect: None,
         window: limits::MQTT_INFLIGHT_MAX,
         retain: true,
+        old: link.config.version == MqttVersion::Three,
     };
     let steady = Steady {
         topics: Topics::new(&link.identity)?,
@@ -114,6 +118,15 @@ async fn run_over<O: Post + 'static>(
         if trouble == Trouble::Unsupported("retained messages".to_owned()) && carried.retain {
             carried.retain = false;
             continue;
+        }
+        if trouble == Trouble::Unsupported("MQTT 5".to_owned())
+            && steady.config.version == MqttVersion::Auto
+        {
+            carried.old = !carried.old;
+            if carried.old {
+                tracing::info!("the broker has no MQTT 5: MQTT 3.1.1 is spoken");
+                continue;
+            }
         }
         backoff.lived(began.elapsed());
         let wait = backoff.next(trouble.pace());
@@ -143,10 +156,13 @@ async fn connection(
     match opened {
         Err(_) => End::Trouble(Trouble::ConnectTimeout),
         Ok(Err(trouble)) => End::Trouble(trouble),
-        Ok(Ok(stream)) => match Session::over(steady, carried, stream) {
-            Ok((mut session, mut events)) => session.drive(&mut events, stop).await,
-            Err(trouble) => End::Trouble(trouble),
-        },
+        Ok(Ok(stream)) => {
+            let stream = if carried.old { Box::new(V311::new(stream)) } else { stream };
+            match Session::over(steady, carried, stream) {
+                Ok((mut session, mut events)) => session.drive(&mut events, stop).await,
+                Err(trouble) => End::Trouble(trouble),
+            }
+        }
     }
 }
 

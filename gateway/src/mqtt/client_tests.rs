@@ -229,17 +229,8 @@ impl World {
         let (door, orders) = CommandDoor::new();
         let board = Arc::new(Board::default());
         let config = MqttConfig {
-            host: "broker".into(),
-            port: 8883,
-            ca: None,
-            cert: None,
-            key: None,
-            username: None,
-            password_file: None,
-            client_id: "blockgate-gw-7".into(),
-            keep_alive: Span::from_secs(30),
-            receipt_timeout: Span::from_secs(60),
             telemetry_every: Span::ZERO,
+            ..MqttConfig::to("broker", 8883, "blockgate-gw-7")
         };
         let shelf = Arc::new(Shelf::default());
         let link = Link {

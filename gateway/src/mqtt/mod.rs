@@ -20,5 +20,6 @@ mod session;
 pub mod tls;
 pub mod topics;
 pub mod trouble;
+mod v311;
 mod watched;
 pub mod wire;

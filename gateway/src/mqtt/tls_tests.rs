@@ -97,17 +97,11 @@ impl Case {
             Some(dir.join(name))
         };
         MqttConfig {
-            host: self.host.into(),
-            port,
             ca: put("ca.pem", &self.trusted.pem()),
             cert: self.client.as_ref().and_then(|c| put("client.pem", &c.cert)),
             key: self.client.as_ref().and_then(|c| put("client.key", &c.key)),
-            username: None,
-            password_file: None,
-            client_id: "gw".into(),
-            keep_alive: Span::from_secs(30),
-            receipt_timeout: Span::from_secs(60),
             telemetry_every: Span::ZERO,
+            ..MqttConfig::to(self.host, port, "gw")
         }
     }
 }

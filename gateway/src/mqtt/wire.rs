@@ -16,12 +16,13 @@ use crate::limits;
 use crate::problem::Code;
 use blockgate_rules::event::Outcome;
 use blockgate_rules::input::{Command, Order};
-use blockgate_types::{ClockState, CommandId, MeterId, Time};
+use blockgate_types::{ClockState, CommandId, MeterId, Span, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// What the cloud confirms.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 pub struct Receipt {
     /// Every event up to this sequence number is stored.
     #[serde(default)]
@@ -35,7 +36,7 @@ pub struct Receipt {
 }
 
 /// An event that the cloud will never take.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Refused {
     /// Its id.
     pub id: String,
@@ -86,6 +87,10 @@ struct Document {
     #[serde(default)]
     args: Value,
 }
+
+/// The longest that a command may be good for. Its id is remembered for longer, so that it cannot be
+/// carried out twice however late it comes again.
+pub const LIFETIME_MAX: Span = blockgate_rules::input::LIFETIME_MAX;
 
 /// Longest text of who orders.
 const ACTOR_MAX: usize = 128;
@@ -193,6 +198,43 @@ pub struct Sender {
     pub config_hash: String,
 }
 
+/// A response as it stands on the wire.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ResponseDocument<'a> {
+    /// The command's id; null when it could not be read.
+    id: Option<&'a CommandId>,
+    /// The command's name.
+    name: &'a str,
+    /// First `accepted` (or at once an end), then how it ended.
+    #[schemars(with = "StatusWord")]
+    status: &'static str,
+    /// A stable word of the shared list of errors; empty where nothing is wrong.
+    code: &'static str,
+    /// One sentence for people; empty where there is none to give.
+    reason: &'a str,
+    /// What the command brought, for those that bring something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Value>,
+    /// When it was answered.
+    time: Time,
+    /// This start of the gateway.
+    bootid: &'a str,
+}
+
+/// The words of a response's status.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "the list for the schema; a test holds it equal to `Status::word`")]
+enum StatusWord {
+    Accepted,
+    Done,
+    Failed,
+    Expired,
+    Duplicate,
+    Refused,
+    Unknown,
+}
+
 /// A response to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
@@ -214,19 +256,7 @@ impl Response {
     /// The response's JSON.
     #[must_use]
     pub fn to_json(&self, sender: &Sender, now: Time) -> Vec<u8> {
-        #[derive(Serialize)]
-        struct Wire<'a> {
-            id: Option<&'a CommandId>,
-            name: &'a str,
-            status: &'static str,
-            code: &'static str,
-            reason: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            result: Option<&'a Value>,
-            time: Time,
-            bootid: &'a str,
-        }
-        bytes(&Wire {
+        bytes(&ResponseDocument {
             id: self.id.as_ref(),
             name: &self.name,
             status: self.status.word(),
@@ -252,20 +282,29 @@ impl Response {
     }
 }
 
+/// The state as it stands on the wire.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StateDocument<'a> {
+    /// False in the last will and in the goodbye.
+    online: bool,
+    /// This start of the gateway, eight hexadecimal digits.
+    bootid: &'a str,
+    /// The program's version.
+    version: &'a str,
+    /// Hash of the config files.
+    config_hash: &'a str,
+    /// How far the gateway's clock can be believed.
+    clockstate: ClockState,
+    /// Events without a receipt.
+    outbox: u64,
+    /// When it was written; in the last will when the connection began.
+    time: Time,
+}
+
 /// Whether we are there. Birth, refresh, goodbye and last will have the same fields.
 #[must_use]
 pub fn state(sender: &Sender, online: bool, clock: ClockState, outbox: u64, now: Time) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Wire<'a> {
-        online: bool,
-        bootid: &'a str,
-        version: &'a str,
-        config_hash: &'a str,
-        clockstate: ClockState,
-        outbox: u64,
-        time: Time,
-    }
-    bytes(&Wire {
+    bytes(&StateDocument {
         online,
         bootid: &sender.boot,
         version: &sender.version,

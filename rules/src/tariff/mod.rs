@@ -448,7 +448,7 @@ pub struct Tier {
     pub up_to: Option<Decimal>,
     /// Yuan per unit, by component or, with time of use, by window.
     #[serde(with = "prices_text")]
-    #[schemars(with = "std::collections::BTreeMap<String, String>")]
+    #[schemars(with = "std::collections::BTreeMap<String, blockgate_types::decimal::text>")]
     pub prices: BTreeMap<String, Decimal>,
     /// A fixed amount in yuan, due once the tier is reached; tier 1's always.
     #[serde(
@@ -466,7 +466,7 @@ pub struct QuotaShift {
     pub persons_from: u32,
     /// What is added to each bound.
     #[serde(with = "decimals_text")]
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Vec<blockgate_types::decimal::text>")]
     pub add: Vec<Decimal>,
 }
 
