@@ -311,7 +311,7 @@ mod tests {
         for (what, new, old) in [
             (
                 "CONNECT with properties, will and user",
-                b"\x10\x27\0\x04MQTT\x05\xc6\0\x3c\x05\x11\0\0\0\x0a\0\x02id\x02\x01\x01\0\x01w\0\x01p\0\x01u\0\x02pw"
+                b"\x10\x24\0\x04MQTT\x05\xc6\0\x3c\x05\x11\0\0\0\x0a\0\x02id\x02\x01\x01\0\x01w\0\x01p\0\x01u\0\x02pw"
                     .as_slice(),
                 b"\x10\x1b\0\x04MQTT\x04\xc6\0\x3c\0\x02id\0\x01w\0\x01p\0\x01u\0\x02pw".as_slice(),
             ),
