@@ -8,7 +8,7 @@ use crate::mqtt::trouble::Trouble;
 use blockgate_drivers::Address;
 use blockgate_rules::event::{Alarm, Verdict};
 use blockgate_types::{
-    AlarmId, FaultClass, LineId, MeterId, ReadFault, RegisterName, Time, Values,
+    AlarmId, CommandId, FaultClass, LineId, MeterId, ReadFault, RegisterName, Time, Values,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -198,6 +198,7 @@ pub struct Board {
     outbox: Mutex<OutboxBoard>,
     alarms: Mutex<BTreeMap<AlarmId, Alarm>>,
     disk: Mutex<Option<DiskBoard>>,
+    unknown: Mutex<Vec<(CommandId, String)>>,
 }
 
 /// A poisoned lock only means that a reader panicked; the values are whole (they are set at once).
@@ -229,6 +230,12 @@ impl Board {
     /// The state folder's disk, once it was looked at, locked.
     pub fn disk(&self) -> MutexGuard<'_, Option<DiskBoard>> {
         lock(&self.disk)
+    }
+
+    /// Commands by id and name whose outcome a restart made unknown, and whose sender has not been told
+    /// on `rsp/` yet; locked.
+    pub fn unknown(&self) -> MutexGuard<'_, Vec<(CommandId, String)>> {
+        lock(&self.unknown)
     }
 
     /// Open alarms whose record is durable, locked.

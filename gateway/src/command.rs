@@ -20,6 +20,8 @@ pub struct Answer {
 pub struct Order {
     /// The order.
     pub command: Command,
+    /// Why it is not to be carried out, where its sender may not order it.
+    pub refused: Option<&'static str>,
     /// Where the answer goes, once the outcome is durable.
     pub reply: oneshot::Sender<Answer>,
 }
@@ -47,8 +49,24 @@ impl CommandDoor {
     /// # Errors
     /// [`Closed`] when the gateway stops before it answers.
     pub async fn submit(&self, command: Command) -> Result<Answer, Closed> {
+        self.hand(command, None).await
+    }
+
+    /// Hands in an order whose sender may not order it: it is not carried out, and has its outcome.
+    ///
+    /// # Errors
+    /// [`Closed`] when the gateway stops before it answers.
+    pub async fn refuse(&self, command: Command, why: &'static str) -> Result<Answer, Closed> {
+        self.hand(command, Some(why)).await
+    }
+
+    async fn hand(
+        &self,
+        command: Command,
+        refused: Option<&'static str>,
+    ) -> Result<Answer, Closed> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(Order { command, reply }).await.map_err(|_| Closed)?;
+        self.inbox.send(Order { command, refused, reply }).await.map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
     }
 }

@@ -189,6 +189,12 @@ fn note(board: &Board, event: &Event) {
             AlarmChange::Raised => board.counts.alarms.add(1),
             AlarmChange::Updated | AlarmChange::Cleared | AlarmChange::Noted => {}
         },
+        Event::Audit(Audit::Command { id, name, outcome: Outcome::Unknown, .. }) => {
+            let mut unknown = board.unknown();
+            if unknown.len() < limits::MQTT_UNKNOWN_MAX {
+                unknown.push((id.clone(), name.clone()));
+            }
+        }
         Event::Ledger(_) | Event::Payment(_) | Event::Gap(_) | Event::Audit(_) => {}
     }
 }
@@ -448,7 +454,7 @@ impl Engine {
     /// Takes an order: what the Block answers at once is answered after the next commit, the rest
     /// becomes an errand.
     fn take_order(&mut self, order: Order) -> anyhow::Result<()> {
-        let Order { command, reply } = order;
+        let Order { command, refused, reply } = order;
         if self.out.contains_key(&command.id) {
             let detail = "still being carried out".to_owned();
             let _ = reply.send(Answer { outcome: Outcome::Duplicate, detail });
@@ -457,6 +463,9 @@ impl Engine {
         let id = command.id.clone();
         self.out.insert(id.clone(), reply);
         let (now, clock) = (self.shared.clock.now(), self.shared.clock.state());
+        if let Some(why) = refused {
+            return self.step(&Input::CommandRefused { now, command, why: why.to_owned() });
+        }
         self.step(&Input::Command { now, clock, command: command.clone() })?;
         if !self.out.contains_key(&id) {
             return Ok(()); // decided: the answer waits for the commit
@@ -662,7 +671,7 @@ mod tests {
         engine.append(bill(1)).unwrap();
         for id in ["c-1", "c-2"] {
             let (reply, answer) = oneshot::channel();
-            engine.take_order(Order { command: correction(id), reply }).unwrap();
+            engine.take_order(Order { command: correction(id), refused: None, reply }).unwrap();
             let done = engine.begin_commit().unwrap().unwrap().done().await.unwrap();
             engine.release(done);
             // What was committed reaches the trees.

@@ -26,6 +26,11 @@ pub const MQTT_MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Commands on their way through the door at once; more are answered `refused` with `command-busy`. Also the
 /// Receive Maximum that we tell the broker.
 pub const MQTT_INCOMING_MAX: usize = 256;
+/// Commands that are looked at in a minute; more are answered `refused` with `command-busy` and leave no
+/// record.
+pub const MQTT_COMMANDS_PER_MINUTE: u32 = 3000;
+/// Outcomes of commands from before this start that are told again on `rsp/`; the rest stand in `evt/audit`.
+pub const MQTT_UNKNOWN_MAX: usize = 256;
 /// Bytes of a command; a larger one is refused.
 pub const MQTT_COMMAND_BYTES_MAX: usize = 64 * 1024;
 /// Ids and refusals in one receipt; a larger receipt is not taken, and its events are sent again.

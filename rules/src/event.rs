@@ -777,6 +777,9 @@ pub enum Audit {
         name: String,
         /// Who ordered it.
         actor: String,
+        /// When it becomes void; for so long its id is remembered at least.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Time>,
     },
     /// The outcome of a command: exactly one each that was accepted (invariant 7). `expired`,
     /// `refused` and `duplicate` come without an acceptance before.
@@ -791,6 +794,9 @@ pub enum Audit {
         actor: String,
         /// How it ended.
         outcome: Outcome,
+        /// When the command becomes void; for so long its id is remembered at least.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Time>,
         /// The reason, for people; empty when there is none to give.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         detail: String,

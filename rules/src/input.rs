@@ -51,6 +51,15 @@ pub enum Input {
         /// The order.
         command: Command,
     },
+    /// A command that the door did not let in: its sender may not order that.
+    CommandRefused {
+        /// Wall time.
+        now: Time,
+        /// The order.
+        command: Command,
+        /// Why, for people.
+        why: String,
+    },
     /// What a command that the gateway carried out came to ([`Order::Resend`], [`Order::ReadNow`]).
     CommandDone {
         /// Wall time.
@@ -91,7 +100,7 @@ pub enum Input {
 }
 
 /// The longest that a command may be good for, from `issued_at` to `expires_at`.
-pub const LIFETIME_MAX: Span = Span::from_mins(24 * 60);
+pub const LIFETIME_MAX: Span = Span::from_days(31);
 
 /// How far a sender's clock may be ahead of ours.
 pub const AHEAD_MAX: Span = Span::from_mins(5);
@@ -311,6 +320,41 @@ impl Order {
             Self::ConfirmAlarm { .. } => "confirm-alarm",
             Self::CheckAlarm { .. } => "check-alarm",
         }
+    }
+}
+
+impl Order {
+    /// Whether it moves something in the world (a barrier, a door, a relay, a valve) or gives a right
+    /// to pass. Over MQTT such an order needs a rule of its own in the config.
+    #[must_use]
+    pub fn moves_something(&self) -> bool {
+        match self {
+            Self::Resend { .. }
+            | Self::ReadNow { .. }
+            | Self::DecideHeld { .. }
+            | Self::ExchangeMeter { .. }
+            | Self::Correct(_)
+            | Self::RecordPayment(_)
+            | Self::SettlePayment { .. }
+            | Self::DepositCondition { .. }
+            | Self::DeductDeposit { .. }
+            | Self::RequestRefund(_)
+            | Self::ApproveRefund { .. }
+            | Self::RefundPaid { .. }
+            | Self::VoidRefund { .. }
+            | Self::MuteAlarm { .. }
+            | Self::UnmuteAlarm { .. }
+            | Self::AlarmFeedback { .. }
+            | Self::ConfirmAlarm { .. }
+            | Self::CheckAlarm { .. } => false,
+        }
+    }
+
+    /// Whether it is refused while the clock is not set: it changes money, rules or something in the
+    /// world, and whether it has expired cannot be known. What only reads is carried out.
+    #[must_use]
+    pub fn needs_true_time(&self) -> bool {
+        !matches!(self, Self::Resend { .. } | Self::ReadNow { .. })
     }
 }
 

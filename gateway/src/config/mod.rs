@@ -6,6 +6,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use crate::mqtt::authority::Authority;
 use blockgate_drivers::Address;
 use blockgate_drivers::line::LineSettings;
 use blockgate_drivers::profile::Profile;
@@ -214,6 +215,8 @@ pub struct MqttConfig {
     pub telemetry_every: Span,
     /// Which MQTT is spoken.
     pub version: MqttVersion,
+    /// `[[mqtt.allow]]`: who may order what.
+    pub authority: Authority,
 }
 
 impl MqttConfig {
@@ -233,6 +236,7 @@ impl MqttConfig {
             receipt_timeout: Span::from_secs(60),
             telemetry_every: Span::from_secs(10),
             version: MqttVersion::Auto,
+            authority: Authority::default(),
         }
     }
 }

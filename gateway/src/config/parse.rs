@@ -3,6 +3,7 @@
 use super::{
     ClockTrust, Config, FileFault, HttpConfig, Identity, MeterConfig, MqttConfig, MqttVersion, Text,
 };
+use crate::mqtt::authority::{Authority, Rule, unhex};
 use blockgate_drivers::line::{Framing, LineSettings};
 use blockgate_drivers::profile::Profile;
 use blockgate_drivers::transport::{Parity, Target};
@@ -262,9 +263,32 @@ fn mqtt(table: &Table<'_>, gateway: &str, path: &dyn Fn(&str) -> PathBuf) -> Opt
         receipt_timeout: bounded(table, "receipt_timeout", Span::from_secs(60), 1000, 86_400_000),
         telemetry_every: bounded(table, "telemetry_every", Span::from_secs(10), 0, 86_400_000),
         version: table.word("version", &MQTT_VERSIONS).unwrap_or(MqttVersion::Auto),
+        authority: Authority(table.tables("allow").iter().filter_map(allow).collect()),
     };
     table.done();
     host.map(|_| config)
+}
+
+/// One `[[mqtt.allow]]`.
+fn allow(table: &Table<'_>) -> Option<Rule> {
+    let actor = table.need_text("actor");
+    table.need("commands");
+    let commands: Vec<String> = table.texts("commands").into_iter().map(str::to_owned).collect();
+    let known = crate::contract::command_names();
+    for name in commands.iter().filter(|name| *name != "*" && !known.contains(name)) {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let near = nearest(name, &known).map(|n| format!("; is {n:?} meant?")).unwrap_or_default();
+        table.note_at("commands", format!("there is no command {name:?}{near}"));
+    }
+    let key = table.text("key").and_then(|text| {
+        let key = unhex(text).and_then(|bytes| bytes.try_into().ok());
+        if key.is_none() {
+            table.note_at("key", "key must be an Ed25519 public key in 64 hexadecimal digits");
+        }
+        key
+    });
+    table.done();
+    actor.map(|actor| Rule { actor: actor.to_owned(), commands, key })
 }
 
 /// A span with a default and bounds in milliseconds.

@@ -93,8 +93,16 @@ fn event(kind: &str, data: &Value, defs: &Map<String, Value>) -> Message {
         let label = label.unwrap_or_else(|| kind.to_owned());
         match richest(&way, defs, |data| encoded(data, seq)) {
             Ok(example) => {
-                let taken =
-                    message.examples.iter().filter(|(name, _)| name.starts_with(&label)).count();
+                let numbered = |name: &str| {
+                    let rest = name.strip_prefix(label.as_str());
+                    rest.is_some_and(|rest| {
+                        rest.trim_start_matches([
+                            '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+                        ])
+                        .is_empty()
+                    })
+                };
+                let taken = message.examples.iter().filter(|(name, _)| numbered(name)).count();
                 let label = if taken == 0 { label } else { format!("{label}-{}", taken + 1) };
                 message.examples.push((label, example));
                 seq += 1;
@@ -187,6 +195,13 @@ fn commands() -> Vec<Message> {
     let defs = schema::definitions(&root);
     let found = schema::variants(&root, "name").into_iter();
     found.map(|(name, order)| command(&name, &order, &defs)).collect()
+}
+
+/// The names of all commands.
+#[must_use]
+pub fn command_names() -> Vec<String> {
+    let root = schema::of::<Order>(Side::Taken);
+    schema::variants(&root, "name").into_iter().map(|(name, _)| name).collect()
 }
 
 fn command(order: &str, variant: &Value, defs: &Map<String, Value>) -> Message {

@@ -27,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 /// Longest time for name, TCP and TLS together; a slow key takes its seconds.
 const OPEN_MAX: Duration = Duration::from_secs(60);
 
+/// Connections in a row that end without CONNACK before the other version of MQTT is tried.
+const MUTE_MAX: u32 = 2;
+
 /// What the client works with.
 pub struct Link<O = Outbox> {
     /// Where to, and who we are to the broker.
@@ -79,6 +82,8 @@ pub(super) struct Carried {
     pub(super) retain: bool,
     /// Whether MQTT 3.1.1 is spoken.
     pub(super) old: bool,
+    /// Whether the last connection came as far as CONNACK.
+    pub(super) greeted: bool,
 }
 
 async fn run_over<O: Post + 'static>(
@@ -88,12 +93,16 @@ async fn run_over<O: Post + 'static>(
 ) -> Result<(), BadLevel> {
     let mut backoff = Backoff::new(&link.config.client_id);
     let mut carried = Carried {
-        commands: Commands::new(link.door),
+        commands: Commands::new(link.door, link.config.authority.clone()),
         suspect: None,
         window: limits::MQTT_INFLIGHT_MAX,
         retain: true,
         old: link.config.version == MqttVersion::Three,
+        greeted: true,
     };
+    // Connections in a row that were closed without a word: how some brokers say that they have no
+    // MQTT 5 (RabbitMQ 3.10 does).
+    let mut mute = 0_u32;
     let steady = Steady {
         topics: Topics::new(&link.identity)?,
         sender: Sender {
@@ -111,6 +120,7 @@ async fn run_over<O: Post + 'static>(
     while !stop.is_cancelled() {
         steady.outbox.reset_in_flight();
         let began = Instant::now();
+        carried.greeted = false;
         let trouble = match connection(&steady, &mut carried, &*broker, &stop).await {
             End::Stopped => break,
             End::Trouble(trouble) => trouble,
@@ -119,9 +129,13 @@ async fn run_over<O: Post + 'static>(
             carried.retain = false;
             continue;
         }
-        if trouble == Trouble::Unsupported("MQTT 5".to_owned())
-            && steady.config.version == MqttVersion::Auto
-        {
+        mute = match trouble {
+            Trouble::Closed(_) if !carried.greeted => mute.saturating_add(1),
+            _ => 0,
+        };
+        let said = trouble == Trouble::Unsupported("MQTT 5".to_owned());
+        if steady.config.version == MqttVersion::Auto && (said || mute >= MUTE_MAX) {
+            mute = 0;
             carried.old = !carried.old;
             if carried.old {
                 tracing::info!("the broker has no MQTT 5: MQTT 3.1.1 is spoken");

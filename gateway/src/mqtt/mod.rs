@@ -5,11 +5,13 @@
 //! |---|---|
 //! | [`topics`] | the topic tree below `blockgate/v1/{tenant}/{gateway}/` |
 //! | [`wire`] | receipts, commands, responses, state and live values as JSON |
+//! | [`authority`] | who may order what |
 //! | [`trouble`] | why there is no connection: a closed list with a stable word each |
 //!
 //! This module must never decide about money, never log a payload, and never lean on QoS 2, on
 //! retained messages or on a broker's session: what the broker forgets is sent again from the outbox.
 
+pub mod authority;
 pub mod client;
 mod commands;
 mod faults;

@@ -12,10 +12,11 @@ use super::flight::{Carries, Flight};
 use super::topics::Incoming;
 use super::trouble::Trouble;
 use super::watched::{Seen, Watched};
-use super::wire;
+use super::wire::{self, Response};
 use crate::limits;
 use crate::outbox::Receipt;
 use crate::ports::BrokerStream;
+use blockgate_rules::event::Outcome;
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, ConnAck, Event, EventLoop, LastWill, MqttOptions, Outgoing as Sent, Packet,
@@ -246,6 +247,7 @@ impl<'a> Session<'a> {
     }
 
     fn connected(&mut self, connack: &ConnAck) -> Result<(), End> {
+        self.carried.greeted = true;
         if let Some(properties) = &connack.properties {
             if properties.max_qos == Some(0) {
                 return Err(End::Trouble(Trouble::Unsupported("QoS 1".to_owned())));
@@ -297,6 +299,7 @@ impl<'a> Session<'a> {
         self.phase = Phase::Open;
         self.more = true;
         self.state(true)?;
+        self.tell_unknown()?;
         self.steady.up();
         Ok(())
     }
@@ -355,7 +358,9 @@ impl<'a> Session<'a> {
                 let address =
                     Address { topic: self.steady.topics.answer_to(name, asked), correlation };
                 let commands = &mut self.carried.commands;
-                let answered = commands.take(name, &publish.payload, publish.retain, address);
+                let topic = self.steady.topics.command(name);
+                let answered =
+                    commands.take(&topic, name, &publish.payload, publish.retain, address);
                 self.answer(answered)
             }
             None => Ok(()),
@@ -471,6 +476,17 @@ impl<'a> Session<'a> {
         self.client.try_publish(steady.topics.state(), payload, options).map_err(|_| full())?;
         self.flight.queue(Carries::State);
         self.state_at = Instant::now();
+        Ok(())
+    }
+
+    /// Answers the commands that a restart cut off, once.
+    fn tell_unknown(&mut self) -> Result<(), End> {
+        let unknown = std::mem::take(&mut *self.steady.board.unknown());
+        for (id, name) in unknown {
+            let address = Address { topic: self.steady.topics.response(&name), correlation: None };
+            let why = "the gateway was restarted before it was known".to_owned();
+            self.answer((address, Response::ended(id, &name, Outcome::Unknown, why)))?;
+        }
         Ok(())
     }
 

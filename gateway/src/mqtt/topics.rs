@@ -93,6 +93,12 @@ impl Topics {
         format!("{}tel/live", self.prefix)
     }
 
+    /// Where a command of this name comes in.
+    #[must_use]
+    pub fn command(&self, name: &str) -> String {
+        format!("{}cmd/{name}", self.prefix)
+    }
+
     /// The answer to a command.
     #[must_use]
     pub fn response(&self, name: &str) -> String {

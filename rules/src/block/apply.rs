@@ -1,7 +1,7 @@
 //! What an event changes. The meaning of an event that was ever shipped does not change: decide may
 //! learn, apply remembers.
 
-use super::{Block, COMMANDS_SEEN_MAX, OpenCommand, Pending, State, Used};
+use super::{Block, OpenCommand, Pending, State, Used};
 use crate::apportionment::{Portion, Weighting};
 use crate::billing::{ChargeState, Counter, EndedCharge, Source};
 use crate::calendar::{Day, Month, Zone, parse_day};
@@ -321,27 +321,17 @@ impl Block {
                 self.find_used_items();
                 self.watch.silence_due = None;
             }
-            Audit::CommandAccepted { id, name, actor, .. } => {
-                let open = OpenCommand { name: name.clone(), actor: actor.clone() };
+            Audit::CommandAccepted { at, id, name, actor, expires_at } => {
+                let (name, actor) = (name.clone(), actor.clone());
+                let open = OpenCommand { name, actor, expires_at: *expires_at };
                 self.state.commands_open.insert(id.clone(), open);
-                self.see_command(id);
+                self.state.commands_seen.remember(*at, id, *expires_at);
             }
             // A duplicate was answered for itself: the first one still waits for its own outcome.
             Audit::Command { outcome: Outcome::Duplicate, .. } => {}
-            Audit::Command { id, .. } => {
+            Audit::Command { at, id, expires_at, .. } => {
                 self.state.commands_open.remove(id);
-                self.see_command(id);
-            }
-        }
-    }
-
-    fn see_command(&mut self, id: &blockgate_types::CommandId) {
-        if self.cache.seen.insert(id.clone()) {
-            self.state.commands_seen.push_back(id.clone());
-            if self.state.commands_seen.len() > COMMANDS_SEEN_MAX
-                && let Some(old) = self.state.commands_seen.pop_front()
-            {
-                self.cache.seen.remove(&old);
+                self.state.commands_seen.remember(*at, id, *expires_at);
             }
         }
     }

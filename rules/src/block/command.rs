@@ -3,7 +3,7 @@
 
 use super::Block;
 use crate::event::{Audit, Event, Outcome, Reading, Verdict};
-use crate::input::{Command, HeldDecision, Order};
+use crate::input::{AHEAD_MAX, Command, HeldDecision, LIFETIME_MAX, Order};
 use crate::metering::{self, Held, RegisterState};
 use crate::money::minus;
 use crate::setup::BillingRegister;
@@ -17,22 +17,9 @@ impl Block {
         command: &Command,
         out: &mut Vec<Event>,
     ) {
-        let answer = |outcome, detail: &str| {
-            Event::Audit(Audit::Command {
-                at: now,
-                id: command.id.clone(),
-                name: command.order.name().to_owned(),
-                actor: command.actor.clone(),
-                outcome,
-                detail: detail.to_owned(),
-            })
-        };
-        if self.cache.seen.contains(&command.id) {
-            out.push(answer(Outcome::Duplicate, "this id was answered before"));
-            return;
-        }
-        if now >= command.expires_at {
-            out.push(answer(Outcome::Expired, "it came after its expires_at"));
+        let answer = |outcome, detail: &str| answer(now, command, outcome, detail);
+        if let Err((outcome, why)) = self.admitted(now, clock, command) {
+            out.push(answer(outcome, why));
             return;
         }
         let accepted = Event::Audit(Audit::CommandAccepted {
@@ -40,6 +27,7 @@ impl Block {
             id: command.id.clone(),
             name: command.order.name().to_owned(),
             actor: command.actor.clone(),
+            expires_at: Some(command.expires_at),
         });
         if let Some(decided) = self.decide_money(now, command) {
             match decided {
@@ -117,6 +105,58 @@ impl Block {
         }
     }
 
+    /// Whether a command may be looked at, whatever it orders.
+    fn admitted(
+        &self,
+        now: Time,
+        clock: ClockState,
+        command: &Command,
+    ) -> Result<(), (Outcome, &'static str)> {
+        if self.state.commands_seen.has(&command.id) {
+            return Err((Outcome::Duplicate, "this id was answered before"));
+        }
+        if now >= command.expires_at {
+            return Err((Outcome::Expired, "it came after its expires_at"));
+        }
+        let refused = |why| Err((Outcome::Refused, why));
+        match command.expires_at.since(command.issued_at) {
+            None => return refused("expires_at lies before issued_at"),
+            Some(life) if life > LIFETIME_MAX => {
+                return refused("expires_at lies more than 31 days after issued_at");
+            }
+            Some(_) => {}
+        }
+        // A box that starts in 1970 sees every command in its future, and cannot see that one expired.
+        if clock == ClockState::Unsynced {
+            if command.order.needs_true_time() {
+                return refused(UNSYNCED);
+            }
+        } else if command.issued_at > now.plus(AHEAD_MAX) {
+            return refused("issued_at lies in the future: compare both clocks");
+        }
+        if self.state.commands_seen.is_full(now) {
+            return refused(
+                "too many commands are remembered: order it again when some have expired",
+            );
+        }
+        Ok(())
+    }
+
+    /// A command that the door did not let in: who ordered it may not. It has its one outcome.
+    pub(super) fn decide_refused(
+        &self,
+        now: Time,
+        command: &Command,
+        why: &str,
+        out: &mut Vec<Event>,
+    ) {
+        out.push(if self.state.commands_seen.has(&command.id) {
+            answer(now, command, Outcome::Duplicate, "this id was answered before")
+        } else {
+            answer(now, command, Outcome::Refused, why)
+        });
+    }
+
     pub(super) fn decide_done(
         &self,
         now: Time,
@@ -133,6 +173,7 @@ impl Block {
             name: open.name.clone(),
             actor: open.actor.clone(),
             outcome,
+            expires_at: open.expires_at,
             detail: detail.to_owned(),
         }));
     }
@@ -204,6 +245,19 @@ impl Block {
         let verdict = Verdict::Exchanged { from, final_value, used };
         Ok(metering::reading(meter, setup, now, initial_value, verdict))
     }
+}
+
+/// The outcome of a command.
+fn answer(now: Time, command: &Command, outcome: Outcome, detail: &str) -> Event {
+    Event::Audit(Audit::Command {
+        at: now,
+        id: command.id.clone(),
+        name: command.order.name().to_owned(),
+        actor: command.actor.clone(),
+        outcome,
+        expires_at: Some(command.expires_at),
+        detail: detail.to_owned(),
+    })
 }
 
 const UNSYNCED: &str = "the clock is not synchronised: a decision about money needs a true time";

@@ -37,12 +37,16 @@ impl Block {
                         name: open.name.clone(),
                         actor: open.actor.clone(),
                         outcome: Outcome::Unknown,
+                        expires_at: open.expires_at,
                         detail: "the gateway was restarted before it was known".to_owned(),
                     }));
                 }
             }
             Input::Command { now, clock, command } => {
                 self.decide_command(*now, *clock, command, out);
+            }
+            Input::CommandRefused { now, command, why } => {
+                self.decide_refused(*now, command, why, out);
             }
             Input::CommandDone { now, id, outcome, detail } => {
                 self.decide_done(*now, id, *outcome, detail, out);

@@ -13,6 +13,7 @@ mod correct;
 mod decide;
 mod money;
 mod period;
+mod replay;
 mod share;
 
 pub(crate) use share::{amount_line, share_bill};
@@ -30,12 +31,10 @@ use blockgate_types::{
     AccountId, AlarmId, BillId, ClockState, CommandId, Decimal, ItemId, MeterId, RegisterName,
     Span, TariffId, Time,
 };
+use replay::Seen;
+pub use replay::{COMMANDS_SEEN_LEAST, COMMANDS_SEEN_MAX};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// How many command ids are remembered. An id that was forgotten is refused all the same once its
-/// command has expired.
-pub const COMMANDS_SEEN_MAX: usize = 4096;
 
 /// Entries of a setup in one event.
 pub const SETUP_CHUNK: usize = 100;
@@ -90,7 +89,7 @@ struct State {
     /// What is muted, whether it is open or not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     mutes: BTreeMap<AlarmId, Mute>,
-    commands_seen: VecDeque<CommandId>,
+    commands_seen: Seen,
     commands_open: BTreeMap<CommandId, OpenCommand>,
 }
 
@@ -123,6 +122,8 @@ struct Pending {
 struct OpenCommand {
     name: String,
     actor: String,
+    #[serde(default)]
+    expires_at: Option<Time>,
 }
 
 /// What follows from the state and would be slow to find each time.
@@ -135,7 +136,6 @@ struct Cache {
     changes: BTreeMap<(MeterId, RegisterName), Vec<Time>>,
     /// Items whose billed use is a weight.
     used_items: BTreeSet<ItemId>,
-    seen: BTreeSet<CommandId>,
 }
 
 /// What was heard since the start of the process and is no part of the state.
@@ -157,7 +157,6 @@ impl From<State> for Block {
     fn from(state: State) -> Self {
         let mut block = Self { state, cache: Cache::default(), watch: Watch::default() };
         block.cache.zone = Zone::new(&block.state.setup.zone).ok();
-        block.cache.seen = block.state.commands_seen.iter().cloned().collect();
         block.find_window_users();
         block.find_used_items();
         block
@@ -246,6 +245,7 @@ impl Block {
             }
             Input::Setup { .. } => self.watch.silence_due = None,
             Input::Command { .. }
+            | Input::CommandRefused { .. }
             | Input::CommandDone { .. }
             | Input::Correct { .. }
             | Input::Condition { .. } => {}

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod changes;
+mod commands;
 mod correcting;
 mod golden_corrections;
 mod money;
