@@ -12,6 +12,7 @@
 //! | [`dlt645`] | DL/T 645-2007 and -1997 frames and data: electricity |
 //! | [`cjt188`] | CJ/T 188-2004 and -2018: water, gas, heat |
 //! | [`mbus`] | M-Bus: EN 13757-2 link layer, EN 13757-3 data |
+//! | [`barrier`] | cameras that read plates, barriers, LED and voice boards |
 //! | [`decoded`] | a captured frame, explained to a person |
 //! | [`profile`] | device knowledge as data: registers, scales, units, test vectors |
 //! | [`meter`] | one meter read whole: values, or the one fault that prevented them |
@@ -41,6 +42,7 @@
 )]
 
 pub mod address;
+pub mod barrier;
 pub mod bcd;
 pub mod cjt188;
 pub mod damage;
