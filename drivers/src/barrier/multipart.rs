@@ -197,7 +197,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`BadPush::Bounds`]; the connection is of no more use then.
-    pub fn next(&mut self) -> Result<Option<(String, Vec<u8>)>, BadPush> {
+    pub fn take(&mut self) -> Result<Option<(String, Vec<u8>)>, BadPush> {
         match step(&self.buffer, &self.delimiter, false)? {
             Step::Found(found) => {
                 let bytes = self.buffer.get(found.body.clone()).unwrap_or_default().to_vec();

@@ -84,11 +84,11 @@ fn the_tcp_channel_frames_as_captured() {
     let mut frames = Vec::new();
     for byte in all {
         decoder.push(&[byte]);
-        frames.extend(decoder.next().unwrap());
+        frames.extend(decoder.take().unwrap());
     }
     assert_eq!(frames, [tcp::Frame::Heartbeat, tcp::Frame::Json(b"{\"cmd\":\"getsn\"}".to_vec())]);
     decoder.push(b"VZ\x00\x00\xff\xff\xff\xff");
-    assert!(decoder.next().is_err(), "four gigabytes are not waited for");
+    assert!(decoder.take().is_err(), "four gigabytes are not waited for");
     let mut result = text::to_gbk("{\"PlateResult\":{\"license\":\"鲁B12345\",\"plateid\":7}}");
     result.extend_from_slice(b"\0\xff\xd8picture");
     let tcp::Message::Report(report) = tcp::read(&result).unwrap() else { panic!() };
@@ -170,13 +170,13 @@ fn the_dahua_stream_is_framed_by_length_and_read() {
         let mut reports = Vec::new();
         for piece in SNAP.chunks(size) {
             stream.push(piece);
-            while let Some((media, bytes)) = stream.next().unwrap() {
+            while let Some((media, bytes)) = stream.take().unwrap() {
                 reports.push(dahua::snap::part(&media, &bytes).unwrap());
             }
         }
         // The last heartbeat ends with the next delimiter.
         stream.push(b"--myboundary\r\n");
-        while let Some((media, bytes)) = stream.next().unwrap() {
+        while let Some((media, bytes)) = stream.take().unwrap() {
             reports.push(dahua::snap::part(&media, &bytes).unwrap());
         }
         assert_eq!(reports.len(), 3, "{reports:?}");
@@ -333,7 +333,7 @@ proptest::proptest! {
             }
             let mut decoder = tcp::Decoder::default();
             decoder.push(&bytes);
-            while let Ok(Some(frame)) = decoder.next() {
+            while let Ok(Some(frame)) = decoder.take() {
                 if let tcp::Frame::Json(body) = frame { let _ = tcp::read(&body); }
             }
             let _ = tcp::read(&bytes);
@@ -343,7 +343,7 @@ proptest::proptest! {
             if let Ok(mut stream) = multipart::Stream::new("multipart/x-mixed-replace; boundary=myboundary") {
                 stream.push(&bytes);
                 for _ in 0..100 {
-                    match stream.next() {
+                    match stream.take() {
                         Ok(Some((media, bytes))) => { let _ = dahua::snap::part(&media, &bytes); }
                         Ok(None) | Err(_) => break,
                     }

@@ -81,7 +81,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`BadPush`]: not the camera's protocol, or too long; the connection is of no more use then.
-    pub fn next(&mut self) -> Result<Option<Frame>, BadPush> {
+    pub fn take(&mut self) -> Result<Option<Frame>, BadPush> {
         let Some(header) = self.0.first_chunk::<HEADER>() else {
             let wrong = self.0.first().is_some_and(|b| *b != b'V');
             return if wrong { Err(BadPush::malformed("not VZ")) } else { Ok(None) };
