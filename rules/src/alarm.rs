@@ -60,9 +60,14 @@ pub fn cleared(open: &Alarm, at: Time) -> Alarm {
 #[must_use]
 pub fn severity(code: AlarmCode) -> Severity {
     match code {
-        AlarmCode::ReadingHeld | AlarmCode::Unbilled | AlarmCode::Loss | AlarmCode::Store => {
-            Severity::Critical
-        }
+        AlarmCode::ReadingHeld
+        | AlarmCode::Unbilled
+        | AlarmCode::Loss
+        | AlarmCode::Store
+        | AlarmCode::GateUnknown
+        | AlarmCode::LaneFailSafe
+        | AlarmCode::DeviceReplay => Severity::Critical,
+        AlarmCode::CameraOffline => Severity::Warning,
         AlarmCode::MeterOffline
         | AlarmCode::MeterStuck
         | AlarmCode::ClockUnsynced
@@ -129,6 +134,10 @@ pub fn word(code: AlarmCode) -> &'static str {
         AlarmCode::DoorHeld => "door-held",
         AlarmCode::OddPayment => "odd-payment",
         AlarmCode::AlarmBudget => "alarm-budget",
+        AlarmCode::CameraOffline => "camera-offline",
+        AlarmCode::GateUnknown => "gate-unknown",
+        AlarmCode::LaneFailSafe => "lane-fail-safe",
+        AlarmCode::DeviceReplay => "device-replay",
     }
 }
 
@@ -211,6 +220,30 @@ fn sentences(code: AlarmCode) -> (Text, Text) {
             "The store was damaged and rebuilt, or the disk is nearly full.",
             "检查磁盘的健康和剩余空间。",
             "Check the disk's health and free space.",
+        ),
+        AlarmCode::CameraOffline => (
+            "车牌相机或道闸没有应答。",
+            "A camera or barrier does not report, or cannot be reached.",
+            "检查供电、网线、地址和口令;期间请人工放行并补记进出。",
+            "Check its power, cable, address and password; let cars through by hand meanwhile and record them.",
+        ),
+        AlarmCode::GateUnknown => (
+            "不知道道闸是否已经开启。",
+            "Whether the barrier opened is not known.",
+            "到现场查看闸杆和车辆,再决定是否重新开闸;网关不会自动重发。",
+            "Look at the arm and the car, then decide whether to open again; the gateway does not repeat it.",
+        ),
+        AlarmCode::LaneFailSafe => (
+            "磁盘无法写入,该车道按预设的故障策略放行或拦截。",
+            "The disk cannot be written: the lane works by its fail-safe policy.",
+            "检查磁盘;恢复后核对期间的进出记录。",
+            "Check the disk; afterwards compare the passages of that time.",
+        ),
+        AlarmCode::DeviceReplay => (
+            "有人重放了设备的签名请求。",
+            "A device's signed request came twice.",
+            "检查该设备所在网络,更换它的密钥。",
+            "Look at the device's network and give it a new key.",
         ),
         AlarmCode::ContinuousFlow
         | AlarmCode::NightFlow

@@ -633,6 +633,14 @@ pub enum AlarmCode {
     OddPayment,
     /// There were more alarms in a month than anybody reads.
     AlarmBudget,
+    /// A camera or barrier does not report, or cannot be reached.
+    CameraOffline,
+    /// Whether a barrier opened is not known: a restart came between, or its arm did not show it.
+    GateUnknown,
+    /// A lane works by its fail-safe policy: what it decides cannot be made durable.
+    LaneFailSafe,
+    /// A device's signed request came twice: it was recorded and is replayed.
+    DeviceReplay,
 }
 
 /// A hole in a meter's readings.

@@ -177,7 +177,11 @@ fn words(code: AlarmCode) -> Words {
         | AlarmCode::BrokerDown
         | AlarmCode::Certificate
         | AlarmCode::DeadLetter
-        | AlarmCode::Store => Words {
+        | AlarmCode::Store
+        | AlarmCode::CameraOffline
+        | AlarmCode::GateUnknown
+        | AlarmCode::LaneFailSafe
+        | AlarmCode::DeviceReplay => Words {
             zh: "网关自身的告警。",
             en: "An alarm of the gateway itself.",
             told_zh: "网关自身的告警。",

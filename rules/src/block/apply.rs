@@ -252,7 +252,11 @@ impl Block {
             | AlarmCode::GateOpen
             | AlarmCode::DoorHeld
             | AlarmCode::OddPayment
-            | AlarmCode::AlarmBudget => {}
+            | AlarmCode::AlarmBudget
+            | AlarmCode::CameraOffline
+            | AlarmCode::GateUnknown
+            | AlarmCode::LaneFailSafe
+            | AlarmCode::DeviceReplay => {}
         };
         let meter = self.state.setup.meters.get(&id);
         let spans = meter.map(|m| m.offline_after.min(m.stuck_after.unwrap_or(m.offline_after)));
