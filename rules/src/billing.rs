@@ -250,7 +250,14 @@ impl<'a> Closing<'a> {
             corrects: None,
             tier_counter: priced.tier_counter,
             issued_at: self.now,
+            due: self.due(priced.rated.total_fen),
         }))
+    }
+
+    /// The last day on which a bill of today is paid in time.
+    pub(crate) fn due(&self, total: crate::money::Fen) -> Option<Day> {
+        let dunning = self.setup.dunning.filter(|_| total > crate::money::Fen::ZERO)?;
+        calendar::days_after(self.zone.day(self.now), dunning.due_days)
     }
 
     /// Prices what was used by the tariff's parts; `None` where nothing is due.

@@ -268,6 +268,18 @@ pub fn period(from: Day, to: Day, zone: &Zone) -> Period {
     Period { from: from.to_string(), to: to.to_string(), zone: zone.name.clone() }
 }
 
+/// The day so many days later; `None` beyond the calendar's end.
+#[must_use]
+pub fn days_after(day: Day, days: u32) -> Option<Day> {
+    day.checked_add(jiff::Span::new().try_days(days).ok()?).ok()
+}
+
+/// The day so many days earlier; `None` before the calendar's begin.
+#[must_use]
+pub fn days_before(day: Day, days: u32) -> Option<Day> {
+    day.checked_sub(jiff::Span::new().try_days(days).ok()?).ok()
+}
+
 /// The day `months` months after `day`; the last day of a shorter month. `None` beyond the calendar.
 #[must_use]
 pub fn months_after(day: Day, months: u32) -> Option<Day> {

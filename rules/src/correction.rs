@@ -475,6 +475,7 @@ fn again(
         tariff_revision: priced.tariff_revision,
         lines,
         total_fen: if waived { Fen::ZERO } else { difference },
+        due: closing.due(if waived { Fen::ZERO } else { difference }),
         evidence: facts.evidence.clone(),
         minus: facts.minus.clone(),
         basis: facts.basis.clone(),

@@ -37,6 +37,8 @@ pub enum Event {
     Ledger(PeriodClosed),
     /// Money moved, or is going to.
     Payment(Box<Payment>),
+    /// What a household is to be told.
+    Notice(Box<Notice>),
     /// An alarm opened, changed or closed.
     Alarm(Alarm),
     /// A hole in a meter's readings, found when it answered again.
@@ -54,6 +56,7 @@ impl Event {
             Self::Bill(_) => "bill",
             Self::Ledger(_) => "ledger",
             Self::Payment(_) => "payment",
+            Self::Notice(_) => "notice",
             Self::Alarm(_) => "alarm",
             Self::Gap(_) => "gap",
             Self::Audit(_) => "audit",
@@ -68,6 +71,7 @@ impl Event {
             Self::Bill(bill) => format!("account/{}", bill.account),
             Self::Ledger(_) => "block".to_owned(),
             Self::Payment(payment) => format!("account/{}", payment.account),
+            Self::Notice(notice) => format!("account/{}", notice.account),
             Self::Alarm(alarm) => format!("alarm/{}", alarm.id),
             Self::Gap(gap) => format!("meter/{}", gap.meter),
             Self::Audit(_) => "gateway".to_owned(),
@@ -275,6 +279,9 @@ pub struct Bill {
     pub tier_counter: Option<TierCounter>,
     /// When it was decided.
     pub issued_at: Time,
+    /// The last day on which it is paid in time; none where no rule gives one or nothing is to pay.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    pub due: Option<Day>,
 }
 
 /// What a price was for, beside readings.
@@ -487,6 +494,45 @@ pub struct Payment {
     pub movement: Movement,
 }
 
+/// What a household is to be told. The gateway says what and when; the cloud brings it there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// When it was decided.
+    pub at: Time,
+    /// To whom.
+    pub account: AccountId,
+    /// On which way the household wants it: `sms`, `app`, `paper`; `app` where it said nothing.
+    pub channel: String,
+    /// Why.
+    pub reason: NoticeReason,
+    /// What it says; the household's own text where it has one.
+    pub text: Text,
+    /// How much it is about, in fen; below zero where money comes back.
+    pub amount_fen: Fen,
+    /// Until when that is to be paid.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    pub due: Option<Day>,
+    /// Which bills it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bills: Vec<BillId>,
+}
+
+/// Why a household is told something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoticeReason {
+    /// Something is to be paid soon.
+    Reminder,
+    /// Something was to be paid and was not.
+    Overdue,
+    /// A bill was corrected.
+    Correction,
+    /// A deposit or a refund moved on.
+    Refund,
+    /// A price changes.
+    Rules,
+}
+
 /// A charge without a bill in a period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Unbilled {
@@ -682,6 +728,9 @@ pub enum Audit {
         /// Up to how much a refund needs no second person.
         #[serde(default, skip_serializing_if = "Fen::is_zero")]
         refund_alone_max_fen: Fen,
+        /// When bills are due and who is reminded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dunning: Option<crate::setup::Dunning>,
     },
     /// Meters were set up or changed.
     MetersSet {

@@ -17,6 +17,12 @@
 //! Refunds have two phases: what is approved is reserved and cannot be spent twice; when the cloud says
 //! that it is paid out it is posted; until then it can be voided, and it expires.
 
+mod open;
+mod posting;
+
+pub use open::{Arrears, OpenBill};
+pub use posting::Posting;
+
 use crate::event::Bill;
 use crate::money::Fen;
 use blockgate_types::{AccountId, CommandId, ItemId, Time};
@@ -53,6 +59,41 @@ pub enum Channel {
     Kiosk,
 }
 
+impl Channel {
+    /// Every channel, in the order of the enum.
+    pub const ALL: [Self; 8] = [
+        Self::Wechat,
+        Self::Alipay,
+        Self::Unionpay,
+        Self::Cash,
+        Self::BankTransfer,
+        Self::PosScan,
+        Self::PosCard,
+        Self::Kiosk,
+    ];
+
+    /// Its word in the journal and on the wire: `bank-transfer`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Wechat => "wechat",
+            Self::Alipay => "alipay",
+            Self::Unionpay => "unionpay",
+            Self::Cash => "cash",
+            Self::BankTransfer => "bank-transfer",
+            Self::PosScan => "pos-scan",
+            Self::PosCard => "pos-card",
+            Self::Kiosk => "kiosk",
+        }
+    }
+
+    /// The channel of a word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.word() == word)
+    }
+}
+
 /// Where the counter-entry of a bill goes.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
@@ -63,6 +104,17 @@ pub enum Fund {
     Maintenance,
     /// Income of the common parts, which is the owners'.
     PublicIncome,
+}
+
+impl Fund {
+    /// Its word in the journal: `public-income`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Maintenance => "maintenance",
+            Self::PublicIncome => "public-income",
+        }
+    }
 }
 
 /// What a payment is for.
@@ -114,6 +166,15 @@ pub enum Movement {
         payment: CommandId,
         /// Whether it came in.
         posted: bool,
+        /// How much it was.
+        #[serde(default, skip_serializing_if = "Fen::is_zero")]
+        amount_fen: Fen,
+        /// On which way.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<Channel>,
+        /// The number of its receipt, where it came in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<u64>,
     },
     /// A deposit's condition is met, or not any more.
     Condition {
@@ -152,6 +213,12 @@ pub enum Movement {
         refund: CommandId,
         /// The channel's reference.
         reference: String,
+        /// How much it was.
+        #[serde(default, skip_serializing_if = "Fen::is_zero")]
+        amount_fen: Fen,
+        /// On which way.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        channel: Option<Channel>,
     },
     /// A refund will not be paid out.
     RefundVoided {
@@ -160,6 +227,26 @@ pub enum Movement {
         /// Why: `expired`, or a person's reason.
         reason: String,
     },
+}
+
+impl Movement {
+    /// Its word in the journal, what it is about, and its amount in fen.
+    #[must_use]
+    pub fn told(&self) -> (&'static str, String, Fen) {
+        let of = |id: &CommandId| id.to_string();
+        match self {
+            Self::Paid(paid) => ("paid", of(&paid.payment), paid.amount_fen),
+            Self::Settled { payment, amount_fen, .. } => ("settled", of(payment), *amount_fen),
+            Self::Condition { deposit, .. } => ("condition", of(deposit), Fen::ZERO),
+            Self::Deducted { deposit, amount_fen, .. } => ("deducted", of(deposit), *amount_fen),
+            Self::RefundAsked(refund) => ("refund-asked", of(&refund.refund), refund.amount_fen),
+            Self::RefundApproved { refund, .. } => ("refund-approved", of(refund), Fen::ZERO),
+            Self::RefundPaid { refund, amount_fen, .. } => {
+                ("refund-paid", of(refund), *amount_fen)
+            }
+            Self::RefundVoided { refund, .. } => ("refund-voided", of(refund), Fen::ZERO),
+        }
+    }
 }
 
 /// Money that came in.
@@ -181,7 +268,8 @@ pub struct Paid {
     /// Announced and not in yet: changes nothing until it is settled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pending: bool,
-    /// Receipts are numbered without gaps.
+    /// Receipts are numbered without gaps, from 1; 0 for what is announced: it gets its number when
+    /// it comes in.
     pub receipt: u64,
     /// What was given back of the cash that was handed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -238,6 +326,12 @@ struct Books {
     receivable: BTreeMap<ItemId, Fen>,
     prepaid: Fen,
     reserved: Fen,
+    /// Bills that are not paid yet, by item, oldest first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    open: BTreeMap<ItemId, Vec<OpenBill>>,
+    /// What came in by each channel and was not paid out by it: no more goes back that way.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    came: BTreeMap<Channel, Fen>,
 }
 
 /// All accounts, debit positive.
@@ -252,6 +346,9 @@ pub struct Ledger {
     pending: BTreeMap<CommandId, (AccountId, Paid)>,
     receipts: u64,
     references: VecDeque<(Channel, String)>,
+    /// What is being written down of each posting; no part of the books.
+    #[serde(skip)]
+    recorder: posting::Recorder,
 }
 
 /// An account of the ledger.
@@ -421,6 +518,9 @@ impl Ledger {
         if !credited && let Some(place) = self.place(debit) {
             *place = was;
         }
+        if credited {
+            self.recorder.write(debit, credit, fen);
+        }
     }
 
     fn books(&mut self, account: &AccountId) -> Option<&mut Books> {
@@ -438,6 +538,9 @@ impl Ledger {
         }
         let counter = fund.map_or(Name::Income(&bill.item), Name::Fund);
         self.post(Name::Receivable(&bill.account, &bill.item), counter, bill.total_fen);
+        if let Some(books) = self.households.get_mut(&bill.account) {
+            books.note_bill(bill);
+        }
         self.offset(&bill.account, std::slice::from_ref(&bill.item));
     }
 
@@ -475,6 +578,7 @@ impl Ledger {
         }
         if let Some(books) = self.households.get_mut(account) {
             books.receivable.retain(|_, fen| *fen != Fen::ZERO);
+            books.trim();
         }
     }
 
@@ -482,7 +586,7 @@ impl Ledger {
     pub fn apply(&mut self, account: &AccountId, movement: &Movement) {
         match movement {
             Movement::Paid(paid) => {
-                self.receipts = paid.receipt;
+                self.receipts = self.receipts.max(paid.receipt);
                 if !paid.reference.is_empty() {
                     self.references.push_back((paid.channel, paid.reference.clone()));
                     if self.references.len() > REFERENCES_MAX {
@@ -496,7 +600,8 @@ impl Ledger {
                     self.paid(account, paid);
                 }
             }
-            Movement::Settled { payment, posted } => {
+            Movement::Settled { payment, posted, receipt, .. } => {
+                self.receipts = self.receipts.max(receipt.unwrap_or_default());
                 if let Some((account, paid)) = self.pending.remove(payment)
                     && *posted
                 {
@@ -510,6 +615,9 @@ impl Ledger {
             }
             Movement::Deducted { deposit, item, amount_fen, .. } => {
                 self.post(Name::Deposit(deposit), Name::Receivable(account, item), *amount_fen);
+                if let Some(books) = self.households.get_mut(account) {
+                    books.trim();
+                }
                 self.offset(account, &[]);
                 self.close_deposit(deposit);
             }
@@ -530,6 +638,10 @@ impl Ledger {
                     Source::Deposit { deposit } => Name::Deposit(deposit),
                 };
                 self.post(source, Name::Clearing(open.channel), open.amount_fen);
+                if let (Source::Prepaid, Some(books)) = (&open.source, self.books(&open.account)) {
+                    let came = books.came.entry(open.channel).or_default();
+                    *came = Fen(came.0.saturating_sub(open.amount_fen.0));
+                }
                 if let Source::Deposit { deposit } = &open.source {
                     self.close_deposit(deposit);
                 }
@@ -546,6 +658,12 @@ impl Ledger {
 
     fn paid(&mut self, account: &AccountId, paid: &Paid) {
         let clearing = Name::Clearing(paid.channel);
+        if let (Toward::Bills { .. } | Toward::Prepaid, Some(books)) =
+            (&paid.toward, self.books(account))
+        {
+            let came = books.came.entry(paid.channel).or_default();
+            *came = Fen(came.0.saturating_add(paid.amount_fen.0));
+        }
         match &paid.toward {
             Toward::Bills { items } => {
                 self.post(clearing, Name::Prepaid(account), paid.amount_fen);

@@ -14,6 +14,7 @@
 //! | [`tariff`] | effective-dated prices: rule files, and quantity to lines |
 //! | [`apportionment`] | a cost, a loss or an income shared among accounts, exactly |
 //! | [`billing`] | charges, the close of a period, bills |
+//! | [`trail`] | the way of one household's money, posting by posting |
 //! | [`correction`] | what should have been billed minus what was: difference bills |
 //! | [`alarm`] | the texts of alarms, and how urgent they are |
 //! | [`anomaly`] | leaks and oddities: detectors, their rules, device checks, the alarm budget |
@@ -42,6 +43,7 @@ pub mod metering;
 pub mod money;
 pub mod setup;
 pub mod tariff;
+pub mod trail;
 
 pub use block::Block;
 pub use event::Event;

@@ -21,6 +21,9 @@ pub struct Setup {
     /// Up to how much a refund is approved by its rule alone; above it a second person is needed.
     #[serde(default)]
     pub refund_alone_max_fen: Fen,
+    /// When bills are due, and when households are reminded; none where no rule says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dunning: Option<Dunning>,
     /// Meters by id.
     pub meters: BTreeMap<MeterId, MeterSetup>,
     /// Accounts by id.
@@ -30,6 +33,29 @@ pub struct Setup {
     /// How costs are shared, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apportionments: BTreeMap<TariffId, Apportionment>,
+}
+
+/// When bills are due, and when households are reminded. A late fee is no part of it: there is none
+/// unless a tariff names one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dunning {
+    /// How many days after its issue a bill is due, from 1 to 366.
+    pub due_days: u32,
+    /// How many days before the due day the household is reminded, from 0 to 60.
+    pub remind_days: u32,
+    /// From which hour of the day on, civil time, 0 to 23: nobody is reminded at midnight.
+    pub hour: u8,
+}
+
+/// How a household wants to be told things.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeTerms {
+    /// On which way: `sms`, `app`, `paper`.
+    pub channel: String,
+    /// Its own text of a reminder, with `{account}`, `{amount}`, `{due}`, `{items}`, `{days}`; the
+    /// block's own where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// A meter as metering needs it.
@@ -101,6 +127,9 @@ pub struct AccountSetup {
     /// Groups that rules can be bound to: `fair-2026`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// How it wants to be told things; by `app` in the block's own words where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<NoticeTerms>,
     /// What is charged, by item; one charge an item.
     pub charges: BTreeMap<ItemId, Charge>,
 }

@@ -43,6 +43,7 @@ impl Block {
             Event::Payment(payment) => {
                 self.state.ledger.apply(&payment.account, &payment.movement);
             }
+            Event::Notice(notice) => self.apply_notice(notice),
             Event::Gap(_) => {}
             Event::Audit(audit) => self.apply_audit(audit),
         }
@@ -268,8 +269,9 @@ impl Block {
         let setup = &mut self.state.setup;
         match audit {
             Audit::Started { .. } | Audit::ClockStepped { .. } => {}
-            Audit::BlockSet { zone, close_grace, refund_alone_max_fen, .. } => {
+            Audit::BlockSet { zone, close_grace, refund_alone_max_fen, dunning, .. } => {
                 setup.refund_alone_max_fen = *refund_alone_max_fen;
+                setup.dunning = *dunning;
                 setup.zone.clone_from(zone);
                 setup.close_grace = *close_grace;
                 self.cache.zone = Zone::new(zone).ok();

@@ -4,10 +4,11 @@
 use super::Block;
 use crate::billing::Closing;
 use crate::correction::{Correction, What, differences, value_of};
-use crate::event::{Audit, Bill, Event, Outcome, ReadingId};
+use crate::event::{Audit, Bill, Event, NoticeReason, Outcome, ReadingId, Text};
 use crate::metering::Point;
 use crate::money::{Fen, minus, plus, times};
-use blockgate_types::{CommandId, Decimal, MeterId, RegisterName, Time};
+use blockgate_types::{AccountId, BillId, CommandId, Decimal, MeterId, RegisterName, Time};
+use std::collections::BTreeMap;
 
 impl Block {
     pub(super) fn decide_correct(
@@ -81,8 +82,37 @@ impl Block {
                 total_fen,
             }));
         }
+        let notices = self.notices_of(now, correction, &bills);
         events.extend(bills.into_iter().map(|bill| Event::Bill(Box::new(bill))));
+        events.extend(notices);
         Ok((events, detail))
+    }
+
+    /// Each household whose bills changed is told once, with the reason.
+    fn notices_of(&self, now: Time, correction: &Correction, bills: &[Bill]) -> Vec<Event> {
+        let mut of: BTreeMap<&AccountId, (Fen, Vec<BillId>)> = BTreeMap::new();
+        for bill in bills.iter().filter(|bill| bill.total_fen != Fen::ZERO) {
+            let (sum, ids) = of.entry(&bill.account).or_default();
+            *sum = Fen(sum.0.saturating_add(bill.total_fen.0));
+            ids.push(bill.bill.clone());
+        }
+        let reason = &correction.ground.reason;
+        let told = of.into_iter().map(|(account, (sum, ids))| {
+            let (zh, en) = if sum < Fen::ZERO {
+                let back = Fen(sum.0.saturating_neg());
+                (
+                    format!("{account} 户您好:费用更正({reason}),应退 {back} 元,抵扣后续费用或按原路退还。"),
+                    format!("Dear household {account}: your bills were corrected ({reason}); {back} yuan are credited to you."),
+                )
+            } else {
+                (
+                    format!("{account} 户您好:费用更正({reason}),应补 {sum} 元。"),
+                    format!("Dear household {account}: your bills were corrected ({reason}); {sum} yuan are to be paid more."),
+                )
+            };
+            self.told(now, account, NoticeReason::Correction, Text { zh, en }, sum, ids)
+        });
+        told.collect()
     }
 
     fn point(&self, meter: &MeterId, register: &RegisterName, id: ReadingId) -> Option<Point> {

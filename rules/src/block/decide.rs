@@ -157,6 +157,7 @@ impl Block {
         match clock {
             ClockState::Synced | ClockState::Holdover => {
                 self.decide_expiry(now, out);
+                self.decide_dunning(now, out);
                 self.decide_period(now, out);
             }
             // invariant 12: nothing begins or closes by a clock that cannot be believed.
@@ -269,13 +270,15 @@ impl Block {
         let zone_known = crate::calendar::Zone::new(&wanted.zone).is_ok();
         let same = have.zone == wanted.zone
             && have.close_grace == wanted.close_grace
-            && have.refund_alone_max_fen == wanted.refund_alone_max_fen;
+            && have.refund_alone_max_fen == wanted.refund_alone_max_fen
+            && have.dunning == wanted.dunning;
         if zone_known && !same {
             out.push(Event::Audit(Audit::BlockSet {
                 at: now,
                 zone: wanted.zone.clone(),
                 close_grace: wanted.close_grace,
                 refund_alone_max_fen: wanted.refund_alone_max_fen,
+                dunning: wanted.dunning,
             }));
         }
         for (id, tariff) in &wanted.tariffs {

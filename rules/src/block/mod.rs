@@ -11,6 +11,7 @@ mod apply;
 mod command;
 mod correct;
 mod decide;
+mod dunning;
 mod money;
 mod period;
 mod replay;
@@ -151,6 +152,8 @@ struct Watch {
     clock: Option<ClockState>,
     /// A lower bound of the next silence that can raise an alarm; `None` when it must be found anew.
     silence_due: Option<Time>,
+    /// The day whose notices are all out.
+    told: Option<Day>,
 }
 
 impl From<State> for Block {
@@ -238,7 +241,10 @@ impl Block {
                     }
                 }
             }
-            Input::Tick { now, clock } => self.watch.tick(*now, *clock),
+            Input::Tick { now, clock } => {
+                self.watch.tick(*now, *clock);
+                self.notices_are_out(*now);
+            }
             Input::Started { now, .. } => {
                 self.watch.grace_from = Some(*now);
                 self.watch.silence_due = None;
@@ -272,7 +278,8 @@ impl Block {
         };
         let soonest = watch.last_tick.map_or(Time::EPOCH, |last| last.plus(TICK_AGAIN));
         let expiry = state.ledger.next_expiry().unwrap_or(Time::MAX).max(waits);
-        Some(silence.min(close).min(expiry).max(soonest))
+        let notices = self.notices_due().unwrap_or(Time::MAX);
+        Some(silence.min(close).min(expiry).min(notices).max(soonest))
     }
 
     /// The end of the month that closes next.

@@ -29,9 +29,15 @@ impl Block {
                 .map(|paid| one(&order.account, Movement::Paid(paid))),
             Order::SettlePayment { payment, posted } => {
                 let announced = ledger.announced(payment).ok_or("no payment of this id waits");
-                announced.map(|(account, _)| {
-                    let (payment, posted) = (payment.clone(), *posted);
-                    one(account, Movement::Settled { payment, posted })
+                announced.map(|(account, paid)| {
+                    let settled = Movement::Settled {
+                        payment: payment.clone(),
+                        posted: *posted,
+                        amount_fen: paid.amount_fen,
+                        channel: Some(paid.channel),
+                        receipt: posted.then(|| ledger.next_receipt()),
+                    };
+                    one(account, settled)
                 })
             }
             Order::DepositCondition { deposit, met, evidence } => {
@@ -82,8 +88,13 @@ impl Block {
                     if open.expires_at.is_none() {
                         return Err("the refund is not approved");
                     }
-                    let (refund, reference) = (refund.clone(), reference.clone());
-                    Ok(one(&open.account, Movement::RefundPaid { refund, reference }))
+                    let paid = Movement::RefundPaid {
+                        refund: refund.clone(),
+                        reference: reference.clone(),
+                        amount_fen: open.amount_fen,
+                        channel: Some(open.channel),
+                    };
+                    Ok(one(&open.account, paid))
                 })
             }
             Order::VoidRefund { refund, reason } => {
@@ -149,7 +160,7 @@ impl Block {
             payer: order.payer.clone(),
             toward: order.toward.clone(),
             pending: order.pending,
-            receipt: ledger.next_receipt(),
+            receipt: if order.pending { 0 } else { ledger.next_receipt() },
             change_fen,
         })
     }

@@ -222,6 +222,9 @@ pub(super) fn shown(events: &[Event]) -> Vec<String> {
                 let json = serde_json::to_value(&p.movement).unwrap();
                 lines.push(format!("payment {} {}", p.account, json["what"].as_str().unwrap()));
             }
+            Event::Notice(n) => {
+                lines.push(format!("notice {} {:?} {}", n.account, n.reason, n.amount_fen));
+            }
             Event::Gap(g) => lines.push(format!("gap {}", g.missing)),
             Event::Audit(crate::event::Audit::Command { outcome, detail, .. }) => {
                 lines.push(format!("outcome {outcome:?} {detail}").trim_end().to_owned());

@@ -172,6 +172,7 @@ fn cost_again(
         let key = ["correction", of.as_str(), &share.revision.to_string()];
         share.bill = crate::billing::bill_id(&key).ok_or(TOO_LARGE)?;
         share.total_fen = difference;
+        share.due = closing.due(difference);
         share.corrects = Some(Box::new(Corrects {
             bill: of,
             command: command.clone(),

@@ -138,6 +138,7 @@ fn a_crash_between_the_shares_leaves_none_out_and_none_twice() {
                 | Event::Ledger(_)
                 | Event::Payment(_)
                 | Event::Alarm(_)
+                | Event::Notice(_)
                 | Event::Gap(_)
                 | Event::Audit(_) => None,
             };
@@ -226,6 +227,7 @@ fn a_loss_is_what_the_master_counts_beyond_its_subs_and_has_a_bound() {
                 | Event::Ledger(_)
                 | Event::Payment(_)
                 | Event::Alarm(_)
+                | Event::Notice(_)
                 | Event::Gap(_)
                 | Event::Audit(_) => None,
             });
@@ -317,6 +319,7 @@ fn a_corrected_cost_is_shared_anew_and_a_corrected_use_is_a_corrected_weight() {
             | Event::Ledger(_)
             | Event::Payment(_)
             | Event::Alarm(_)
+            | Event::Notice(_)
             | Event::Gap(_)
             | Event::Audit(_) => None,
         });

@@ -280,6 +280,7 @@ fn check_periods(world: &World) {
             Event::Reading { .. }
             | Event::Payment(_)
             | Event::Alarm(_)
+            | Event::Notice(_)
             | Event::Gap(_)
             | Event::Audit(_) => {}
         }
@@ -303,6 +304,7 @@ fn check_commands(world: &World) {
             | Event::Ledger(_)
             | Event::Payment(_)
             | Event::Alarm(_)
+            | Event::Notice(_)
             | Event::Gap(_) => {}
         }
     }
