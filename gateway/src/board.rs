@@ -4,6 +4,7 @@
 //!
 //! Every lock is held for a copy, never across an await.
 
+use crate::books::Books;
 use crate::mqtt::trouble::Trouble;
 use blockgate_drivers::Address;
 use blockgate_rules::event::{Alarm, Verdict};
@@ -199,6 +200,7 @@ pub struct Board {
     alarms: Mutex<BTreeMap<AlarmId, Alarm>>,
     disk: Mutex<Option<DiskBoard>>,
     unknown: Mutex<Vec<(CommandId, String)>>,
+    books: Mutex<Books>,
 }
 
 /// A poisoned lock only means that a reader panicked; the values are whole (they are set at once).
@@ -236,6 +238,11 @@ impl Board {
     /// on `rsp/` yet; locked.
     pub fn unknown(&self) -> MutexGuard<'_, Vec<(CommandId, String)>> {
         lock(&self.unknown)
+    }
+
+    /// Where every household's money stands by durable events, locked.
+    pub fn books(&self) -> MutexGuard<'_, Books> {
+        lock(&self.books)
     }
 
     /// Open alarms whose record is durable, locked.

@@ -11,6 +11,7 @@
 //! replay heals it. An error of the trees does not: they are derived.
 
 use crate::board::Board;
+use crate::books::Books;
 use crate::command::{Answer, Order};
 use crate::limits;
 use crate::outbox::{Class, Outbox};
@@ -195,8 +196,13 @@ fn note(board: &Board, event: &Event) {
                 unknown.push((id.clone(), name.clone()));
             }
         }
-        Event::Ledger(_) | Event::Payment(_) | Event::Gap(_) | Event::Audit(_) => {}
+        Event::Ledger(_)
+        | Event::Payment(_)
+        | Event::Notice(_)
+        | Event::Gap(_)
+        | Event::Audit(_) => {}
     }
+    board.books().take(event);
 }
 
 /// Where the readings of `next` stand in the record of `event`, when they fit in.
@@ -256,6 +262,7 @@ impl Engine {
         errands: mpsc::Sender<Errand>,
     ) -> Self {
         shared.board.alarms().clone_from(block.alarms());
+        *shared.board.books() = Books::of(&block);
         *shared.board.outbox() = shared.outbox.stats();
         Self {
             saver: store.saver(),
@@ -412,6 +419,7 @@ impl Engine {
             | Event::Bill(_)
             | Event::Ledger(_)
             | Event::Payment(_)
+            | Event::Notice(_)
             | Event::Gap(_)
             | Event::Audit(_) => {}
         }

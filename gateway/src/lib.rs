@@ -16,6 +16,9 @@
 //! | [`cli`] | the command line |
 //! | [`demo`] | a whole simulated block |
 //! | [`board`] | what is live: last values, faults, connection states; shared with page and metrics |
+//! | [`books`] | where every household's money stands by durable events |
+//! | [`receipt`] | what is printed for a payment |
+//! | [`figures`] | what was billed, paid and is owed; forecasts; tables for people |
 //! | [`store`] | journal (truth), sled trees (derived), checkpoint, rebuild |
 //! | [`outbox`] | what waits for the cloud until its receipt |
 //! | [`http`] | the local API, the event stream, metrics and the page |
@@ -25,6 +28,7 @@
 //! | [`demo`] | a whole simulated block on this machine |
 
 pub mod board;
+pub mod books;
 pub mod bus;
 pub mod cli;
 pub mod clock;
@@ -35,12 +39,14 @@ pub mod contract;
 pub mod control;
 pub mod demo;
 pub mod engine;
+pub mod figures;
 pub mod http;
 pub mod limits;
 pub mod mqtt;
 pub mod outbox;
 pub mod ports;
 pub mod problem;
+pub mod receipt;
 pub mod run;
 pub mod store;
 pub mod supervise;

@@ -132,3 +132,9 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub const CONTROL_MAX: Duration = Duration::from_secs(30);
 /// Bills that one correction looks through.
 pub const CORRECTION_BILLS_MAX: usize = 200_000;
+/// Bills and movements of one household that its trail is made from; the rest is not shown.
+pub const TRAIL_MAX: usize = 20_000;
+/// Readings that one question about consumption looks at, for each meter.
+pub const CONSUMPTION_READINGS_MAX: usize = 100_000;
+/// Rows of an exported table; what comes later is not in it.
+pub const EXPORT_ROWS_MAX: usize = 200_000;

@@ -280,7 +280,7 @@ pub struct Bill {
     /// When it was decided.
     pub issued_at: Time,
     /// The last day on which it is paid in time; none where no rule gives one or nothing is to pay.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub due: Option<Day>,
 }
 
@@ -495,7 +495,7 @@ pub struct Payment {
 }
 
 /// What a household is to be told. The gateway says what and when; the cloud brings it there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Notice {
     /// When it was decided.
     pub at: Time,
@@ -510,7 +510,7 @@ pub struct Notice {
     /// How much it is about, in fen; below zero where money comes back.
     pub amount_fen: Fen,
     /// Until when that is to be paid.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub due: Option<Day>,
     /// Which bills it is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -518,7 +518,9 @@ pub struct Notice {
 }
 
 /// Why a household is told something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoticeReason {
     /// Something is to be paid soon.

@@ -241,9 +241,7 @@ impl Movement {
             Self::Deducted { deposit, amount_fen, .. } => ("deducted", of(deposit), *amount_fen),
             Self::RefundAsked(refund) => ("refund-asked", of(&refund.refund), refund.amount_fen),
             Self::RefundApproved { refund, .. } => ("refund-approved", of(refund), Fen::ZERO),
-            Self::RefundPaid { refund, amount_fen, .. } => {
-                ("refund-paid", of(refund), *amount_fen)
-            }
+            Self::RefundPaid { refund, amount_fen, .. } => ("refund-paid", of(refund), *amount_fen),
             Self::RefundVoided { refund, .. } => ("refund-voided", of(refund), Fen::ZERO),
         }
     }
@@ -373,6 +371,17 @@ pub struct Standing {
     pub prepaid_fen: Fen,
 }
 
+/// All households together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Owed.
+    pub receivable: Fen,
+    /// Prepaid.
+    pub prepaid: Fen,
+    /// Left as deposits.
+    pub deposits: Fen,
+}
+
 impl Ledger {
     /// The sum of all accounts: zero, after every event (invariant 5).
     #[must_use]
@@ -414,6 +423,27 @@ impl Ledger {
     #[must_use]
     pub fn clearing(&self, channel: Channel) -> Fen {
         self.clearing.get(&channel).copied().unwrap_or_default()
+    }
+
+    /// What all households owe, have prepaid and have left as deposits.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let sum = |fens: &mut dyn Iterator<Item = Fen>| {
+            Fen(fens.fold(0_i64, |sum, fen| sum.saturating_add(fen.0)))
+        };
+        let households = || self.households.values();
+        let credit = |fen: Fen| Fen(fen.0.saturating_neg());
+        Totals {
+            receivable: sum(&mut households().flat_map(|h| h.receivable.values().copied())),
+            prepaid: sum(&mut households().map(|h| credit(h.prepaid))),
+            deposits: sum(&mut self.deposits.values().map(|deposit| credit(deposit.balance))),
+        }
+    }
+
+    /// What was billed, by item, bills below zero included.
+    #[must_use]
+    pub fn incomes(&self) -> BTreeMap<ItemId, Fen> {
+        self.income.keys().map(|item| (item.clone(), self.income(item))).collect()
     }
 
     /// What was billed of an item, bills below zero included.
@@ -716,6 +746,12 @@ fn free(balance: Fen, reserved: Fen) -> Fen {
 }
 
 impl Deposit {
+    /// What is left of it, reserved or not.
+    #[must_use]
+    pub fn held(&self) -> Fen {
+        Fen(self.balance.0.saturating_neg())
+    }
+
     /// What is left of it and not reserved for a refund.
     #[must_use]
     pub fn free(&self) -> Fen {

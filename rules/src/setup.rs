@@ -37,7 +37,7 @@ pub struct Setup {
 
 /// When bills are due, and when households are reminded. A late fee is no part of it: there is none
 /// unless a tariff names one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Dunning {
     /// How many days after its issue a bill is due, from 1 to 366.
     pub due_days: u32,
@@ -48,7 +48,7 @@ pub struct Dunning {
 }
 
 /// How a household wants to be told things.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NoticeTerms {
     /// On which way: `sms`, `app`, `paper`.
     pub channel: String,

@@ -1,7 +1,8 @@
 //! From texts to a [`Config`]. Each section is one function; each notes all its faults and goes on.
 
 use super::{
-    ClockTrust, Config, FileFault, HttpConfig, Identity, MeterConfig, MqttConfig, MqttVersion, Text,
+    ClockTrust, Config, FileFault, HttpConfig, Identity, MeterConfig, MqttConfig, MqttVersion,
+    Text, money,
 };
 use crate::mqtt::authority::{Authority, Rule, unhex};
 use blockgate_drivers::line::{Framing, LineSettings};
@@ -193,6 +194,7 @@ fn read(
         }
         table.done();
     }
+    let dunning = root.table("dunning").and_then(|table| money::dunning(&table));
     let gateway_id = head.as_ref().map_or("", |(identity, _, _)| identity.gateway.as_str());
     let mqtt = root.table("mqtt").and_then(|table| mqtt(&table, gateway_id, &path));
     let http = root.table("http").and_then(|table| http(&table, &path));
@@ -214,6 +216,7 @@ fn read(
         zone,
         close_grace,
         refund_alone_max_fen,
+        dunning,
         meters: meter_setups,
         accounts,
         tariffs,
@@ -596,6 +599,7 @@ fn accounts(
             spaces: table.integer("spaces", 0..=10_000).and_then(|n| u32::try_from(n).ok()),
             occupied_from: occupied_from(&table),
             groups: table.texts("groups").into_iter().map(str::to_owned).collect(),
+            notice: money::notice(&table),
             floor: table.integer("floor", -100..=1000).and_then(|n| i32::try_from(n).ok()),
             charges: charges(&table, meters, rules, &mut missing),
         };

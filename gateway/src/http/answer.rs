@@ -128,6 +128,7 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
         Ask::Alarms => alarms(desk, request).await,
         Ask::Outbox => no_query(Ok(json_of(&wire::outbox_json(shared)))),
         Ask::Events => stream(desk, request, caller),
+        Ask::Money(ask) => super::money::answer(desk, request, ask).await,
         Ask::Command(body) => {
             if !request.has_type("application/json") {
                 return Err(Code::UnsupportedMediaType.into());

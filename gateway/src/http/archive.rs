@@ -54,9 +54,19 @@ pub trait Archive: Send + Sync {
     fn newest(&self, _limit: usize) -> Result<Vec<(u64, Bytes)>, Fault> {
         Ok(Vec::new())
     }
+
+    /// The trees themselves, for what is summed up over all bills and movements; invented answers have
+    /// none.
+    fn trees(&self) -> Option<&Trees> {
+        None
+    }
 }
 
 impl Archive for Trees {
+    fn trees(&self) -> Option<&Self> {
+        Some(self)
+    }
+
     fn bills(
         &self,
         filter: &BillFilter,

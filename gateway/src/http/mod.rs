@@ -13,6 +13,7 @@
 //! | `gate` | host names, who asks, where a change comes from |
 //! | `routes` | the closed list of what can be asked |
 //! | `answer` | the API's answers |
+//! | `money` | questions about accounts, receipts, arrears, figures |
 //! | [`wire`] | its JSON |
 //! | `events`, `commands`, `metrics` | the event stream, orders, Prometheus |
 //! | `page` | the maintenance page, without JavaScript too |
@@ -26,6 +27,7 @@ mod commands;
 mod events;
 mod gate;
 mod metrics;
+mod money;
 mod page;
 mod request;
 mod routes;

@@ -3,10 +3,11 @@
 //! one [`recover`], so that no text of warp's own ever leaves.
 
 use super::auth::{Caller, Scope};
+use super::money::MoneyAsk;
 use super::request::{Refused, Request, body, head};
 use super::{answer, gate, page};
 use crate::problem::{Code, Problem};
-use blockgate_types::{BillId, MeterId};
+use blockgate_types::{AccountId, BillId, MeterId};
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(super) enum Ask {
     Alarms,
     Outbox,
     Events,
+    Money(MoneyAsk),
     Command(Bytes),
     Asset(String),
     Language(String),
@@ -76,6 +78,7 @@ impl Ask {
             | Self::Alarms
             | Self::Outbox
             | Self::Events
+            | Self::Money(_)
             | Self::Logout(_)
             | Self::OverviewPage
             | Self::MetersPage
@@ -105,6 +108,16 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/v1/alarms", Some(Scope::Read)),
     ("GET", "/v1/outbox", Some(Scope::Read)),
     ("GET", "/v1/events", Some(Scope::Read)),
+    ("GET", "/v1/accounts", Some(Scope::Read)),
+    ("GET", "/v1/accounts/{}", Some(Scope::Read)),
+    ("GET", "/v1/accounts/{}/trail", Some(Scope::Read)),
+    ("GET", "/v1/ledger", Some(Scope::Read)),
+    ("GET", "/v1/receipts", Some(Scope::Read)),
+    ("GET", "/v1/receipts/{}", Some(Scope::Read)),
+    ("GET", "/v1/arrears", Some(Scope::Read)),
+    ("GET", "/v1/figures", Some(Scope::Read)),
+    ("GET", "/v1/consumption", Some(Scope::Read)),
+    ("GET", "/v1/export/{}", Some(Scope::Read)),
     ("POST", "/v1/commands", Some(Scope::Command)),
     ("GET", "/assets/{}", None),
     ("GET", "/language/{}", None),
@@ -258,10 +271,22 @@ fn asks() -> BoxedFilter<(Ask,)> {
         get("alarms", Ask::Alarms),
         get("outbox", Ask::Outbox),
         get("events", Ask::Events),
+        get("accounts", Ask::Money(MoneyAsk::Accounts)),
+        get_id("accounts", |id| Ask::Money(MoneyAsk::Account(id))),
+        get("ledger", Ask::Money(MoneyAsk::Ledger)),
+        get("receipts", Ask::Money(MoneyAsk::Receipts)),
+        get_id("receipts", |number| Ask::Money(MoneyAsk::Receipt(number))),
+        get("arrears", Ask::Money(MoneyAsk::Arrears)),
+        get("figures", Ask::Money(MoneyAsk::Figures)),
+        get("consumption", Ask::Money(MoneyAsk::Consumption)),
+        get_id("export", |name| Ask::Money(MoneyAsk::Export(name))),
         post("commands", Ask::Command),
     ]));
+    let trail = v1().and(warp::path("accounts")).and(warp::path::param::<AccountId>());
+    let trail = trail.and(warp::path("trail")).and(warp::path::end()).and(warp::get());
     any_of(vec![
         api.boxed(),
+        trail.map(|id| Ask::Money(MoneyAsk::Trail(id))).boxed(),
         history.map(Ask::History).boxed(),
         get("healthz", Ask::Health),
         get("readyz", Ask::Ready),

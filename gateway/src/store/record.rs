@@ -74,6 +74,7 @@ pub fn encode(
         | Event::Ledger(_)
         | Event::Payment(_)
         | Event::Alarm(_)
+        | Event::Notice(_)
         | Event::Gap(_)
         | Event::Audit(_) => format!("{}-{seq}", origin.boot),
     };

@@ -52,6 +52,7 @@ pub(crate) fn bill(n: u64) -> Event {
         share: None,
         tier_counter: None,
         issued_at: minute(n),
+        due: None,
     }))
 }
 

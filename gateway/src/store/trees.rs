@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! tree "derived"
-//!   'm'                          applied seq | bills | alarm rows | crc32c
-//!   's' seq                      position | account | 0 | item | 0 | period's first day
+//!   'm'                          version | applied seq | bills | alarm rows | movements | crc32c
+//!   's' seq                      a bill, 'p' seq a movement, 'r' receipt: see money.rs
 //!   'b' bill                     seq
-//!   'a' account | 0 | seq        nothing
+//!   'a' account | 0 | seq        nothing; of bills and movements
 //!   'l' seq                      position of an alarm's change
 //! folder "history"               see history.rs
 //! tree "telemetry"
@@ -17,6 +17,8 @@
 //!
 //! `m` is written at [`Trees::durable`] only, after everything up to its seq. A start applies the
 //! records after it again; every row is the same when it is written twice.
+
+pub mod money;
 
 use super::history::{self, Staged};
 use super::journal::{JournalError, Position, Records};
@@ -35,6 +37,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Broken folders kept for a look; older ones are removed.
 const BROKEN_KEPT: usize = 2;
+/// The form of the rows; a folder of another form is built anew.
+const VERSION: u64 = 2;
 /// Rows written or removed at once.
 const ROWS_AT_ONCE: usize = 256;
 
@@ -114,6 +118,7 @@ struct State {
     applied: u64,
     bills: u64,
     alarms: u64,
+    payments: u64,
     staged: Staged,
 }
 
@@ -269,12 +274,16 @@ impl Trees {
             }
             return Ok(self.history.clear()?);
         };
-        let (numbers, crc) = row.split_at_checked(24).ok_or_else(|| wrong("meta"))?;
+        let (numbers, crc) = row.split_at_checked(40).ok_or_else(|| wrong("of an older form"))?;
         if crc != crc32c::crc32c(numbers).to_be_bytes() {
             return Err(wrong("meta does not match its checksum"));
         }
         let number = |i| last_seq(&numbers[..i]).ok_or_else(|| wrong("meta"));
-        let (applied, bills, alarms) = (number(8)?, number(16)?, number(24)?);
+        let (applied, bills, alarms) = (number(16)?, number(24)?, number(32)?);
+        let payments = number(40)?;
+        if number(8)? != VERSION {
+            return Err(wrong("of another form"));
+        }
         if applied > last {
             return Err(wrong("it is ahead of the journal"));
         }
@@ -289,10 +298,10 @@ impl Trees {
             }
             Ok(n)
         };
-        if counted(b's')? != bills || counted(b'l')? != alarms {
+        if counted(b's')? != bills || counted(b'l')? != alarms || counted(b'p')? != payments {
             return Err(wrong("rows are missing"));
         }
-        *self.state() = State { applied, bills, alarms, staged: Staged::default() };
+        *self.state() = State { applied, bills, alarms, payments, staged: Staged::default() };
         Ok(())
     }
 
@@ -326,14 +335,18 @@ impl Trees {
             match record {
                 Event::Reading { readings } => readings.iter().for_each(|r| state.staged.take(r)),
                 Event::Bill(bill) => {
-                    put_bill(&mut rows, seq, position, bill);
+                    money::put_bill(&mut rows, seq, position, bill);
                     (state.bills, any) = (state.bills + 1, true);
                 }
                 Event::Alarm(_) => {
                     rows.insert(&seq_key(b'l', seq)[..], &put_position(position)[..]);
                     (state.alarms, any) = (state.alarms + 1, true);
                 }
-                Event::Ledger(_) | Event::Payment(_) | Event::Gap(_) | Event::Audit(_) => {}
+                Event::Payment(payment) => {
+                    money::put_payment(&mut rows, seq, position, payment);
+                    (state.payments, any) = (state.payments + 1, true);
+                }
+                Event::Ledger(_) | Event::Notice(_) | Event::Gap(_) | Event::Audit(_) => {}
             }
             state.applied = seq;
         }
@@ -373,8 +386,8 @@ impl Trees {
         let mut state = self.state();
         self.write_staged(&mut state)?;
         self.thin_alarms(&mut state)?;
-        let mut row = Vec::with_capacity(28);
-        for number in [state.applied, state.bills, state.alarms] {
+        let mut row = Vec::with_capacity(44);
+        for number in [VERSION, state.applied, state.bills, state.alarms, state.payments] {
             row.extend_from_slice(&number.to_be_bytes());
         }
         row.extend_from_slice(&crc32c::crc32c(&row).to_be_bytes());
@@ -445,7 +458,7 @@ impl Trees {
                 let Some(of_seq) = self.derived.get(seq_key(b's', seq))? else { continue };
                 row = of_seq;
             }
-            let mut texts = row.get(12..).unwrap_or_default().split(|b| *b == 0);
+            let mut texts = row.get(money::BILL_TEXTS..).unwrap_or_default().split(|b| *b == 0);
             let mut fits = |wanted: Option<&str>| {
                 let text = texts.next();
                 wanted.is_none_or(|wanted| text == Some(wanted.as_bytes()))
@@ -582,19 +595,6 @@ impl Trees {
         }
         Ok(rows)
     }
-}
-
-fn put_bill(rows: &mut sled::Batch, seq: u64, position: Position, bill: &Bill) {
-    let mut row = put_position(position).to_vec();
-    for text in [bill.account.as_str(), bill.item.as_str()] {
-        row.extend_from_slice(text.as_bytes());
-        row.push(0);
-    }
-    row.extend_from_slice(bill.period.from.as_bytes());
-    rows.insert(&seq_key(b's', seq)[..], row);
-    let id = [b"b", bill.bill.as_str().as_bytes()].concat();
-    rows.insert(id, &seq.to_be_bytes()[..]);
-    rows.insert(index_key(b'a', bill.account.as_str(), seq), &[][..]);
 }
 
 fn minute(at: Time) -> u32 {

@@ -158,12 +158,7 @@ impl Block {
     }
 
     pub(super) fn apply_notice(&mut self, notice: &Notice) {
-        let overdue = match notice.reason {
-            NoticeReason::Reminder => false,
-            NoticeReason::Overdue => true,
-            NoticeReason::Correction | NoticeReason::Refund | NoticeReason::Rules => return,
-        };
-        self.state.ledger.told(&notice.account, &notice.bills, overdue);
+        self.state.ledger.notice(notice);
     }
 }
 

@@ -4,22 +4,22 @@
 //! every posting the open bills of an item therefore sum to what is owed for it.
 
 use super::{Books, Ledger};
-use crate::calendar::{Day, day_text};
-use crate::event::Bill;
+use crate::calendar::{Day, day_text, day_text_option};
+use crate::event::{Bill, Notice, NoticeReason};
 use crate::money::Fen;
 use blockgate_types::{AccountId, BillId, ItemId, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A bill of which something is still owed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct OpenBill {
     /// Which.
     pub bill: BillId,
     /// When it was issued.
     pub issued_at: Time,
     /// The last day on which it is paid in time; none where no rule gives one.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text::option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub due: Option<Day>,
     /// What is still owed of it.
     pub left_fen: Fen,
@@ -112,10 +112,7 @@ impl Ledger {
     }
 
     /// The open bills of one household.
-    pub fn open_bills_of(
-        &self,
-        account: &AccountId,
-    ) -> impl Iterator<Item = (&ItemId, &OpenBill)> {
+    pub fn open_bills_of(&self, account: &AccountId) -> impl Iterator<Item = (&ItemId, &OpenBill)> {
         self.households.get(account).into_iter().flat_map(Books::open)
     }
 
@@ -154,8 +151,14 @@ impl Ledger {
     }
 
     /// Notes that a household was told of its open bills: reminded, or warned that they are overdue.
-    pub(crate) fn told(&mut self, account: &AccountId, bills: &[BillId], overdue: bool) {
-        let Some(books) = self.households.get_mut(account) else { return };
+    pub fn notice(&mut self, notice: &Notice) {
+        let overdue = match notice.reason {
+            NoticeReason::Reminder => false,
+            NoticeReason::Overdue => true,
+            NoticeReason::Correction | NoticeReason::Refund | NoticeReason::Rules => return,
+        };
+        let bills = &notice.bills;
+        let Some(books) = self.households.get_mut(&notice.account) else { return };
         let open = books.open.values_mut().flatten();
         for open in open.filter(|open| bills.contains(&open.bill)) {
             open.reminded = true;
