@@ -7,7 +7,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(gcc libc6-dev mosquitto mosquitto-clients socat python3-venv faketime e2fsprogs xfsprogs)
+packages=(gcc libc6-dev mosquitto mosquitto-clients socat python3-venv faketime e2fsprogs xfsprogs
+  postgresql rabbitmq-server iproute2)
 as_root=()
 [ "$(id -u)" = 0 ] || as_root=(sudo)
 

@@ -114,6 +114,7 @@ fn drain(store: &Store, origin: Origin, tls: &Folder, port: u16, messages: u64) 
             cert: Some(cert),
             key: Some(key),
             receipt_timeout: Span::from_secs(600),
+            backfill_per_second: 0,
             telemetry_every: Span::ZERO,
             ..MqttConfig::to("localhost", port, "blockgate-gw-7")
         },

@@ -200,6 +200,7 @@ fn rest_of_board(board: &Board, now: Time) -> Anyhow<Vec<(u64, Alarm)>> {
         last_receipt: Some(now.minus(Span::from_mins(9))),
         published: 18_211,
         certificates: vec![("client".to_owned(), now.plus(Span::from_days(200)))],
+        unfit: None,
     };
     *board.outbox() = OutboxBoard {
         waiting: 184,

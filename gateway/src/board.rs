@@ -122,6 +122,8 @@ pub struct MqttBoard {
     pub published: u64,
     /// Until when our client certificate and the CA's are good.
     pub certificates: Vec<(String, Time)>,
+    /// Why new certificate files are not used.
+    pub unfit: Option<String>,
 }
 
 /// The outbox in numbers.

@@ -21,8 +21,14 @@ type Facts = BTreeMap<String, String>;
 
 /// A broker that is away for less than this is no alarm.
 const BROKER_GRACE: Span = Span::from_mins(5);
-/// How long before its end a certificate is an alarm.
-const CERTIFICATE_EARLY: Span = Span::from_days(30);
+/// How many days before its end a certificate is an alarm, and is one again.
+const CERTIFICATE_DAYS: [i64; 3] = [3, 14, 30];
+
+/// In which of these stages a certificate is with so much time left; 0 when it has ended.
+fn stage(left: Option<Span>) -> Option<i64> {
+    let Some(left) = left.filter(|left| *left > Span::ZERO) else { return Some(0) };
+    CERTIFICATE_DAYS.into_iter().find(|days| left <= Span::from_days(*days))
+}
 
 /// What is true now: alarm code and subject, and the facts where it is active.
 fn look(shared: &Shared, now: Time) -> Vec<(AlarmCode, String, Option<Facts>)> {
@@ -41,12 +47,21 @@ fn look(shared: &Shared, now: Time) -> Vec<(AlarmCode, String, Option<Facts>)> {
     });
     found.push((AlarmCode::BrokerDown, "mqtt".to_owned(), facts));
 
+    let mut ends: BTreeMap<&str, Time> = BTreeMap::new();
     for (name, until) in &mqtt.certificates {
-        let left = until.since(now);
-        let soon = left.is_none_or(|left| left <= CERTIFICATE_EARLY);
-        let facts = soon.then(|| Facts::from([("until".to_owned(), until.to_string())]));
-        found.push((AlarmCode::Certificate, name.clone(), facts));
+        // Of several CAs, as they lie side by side while one follows another, the last one counts.
+        let end = ends.entry(name).or_insert(*until);
+        *end = (*end).max(*until);
     }
+    for (name, until) in ends {
+        let facts = stage(until.since(now)).map(|days| {
+            let facts = [("until", until.to_string()), ("days", days.to_string())];
+            facts.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+        });
+        found.push((AlarmCode::Certificate, name.to_owned(), facts));
+    }
+    let unfit = mqtt.unfit.map(|why| Facts::from([("unfit".to_owned(), why)]));
+    found.push((AlarmCode::Certificate, "files".to_owned(), unfit));
     let dead =
         (outbox.dead > 0).then(|| Facts::from([("dead".to_owned(), outbox.dead.to_string())]));
     found.push((AlarmCode::DeadLetter, "outbox".to_owned(), dead));
@@ -84,7 +99,7 @@ pub async fn run(
     hand: mpsc::Sender<Input>,
     stop: CancellationToken,
 ) {
-    let mut told: BTreeMap<(AlarmCode, String), bool> = BTreeMap::new();
+    let mut told: BTreeMap<(AlarmCode, String), Option<String>> = BTreeMap::new();
     loop {
         tokio::select! { biased;
             () = stop.cancelled() => return,
@@ -95,10 +110,12 @@ pub async fn run(
         for (code, subject, facts) in look(&shared, now) {
             let active = facts.is_some();
             let key = (code, subject.clone());
-            if told.get(&key).copied().unwrap_or(false) == active {
+            // Told again when a certificate comes closer to its end, not when a number moves.
+            let now_said = facts.as_ref().map(|f| f.get("days").cloned().unwrap_or_default());
+            if told.get(&key).cloned().flatten() == now_said {
                 continue;
             }
-            told.insert(key, active);
+            told.insert(key, now_said);
             let facts = facts.unwrap_or_default();
             let input = Input::Condition { now, code, subject, active, facts };
             if hand.send(input).await.is_err() {
@@ -106,6 +123,29 @@ pub async fn run(
                 stop.cancelled().await;
                 return;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_an_alarm_at_thirty_fourteen_and_three_days_and_when_it_has_ended() {
+        let days = Span::from_days;
+        for (left, want) in [
+            (Some(days(31)), None),
+            (Some(days(30)), Some(30)),
+            (Some(days(15)), Some(30)),
+            (Some(days(14)), Some(14)),
+            (Some(days(4)), Some(14)),
+            (Some(days(3)), Some(3)),
+            (Some(Span::from_secs(1)), Some(3)),
+            (Some(Span::ZERO), Some(0)),
+            (None, Some(0)),
+        ] {
+            assert_eq!(stage(left), want, "{left:?}");
         }
     }
 }

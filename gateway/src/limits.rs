@@ -106,6 +106,9 @@ pub const ALARM_ROWS_MAX: u64 = 10_000;
 pub const OUTBOX_WINDOW: usize = 4096;
 /// Messages of one class sent and without a receipt; then the class waits for one.
 pub const OUTBOX_UNRECEIPTED_MAX: usize = 4096;
+/// Live messages of one class that may be on their way beyond that bound: a backlog without receipts does
+/// not hold them back.
+pub const OUTBOX_LIVE_ROOM: usize = 512;
 /// Ranges of single receipts above the cursor; more are forgotten, highest first, and sent again.
 pub const OUTBOX_RANGES_MAX: usize = 4096;
 /// Ranges that wait to be sent again by command; more are refused.
@@ -126,6 +129,8 @@ pub const CONDITIONS_EVERY: Duration = Duration::from_secs(2);
 pub const OUTBOX_TEND_EVERY: Duration = Duration::from_secs(1);
 /// How often the files of the page's certificate are looked at.
 pub const CERTIFICATE_LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How often the files of the broker's certificates are looked at.
+pub const MQTT_CERTIFICATE_LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Pause after an accept that failed.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest that a question on the control socket takes.

@@ -20,7 +20,9 @@ mod queue;
 mod tests;
 
 use crate::board::OutboxBoard;
-use crate::limits::{self, OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX, OUTBOX_WINDOW};
+use crate::limits::{
+    self, OUTBOX_LIVE_ROOM, OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX, OUTBOX_WINDOW,
+};
 use crate::ports::Disk;
 use crate::store::journal::{JournalError, Position, Reader, Records};
 use crate::store::trees::{Trees, TreesError};
@@ -183,6 +185,8 @@ struct Inner {
     resent: BTreeSet<u64>,
     acknowledged: u64,
     oldest: Option<(u64, Time)>,
+    /// What has this number or a higher one is live: it came since we are connected.
+    live_from: u64,
 }
 
 /// The outbox, shared by the engine (pushes) and the MQTT client (takes).
@@ -268,6 +272,7 @@ impl Outbox {
             resent: BTreeSet::new(),
             acknowledged: 0,
             oldest: None,
+            live_from: u64::MAX,
         };
         let inner = Mutex::new(inner);
         let receipt_ms = i64::try_from(limits::RECEIPT_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
@@ -311,6 +316,46 @@ impl Outbox {
         drop(inner);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// A connection begins: what is pushed from now on is live, what waits already is backlog.
+    pub fn connected(&self) {
+        let mut inner = self.inner();
+        inner.live_from = inner.last + 1;
+    }
+
+    /// As [`Outbox::take`], but what is live goes first, and of the backlog and of what is sent again
+    /// by command there are at most `backlog`. Gives how many of it there are.
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    pub fn take_paced(
+        &self,
+        max: usize,
+        backlog: usize,
+        now: Time,
+    ) -> Result<(Vec<Outgoing>, usize), OutboxError> {
+        let mut inner = self.inner();
+        let (mut out, mut old): (Vec<Outgoing>, usize) = (Vec::new(), 0);
+        while out.len() < max {
+            let next = match inner.next_live() {
+                Some(live) => Some(live),
+                None if inner.has_backlog() && old >= backlog => None,
+                None => inner.next(now)?,
+            };
+            let Some((seq, position)) = next else { break };
+            old += usize::from(seq < inner.live_from);
+            let payload = self.records.read_at(seq, position).map_err(OutboxError::Journal)?;
+            out.push(Outgoing { seq, kind: kind_of(&payload), payload });
+        }
+        while out.len() < max && old < backlog {
+            let Some(again) = inner.next_resend(&self.records)? else { break };
+            if out.iter().all(|o| o.seq != again.seq) {
+                old += 1;
+                out.push(again);
+            }
+        }
+        Ok((out, old))
     }
 
     /// The next messages, at most `max`; they are on their way until acknowledged, refused or
@@ -570,6 +615,21 @@ impl Inner {
     /// Records without a receipt that are not dead.
     fn waiting(&self) -> u64 {
         self.last.saturating_sub(self.cursor.through) - self.cursor.above(self.last)
+    }
+
+    /// The next one that came since we are connected, marked as sent; bills first.
+    fn next_live(&mut self) -> Option<(u64, Position)> {
+        let from = self.live_from;
+        let room = |queue: &Queue| queue.flights() < OUTBOX_UNRECEIPTED_MAX + OUTBOX_LIVE_ROOM;
+        self.queues
+            .iter_mut()
+            .find_map(|queue| room(queue).then(|| queue.send_live(from)).flatten())
+    }
+
+    /// Whether something of before the connection is still to be sent.
+    fn has_backlog(&self) -> bool {
+        let (from, indexed) = (self.live_from, self.indexed);
+        self.queues.iter().any(|queue| queue.has_before(from, indexed))
     }
 
     /// The next message, marked as sent.

@@ -39,6 +39,17 @@ pub trait Broker: Send + Sync {
 
     /// Until when the certificates that we use are good, by name. Empty before the first opening.
     fn certificates(&self) -> Vec<(String, Time)>;
+
+    /// Whether the files of our certificates hold other, good ones than the open connection uses: time
+    /// for a new connection.
+    fn renewed(&self) -> bool {
+        false
+    }
+
+    /// Why the files as they are now are not used, while older ones are.
+    fn unfit(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The files of the journal, the checkpoints and the receipts. What was written is durable only

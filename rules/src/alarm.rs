@@ -94,6 +94,16 @@ pub fn severity(code: AlarmCode) -> Severity {
     }
 }
 
+/// How urgent a condition is, by its facts: a certificate in its last days is.
+#[must_use]
+pub fn severity_of_condition(code: AlarmCode, facts: &BTreeMap<String, String>) -> Severity {
+    let last_days = || facts.get("days").is_some_and(|days| days == "3" || days == "0");
+    if code == AlarmCode::Certificate && last_days() {
+        return Severity::Critical;
+    }
+    severity(code)
+}
+
 /// How urgent a held reading is: a jitter of the last digit can wait.
 #[must_use]
 pub fn severity_of_hold(why: Hold) -> Severity {

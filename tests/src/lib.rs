@@ -6,11 +6,13 @@
 //! | [`gateway`] | one gateway in a folder of its own: config, daemon, commands, page |
 //! | [`page`] | an HTTP client of a few lines |
 //! | [`slave`] | a meter that is scripted byte by byte, over TCP or a pseudo terminal |
+//! | [`postgres`] | Debian's PostgreSQL, as an unprivileged user |
 //! | [`broker`] | Debian's mosquitto, and its own clients as the cloud |
 
 pub mod broker;
 pub mod gateway;
 pub mod page;
+pub mod postgres;
 pub mod slave;
 
 use std::path::{Path, PathBuf};

@@ -216,6 +216,11 @@ pub struct MqttConfig {
     pub telemetry_every: Span,
     /// Which MQTT is spoken.
     pub version: MqttVersion,
+    /// Messages of a backlog a second; 0 without a bound.
+    pub backfill_per_second: u32,
+    /// SHA-256 of the public keys that the broker may have; any that its CA vouches for where there
+    /// are none.
+    pub pins: Vec<[u8; 32]>,
     /// `[[mqtt.allow]]`: who may order what.
     pub authority: Authority,
 }
@@ -237,6 +242,8 @@ impl MqttConfig {
             receipt_timeout: Span::from_secs(60),
             telemetry_every: Span::from_secs(10),
             version: MqttVersion::Auto,
+            backfill_per_second: 500,
+            pins: Vec::new(),
             authority: Authority::default(),
         }
     }

@@ -266,10 +266,28 @@ fn mqtt(table: &Table<'_>, gateway: &str, path: &dyn Fn(&str) -> PathBuf) -> Opt
         receipt_timeout: bounded(table, "receipt_timeout", Span::from_secs(60), 1000, 86_400_000),
         telemetry_every: bounded(table, "telemetry_every", Span::from_secs(10), 0, 86_400_000),
         version: table.word("version", &MQTT_VERSIONS).unwrap_or(MqttVersion::Auto),
+        backfill_per_second: table
+            .integer("backfill_per_second", 0..=100_000)
+            .and_then(|rate| u32::try_from(rate).ok())
+            .unwrap_or(500),
+        pins: pins(table),
         authority: Authority(table.tables("allow").iter().filter_map(allow).collect()),
     };
     table.done();
     host.map(|_| config)
+}
+
+/// `pins`: SHA-256 of public keys.
+fn pins(table: &Table<'_>) -> Vec<[u8; 32]> {
+    let texts = table.texts("pins");
+    let pins = texts.iter().filter_map(|text| {
+        let pin = unhex(text).and_then(|bytes| bytes.try_into().ok());
+        if pin.is_none() {
+            table.note_at("pins", "a pin is a SHA-256 in 64 hexadecimal digits");
+        }
+        pin
+    });
+    pins.collect()
 }
 
 /// One `[[mqtt.allow]]`.

@@ -122,7 +122,11 @@ async fn run_over<O: Post + 'static>(
         let began = Instant::now();
         carried.greeted = false;
         let trouble = match connection(&steady, &mut carried, &*broker, &stop).await {
-            End::Stopped => break,
+            End::Stopped if stop.is_cancelled() => break,
+            End::Stopped => {
+                tracing::info!("the certificate files are new: connecting again with them");
+                continue;
+            }
             End::Trouble(trouble) => trouble,
         };
         if trouble == Trouble::Unsupported("retained messages".to_owned()) && carried.retain {
@@ -166,16 +170,45 @@ async fn connection(
         () = stop.cancelled() => return End::Stopped,
         opened = tokio::time::timeout(OPEN_MAX, broker.open()) => opened,
     };
-    steady.board.mqtt().certificates = broker.certificates();
+    {
+        let mut board = steady.board.mqtt();
+        board.certificates = broker.certificates();
+        board.unfit = broker.unfit();
+    }
     match opened {
         Err(_) => End::Trouble(Trouble::ConnectTimeout),
         Ok(Err(trouble)) => End::Trouble(trouble),
         Ok(Ok(stream)) => {
             let stream = if carried.old { Box::new(V311::new(stream)) } else { stream };
             match Session::over(steady, carried, stream) {
-                Ok((mut session, mut events)) => session.drive(&mut events, stop).await,
+                Ok((mut session, mut events)) => {
+                    let leave = stop.child_token();
+                    let renewed = async {
+                        renewed(steady, broker).await;
+                        leave.cancel();
+                        std::future::pending::<()>().await;
+                    };
+                    tokio::select! { biased;
+                        end = session.drive(&mut events, &leave) => end,
+                        () = renewed => End::Stopped,
+                    }
+                }
                 Err(trouble) => End::Trouble(trouble),
             }
+        }
+    }
+}
+
+/// Waits until the certificate files are other ones, and good.
+async fn renewed(steady: &Steady, broker: &dyn Broker) {
+    loop {
+        tokio::time::sleep(limits::MQTT_CERTIFICATE_LOOK_EVERY).await;
+        let renewed = broker.renewed();
+        let mut board = steady.board.mqtt();
+        board.unfit = broker.unfit();
+        board.certificates = broker.certificates();
+        if renewed {
+            return;
         }
     }
 }

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, mpsc};
@@ -192,6 +192,10 @@ struct Wire {
     opened: AtomicUsize,
     /// What the next openings come to: a cut after so many bytes, or a trouble.
     next: Mutex<Vec<Result<usize, Trouble>>>,
+    /// Hangs up on a CONNECT of MQTT 5 without a word, as some brokers of 3.1.1 do.
+    only_old: bool,
+    /// New certificate files lie there.
+    renewed: AtomicBool,
 }
 
 impl Broker for Wire {
@@ -200,14 +204,30 @@ impl Broker for Wire {
         let next = self.next.lock().unwrap().pop().unwrap_or(Ok(usize::MAX));
         Box::pin(async move {
             let left = next?;
-            let (ours, theirs) = tokio::io::duplex(64 * 1024);
-            tokio::spawn(self.broker.clone().serve(theirs));
+            let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+            let (broker, only_old) = (self.broker.clone(), self.only_old);
+            tokio::spawn(async move {
+                if !only_old {
+                    return broker.serve(theirs).await;
+                }
+                let mut first = [0; 10]; // two bytes of length: there is a will
+                let read = tokio::io::AsyncReadExt::read_exact(&mut theirs, &mut first).await;
+                if read.is_ok() && first[9] == 4 {
+                    let (mut inner, outer) = tokio::io::duplex(64 * 1024);
+                    tokio::spawn(broker.serve(outer));
+                    let _ = tokio::io::AsyncWriteExt::write_all(&mut inner, &first).await;
+                    let _ = tokio::io::copy_bidirectional(&mut theirs, &mut inner).await;
+                }
+            });
             let stream: Box<dyn BrokerStream> = Box::new(Cut { inner: ours, left });
             Ok(stream)
         })
     }
     fn certificates(&self) -> Vec<(String, Time)> {
         vec![("client".to_owned(), Fixed.now())]
+    }
+    fn renewed(&self) -> bool {
+        self.renewed.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -248,6 +268,8 @@ impl World {
                 broker: broker.clone(),
                 opened: AtomicUsize::new(0),
                 next: Mutex::default(),
+                only_old: false,
+                renewed: AtomicBool::new(false),
             }),
             broker,
             shelf,
@@ -435,6 +457,8 @@ async fn two_clients_with_one_id_do_not_throw_each_other_out_for_ever() {
         broker: world.broker.clone(),
         opened: AtomicUsize::new(0),
         next: Mutex::default(),
+        only_old: false,
+        renewed: AtomicBool::new(false),
     });
     let twin_client = twin.start();
     // Ours is thrown out, and an hour passes in which both behave.
@@ -711,5 +735,56 @@ async fn an_outage_of_a_minute_ends_within_two_seconds_of_the_broker_s_return() 
         began.elapsed() >= Duration::from_secs(45) && began.elapsed() <= Duration::from_secs(90)
     );
     assert_eq!(world.wire.opened.load(Ordering::Relaxed), 61);
+    world.end(client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_has_mqtt_3_1_1_only_is_found_out_and_served() {
+    let mut world = World::new();
+    Arc::get_mut(&mut world.wire).unwrap().only_old = true;
+    for seq in 1..=70 {
+        world.shelf.put(seq, "bill", event(seq));
+    }
+    let mut all = world.broker.watch("#");
+    let client = world.start();
+    assert_eq!(world.next(&mut all).await.1["online"], true);
+    for seq in 1..=70u64 {
+        let (topic, event) = world.next(&mut all).await;
+        assert_eq!((topic.as_str(), &event["seq"]), ("evt/bill", &seq.into()));
+    }
+    world.shelf.until(|b| b.acknowledged.len() == 70).await;
+    world.broker.publish(&format!("{PREFIX}receipt"), r#"{"through":70}"#, false);
+    world.shelf.until(|b| b.receipts.iter().any(|r| r.through == Some(70))).await;
+    // Commands are answered on the usual topic: there is no other way to name one.
+    world.broker.publish(&format!("{PREFIX}cmd/read-now"), READ_NOW, false);
+    let order = tokio::time::timeout(LONG, world.orders.recv()).await.unwrap().unwrap();
+    assert_eq!(world.next(&mut all).await.0, "receipt");
+    assert_eq!(world.next(&mut all).await.0, "cmd/read-now");
+    let (topic, said) = world.next(&mut all).await;
+    assert_eq!((topic.as_str(), &said["status"]), ("rsp/read-now", &"accepted".into()));
+    order.reply.send(Answer { outcome: Outcome::Done, detail: String::new() }).unwrap();
+    assert_eq!(world.next(&mut all).await.1["status"], "done");
+    // It is remembered: the next connection begins with it.
+    let opened = world.wire.opened.load(Ordering::Relaxed);
+    world.broker.cut();
+    assert_eq!(world.next(&mut all).await.1["online"], false);
+    assert_eq!(world.next(&mut all).await.1["online"], true);
+    assert_eq!(world.wire.opened.load(Ordering::Relaxed), opened + 1);
+    world.end(client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_certificate_files_make_a_new_connection_at_once_and_in_good_order() {
+    let mut world = World::new();
+    let mut states = world.broker.watch("blockgate/v1/t1/gw-7/state");
+    let client = world.start();
+    assert_eq!(world.next(&mut states).await.1["online"], true);
+    world.wire.renewed.store(true, Ordering::Relaxed);
+    assert_eq!(world.next(&mut states).await.1["online"], false, "the goodbye");
+    assert_eq!(world.next(&mut states).await.1["online"], true, "with the new files");
+    assert_eq!(world.broker.counts().wills, 0);
+    assert_eq!(world.wire.opened.load(Ordering::Relaxed), 2);
+    let board = world.board.mqtt().clone();
+    assert!(board.connected && board.trouble.is_none() && board.connects == 2, "{board:?}");
     world.end(client).await;
 }

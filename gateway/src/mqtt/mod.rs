@@ -12,11 +12,13 @@
 //! retained messages or on a broker's session: what the broker forgets is sent again from the outbox.
 
 pub mod authority;
+mod backfill;
 pub mod client;
 mod commands;
 mod faults;
 mod flight;
 mod pace;
+mod pin;
 mod post;
 mod session;
 pub mod tls;

@@ -20,6 +20,12 @@ const YIELD_MAX: Duration = Duration::from_secs(15 * 60);
 /// First wait for a person.
 const SLOW: Duration = Duration::from_secs(15);
 
+/// A number that differs from gateway to gateway (FNV-1a).
+pub(super) fn seed(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
+}
+
 /// The waits of one gateway.
 #[derive(Debug)]
 pub(super) struct Backoff {
@@ -33,11 +39,7 @@ pub(super) struct Backoff {
 impl Backoff {
     /// Waits that differ by this name.
     pub(super) fn new(name: &str) -> Self {
-        // FNV-1a; it only has to differ.
-        let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
-            (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
-        });
-        Self { seed, attempts: 0, yielded: 0 }
+        Self { seed: seed(name), attempts: 0, yielded: 0 }
     }
 
     /// A connection ended after this long.

@@ -15,6 +15,20 @@ pub(super) trait Post: Send + Sync {
     /// # Errors
     /// [`OutboxError`].
     fn take(&self, max: usize, now: Time) -> Result<Vec<Outgoing>, OutboxError>;
+    /// See [`Outbox::take_paced`].
+    ///
+    /// # Errors
+    /// [`OutboxError`].
+    fn take_paced(
+        &self,
+        max: usize,
+        _backlog: usize,
+        now: Time,
+    ) -> Result<(Vec<Outgoing>, usize), OutboxError> {
+        Ok((self.take(max, now)?, 0))
+    }
+    /// See [`Outbox::connected`].
+    fn connected(&self) {}
     /// See [`Outbox::acknowledged`].
     fn acknowledged(&self, seq: u64, now: Time);
     /// See [`Outbox::refused`].
@@ -43,6 +57,19 @@ pub(super) trait Post: Send + Sync {
 impl Post for Outbox {
     fn take(&self, max: usize, now: Time) -> Result<Vec<Outgoing>, OutboxError> {
         self.take(max, now)
+    }
+
+    fn take_paced(
+        &self,
+        max: usize,
+        backlog: usize,
+        now: Time,
+    ) -> Result<(Vec<Outgoing>, usize), OutboxError> {
+        self.take_paced(max, backlog, now)
+    }
+
+    fn connected(&self) {
+        self.connected();
     }
 
     fn acknowledged(&self, seq: u64, now: Time) {

@@ -5,6 +5,7 @@
 //! Order: CONNECT with last will → SUBSCRIBE to receipts and commands → state → events. Nothing is
 //! published before the cloud's answers can reach us.
 
+use super::backfill::{Backfill, LOOK_AGAIN};
 use super::client::{Carried, Steady};
 use super::commands::{Address, Answered};
 use super::faults::{self, Verdict};
@@ -95,6 +96,10 @@ pub(super) struct Session<'a> {
     any_taken: bool,
     /// The outbox may have more to take.
     more: bool,
+    /// How fast what waited may go.
+    backfill: Backfill,
+    /// When what waited may go on.
+    again_at: Option<Instant>,
     topics: BTreeMap<String, ValidatedTopic>,
     state_at: Instant,
     live_at: Instant,
@@ -129,6 +134,8 @@ impl<'a> Session<'a> {
             began: now,
             any_taken: false,
             more: true,
+            backfill: Backfill::new(steady.config.backfill_per_second),
+            again_at: None,
             topics: BTreeMap::new(),
             state_at: now,
             live_at: now,
@@ -202,6 +209,10 @@ impl<'a> Session<'a> {
                     }
                     () = self.steady.outbox.changed().notified(), if open && !self.more => {
                         self.more = true;
+                        Ok(())
+                    }
+                    () = until(self.again_at), if open && !self.more => {
+                        (self.more, self.again_at) = (true, None);
                         Ok(())
                     }
                     _ = beat.tick() => self.beat(),
@@ -298,6 +309,7 @@ impl<'a> Session<'a> {
         }
         self.phase = Phase::Open;
         self.more = true;
+        self.steady.outbox.connected();
         self.state(true)?;
         self.tell_unknown()?;
         self.steady.up();
@@ -410,11 +422,17 @@ impl<'a> Session<'a> {
     /// Hands the next events over, as many as may be on their way.
     fn refill(&mut self) -> Result<(), End> {
         let room = self.room();
-        let batch = match self.steady.outbox.take(room, self.steady.clock.now()) {
-            Ok(batch) => batch,
+        let backlog = self.backfill.allowed();
+        let taken = self.steady.outbox.take_paced(room, backlog, self.steady.clock.now());
+        let (batch, old) = match taken {
+            Ok(taken) => taken,
             Err(e) => return Err(outbox_failed(&e)),
         };
+        self.backfill.spent(old);
         self.more = batch.len() == room;
+        if !self.more && old >= backlog {
+            self.again_at = Some(Instant::now() + LOOK_AGAIN);
+        }
         for event in batch {
             let topic = self.event_topic(&event.kind)?;
             let size = event.payload.len() + self.steady.topics.prefix().len() + event.kind.len();
@@ -552,6 +570,13 @@ impl<'a> Session<'a> {
             self.client.try_disconnect_now().map_err(|_| End::Stopped)?;
         }
         Ok(())
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,6 +5,8 @@
 //! Certificates are judged by our own clock port, not by the system's: a box that starts in 1970
 //! says `tls-not-yet-valid` and tries again once its clock is set.
 
+use super::pace;
+use super::pin::{self, Pinned};
 use super::trouble::Trouble;
 use crate::config::MqttConfig;
 use crate::ports::{Broker, BrokerStream, Clock, Opening};
@@ -14,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -58,6 +61,12 @@ pub struct TlsBroker {
     user_timeout: Duration,
     clock: Arc<dyn Clock>,
     loaded: Mutex<Option<Loaded>>,
+    /// SHA-256 of the public keys that the broker may have; any where there are none.
+    pins: Vec<[u8; 32]>,
+    /// Why the files as they are now are not used, while older ones are.
+    unfit: Mutex<Option<String>>,
+    /// Which of the name's addresses is tried first.
+    turn: AtomicUsize,
 }
 
 impl TlsBroker {
@@ -72,6 +81,9 @@ impl TlsBroker {
             user_timeout: Duration::from(config.keep_alive).mul_f64(1.5),
             clock,
             loaded: Mutex::new(None),
+            pins: config.pins.clone(),
+            unfit: Mutex::new(None),
+            turn: AtomicUsize::new(pace::seed(&config.client_id) as usize % ADDRESSES_MAX),
         }
     }
 
@@ -79,10 +91,8 @@ impl TlsBroker {
     /// last good ones in use.
     fn credentials(&self) -> Result<Arc<ClientConfig>, Trouble> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = read(&self.files).and_then(|content| match &*loaded {
-            Some(old) if old.content == content => Ok(None),
-            _ => load(&self.files, content, &self.clock).map(Some),
-        });
+        let fresh = self.fresh(loaded.as_ref());
+        self.note_unfit(fresh.as_ref().err());
         match (fresh, &*loaded) {
             (Ok(None), Some(old)) => Ok(old.config.clone()),
             (Ok(Some(new)), _) => {
@@ -90,17 +100,31 @@ impl TlsBroker {
                 *loaded = Some(new);
                 Ok(config)
             }
-            (Err(trouble), Some(old)) => {
-                tracing::warn!(
-                    word = trouble.word(),
-                    "new certificate files are not used: {trouble}"
-                );
-                Ok(old.config.clone())
-            }
+            (Err(_), Some(old)) => Ok(old.config.clone()),
             (Err(trouble), None) => Err(trouble),
             // `Ok(None)` needs something loaded.
             (Ok(None), None) => Err(Trouble::Files("nothing is loaded".to_owned())),
         }
+    }
+
+    /// What the files hold, where that is not what is loaded.
+    fn fresh(&self, loaded: Option<&Loaded>) -> Result<Option<Loaded>, Trouble> {
+        let content = read(&self.files)?;
+        match loaded {
+            Some(old) if old.content == content => Ok(None),
+            _ => load(&self.files, content, &self.clock, &self.pins).map(Some),
+        }
+    }
+
+    fn note_unfit(&self, trouble: Option<&Trouble>) {
+        let mut unfit = self.unfit.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = trouble.map(|trouble| trouble.text().en);
+        if let Some(why) = &now
+            && *unfit != now
+        {
+            tracing::warn!("the certificate files are not used as they are: {why}");
+        }
+        *unfit = now;
     }
 
     async fn open_stream(&self) -> Result<Box<dyn BrokerStream>, Trouble> {
@@ -119,11 +143,16 @@ impl TlsBroker {
     }
 
     async fn open_tcp(&self) -> Result<TcpStream, Trouble> {
-        let addresses: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port))
+        let mut addresses: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port))
             .await
             .map_err(|e| Trouble::Dns(format!("{:?} ({e})", self.host)))?
             .take(ADDRESSES_MAX)
             .collect();
+        // The nodes of a cluster under one name: gateways begin with different ones, and each attempt
+        // with the next.
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let first = turn.checked_rem(addresses.len()).unwrap_or(0);
+        addresses.rotate_left(first);
         let mut trouble = Trouble::Dns(format!("{:?}", self.host));
         for address in addresses {
             trouble = match tokio::time::timeout(TCP_TIMEOUT, TcpStream::connect(address)).await {
@@ -153,6 +182,26 @@ impl Broker for TlsBroker {
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.as_ref().map(|l| l.certificates.clone()).unwrap_or_default()
     }
+
+    fn renewed(&self) -> bool {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.is_none() {
+            return false; // the next opening reads them anyway
+        }
+        let fresh = self.fresh(loaded.as_ref());
+        self.note_unfit(fresh.as_ref().err());
+        match fresh {
+            Ok(Some(new)) => {
+                *loaded = Some(new);
+                true
+            }
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    fn unfit(&self) -> Option<String> {
+        self.unfit.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 fn read(files: &Files) -> Result<Content, Trouble> {
@@ -168,7 +217,12 @@ fn read(files: &Files) -> Result<Content, Trouble> {
     })
 }
 
-fn load(files: &Files, content: Content, clock: &Arc<dyn Clock>) -> Result<Loaded, Trouble> {
+fn load(
+    files: &Files,
+    content: Content,
+    clock: &Arc<dyn Clock>,
+    pins: &[[u8; 32]],
+) -> Result<Loaded, Trouble> {
     let mut certificates = Vec::new();
     let mut roots = RootCertStore::empty();
     for cert in chain(&files.ca, &content.ca)? {
@@ -179,10 +233,16 @@ fn load(files: &Files, content: Content, clock: &Arc<dyn Clock>) -> Result<Loade
         roots.add(cert).map_err(|e| unfit(&files.ca, &e.to_string()))?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_details(provider, Arc::new(Judge(clock.clone())))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Trouble::TlsOther(e.to_string()))?
-        .with_root_certificates(roots);
+    let builder =
+        ClientConfig::builder_with_details(provider.clone(), Arc::new(Judge(clock.clone())))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Trouble::TlsOther(e.to_string()))?;
+    let builder = if pins.is_empty() {
+        builder.with_root_certificates(roots)
+    } else {
+        let verifier = Pinned::new(roots, provider, pins.to_vec())?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+    };
     let config = match (&files.own, &content.own) {
         (Some((cert_file, key_file)), Some((cert, key))) => {
             let chain = chain(cert_file, cert)?;
@@ -278,6 +338,7 @@ fn of_tls(e: &rustls::Error) -> Trouble {
             other => Trouble::TlsOther(format!("{other:?}")),
         },
         rustls::Error::AlertReceived(alert) => of_alert(*alert),
+        rustls::Error::General(why) if why == pin::WRONG => Trouble::TlsPin,
         rustls::Error::InvalidMessage(_) => {
             Trouble::TlsOther("the other side does not speak TLS".to_owned())
         }

@@ -48,6 +48,10 @@ impl Case {
 
     /// What our side says, and what the server could read of us.
     async fn run(self) -> (Result<(), Trouble>, Vec<u8>) {
+        self.run_pinned(Vec::new()).await
+    }
+
+    async fn run_pinned(self, pins: Vec<[u8; 32]>) -> (Result<(), Trouble>, Vec<u8>) {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -83,7 +87,8 @@ impl Case {
             seen
         });
         let dir = tempfile::tempdir().unwrap();
-        let broker = TlsBroker::new(&self.config(dir.path(), port), Arc::new(Fixed(self.now)));
+        let config = MqttConfig { pins, ..self.config(dir.path(), port) };
+        let broker = TlsBroker::new(&config, Arc::new(Fixed(self.now)));
         let outcome = match broker.open().await {
             Err(trouble) => Err(trouble),
             Ok(mut stream) => talk(&mut stream).await,
@@ -303,4 +308,64 @@ async fn new_files_are_used_at_the_next_connection_and_half_written_ones_never()
     std::fs::write(dir.path().join("client.key"), &next.key).unwrap();
     assert!(!Arc::ptr_eq(&broker.credentials().unwrap(), &first));
     assert_eq!(broker.certificates()[0].1, "2031-01-01T00:00:00Z".parse().unwrap());
+}
+
+/// SHA-256 of a certificate's key.
+fn pin_of(pair: &Pair) -> [u8; 32] {
+    pin::of(&CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_pinned_broker_is_known_by_its_key_beside_everything_else() {
+    let case = Case::good();
+    let pins = vec![[1; 32], pin_of(&case.server)];
+    assert_eq!(case.run_pinned(pins).await, (Ok(()), b"payload".to_vec()));
+
+    // Another key below the same CA, name and dates right: the CA was tricked, or is somebody else's.
+    let case = Case::good();
+    let pins = vec![pin_of(&case.trusted.issue(Purpose::Server, &["localhost"]).unwrap())];
+    let (outcome, seen) = case.run_pinned(pins).await;
+    assert_eq!(outcome.unwrap_err().word(), "tls-pin");
+    assert!(seen.is_empty(), "not a byte for it");
+
+    // A pin widens nothing.
+    let mut case = Case::good();
+    case.trusted = Authority::new("two").unwrap();
+    let pins = vec![pin_of(&case.server)];
+    assert_eq!(case.run_pinned(pins).await.0.unwrap_err().word(), "tls-unknown-ca");
+}
+
+#[test]
+fn files_that_are_exchanged_are_noticed_and_half_written_ones_are_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut case = Case::good();
+    case.client = Some(case.trusted.issue(Purpose::Client, &["gw"]).unwrap());
+    let broker = TlsBroker::new(&case.config(dir.path(), 1), Arc::new(Fixed(case.now)));
+    assert!(!broker.renewed(), "nothing is in use yet");
+    let before = broker.credentials().unwrap();
+    assert!(!broker.renewed() && broker.unfit().is_none());
+
+    // Half of the new certificate, then all of it without its key, then both.
+    let new = case.trusted.issue(Purpose::Client, &["gw"]).unwrap();
+    std::fs::write(dir.path().join("client.pem"), &new.cert[..new.cert.len() / 2]).unwrap();
+    assert!(!broker.renewed());
+    assert!(broker.unfit().unwrap().contains("client.pem"), "{:?}", broker.unfit());
+    assert!(Arc::ptr_eq(&broker.credentials().unwrap(), &before), "the old ones stay in use");
+    std::fs::write(dir.path().join("client.pem"), &new.cert).unwrap();
+    assert!(!broker.renewed());
+    assert!(broker.unfit().unwrap().contains("does not fit"), "{:?}", broker.unfit());
+    std::fs::write(dir.path().join("client.key"), &new.key).unwrap();
+    assert!(broker.renewed() && broker.unfit().is_none());
+    assert!(!broker.renewed(), "once");
+    assert!(!Arc::ptr_eq(&broker.credentials().unwrap(), &before));
+
+    // A second CA beside the first, as while one follows the other; then no file at all.
+    let next = Authority::new("next").unwrap();
+    std::fs::write(dir.path().join("ca.pem"), format!("{}{}", case.trusted.pem(), next.pem()))
+        .unwrap();
+    assert!(broker.renewed());
+    assert_eq!(broker.certificates().iter().filter(|(name, _)| name == "ca").count(), 2);
+    std::fs::remove_file(dir.path().join("ca.pem")).unwrap();
+    assert!(!broker.renewed() && broker.unfit().is_some());
+    assert!(broker.credentials().is_ok());
 }

@@ -25,6 +25,8 @@ pub enum Trouble {
     TlsName(Vec<String>),
     /// The broker's certificate is not issued by a CA that we trust.
     TlsUnknownCa,
+    /// The broker's key is none of those that the config pins.
+    TlsPin,
     /// The broker does not accept our certificate, or we have none; their alert.
     TlsClientCert(String),
     /// The connection ended in the handshake, without an alert: no TLS there, or nobody behind a proxy.
@@ -86,6 +88,7 @@ impl Trouble {
             Self::TlsNotYetValid(_) => "tls-not-yet-valid",
             Self::TlsName(_) => "tls-name",
             Self::TlsUnknownCa => "tls-unknown-ca",
+            Self::TlsPin => "tls-pin",
             Self::TlsClientCert(_) => "tls-client-cert",
             Self::TlsClosed => "tls-closed",
             Self::TlsOther(_) => "tls-other",
@@ -126,6 +129,7 @@ impl Trouble {
             | Self::TlsNotYetValid(_)
             | Self::TlsName(_)
             | Self::TlsUnknownCa
+            | Self::TlsPin
             | Self::TlsClientCert(_)
             | Self::TlsOther(_)
             | Self::NotAuthorised
@@ -180,6 +184,10 @@ impl Trouble {
             Self::TlsUnknownCa => (
                 "服务器的证书不是由受信任的 CA 签发的。".to_owned(),
                 "The broker's certificate is not issued by a trusted CA.".to_owned(),
+            ),
+            Self::TlsPin => (
+                "服务器的密钥不是配置中固定（pin）的任何一个。".to_owned(),
+                "The broker's key is none of those that the config pins.".to_owned(),
             ),
             Self::TlsClientCert(alert) => (
                 format!("服务器不接受网关的客户端证书（{alert}）。"),
@@ -287,6 +295,10 @@ impl Trouble {
             Self::TlsUnknownCa => (
                 "请把签发服务器证书的 CA 写进 [mqtt] ca；如果没有换过，可能有人在中间。",
                 "Put the CA that issued it in ca under [mqtt]; if nothing was changed, somebody may sit between.",
+            ),
+            Self::TlsPin => (
+                "请与云端核对服务器的密钥；如果换过，请更新 [mqtt] pins，否则可能有人在中间。",
+                "Settle the broker's key with the cloud: update pins under [mqtt] if it was changed; if not, somebody may sit between.",
             ),
             Self::TlsClientCert(_) => (
                 "请检查 [mqtt] cert 和 key：是否存在、未过期、由服务器信任的 CA 签发。",

@@ -122,7 +122,11 @@ impl Queue {
         while self.ready.is_empty() && self.loaded < indexed {
             let entries = self.row_from(self.loaded + 1)?;
             self.loaded = entries.last().map_or(indexed, |(seq, _)| *seq).min(indexed);
-            let waiting = entries.into_iter().filter(|(s, _)| *s <= indexed && !cursor.settled(*s));
+            // What went ahead of its turn is on its way already.
+            let flights = &self.flights;
+            let waiting = entries
+                .into_iter()
+                .filter(|(s, _)| *s <= indexed && !cursor.settled(*s) && !flights.contains_key(s));
             self.ready.extend(waiting.map(|(seq, position)| (seq, position, 0)));
         }
         if self.ready.is_empty()
@@ -134,6 +138,21 @@ impl Queue {
             self.flights.insert(seq, Flight { position, tries: tries + 1, acknowledged: None });
             (seq, position)
         }))
+    }
+
+    /// The first one from `from` on that is in memory only, marked as sent, whatever waits before it.
+    pub(super) fn send_live(&mut self, from: u64) -> Option<(u64, Position)> {
+        let place = self.recent.partition_point(|(seq, _)| *seq < from);
+        let (seq, position) = self.recent.remove(place)?;
+        self.flights.insert(seq, Flight { position, tries: 1, acknowledged: None });
+        Some((seq, position))
+    }
+
+    /// Whether one before `seq` is still to be sent.
+    pub(super) fn has_before(&self, seq: u64, indexed: u64) -> bool {
+        self.ready.front().is_some_and(|(first, ..)| *first < seq)
+            || (self.loaded < indexed && self.loaded + 1 < seq)
+            || self.recent.front().is_some_and(|(first, _)| *first < seq)
     }
 
     /// True when it was on its way.

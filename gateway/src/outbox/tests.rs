@@ -255,3 +255,48 @@ fn bills_are_counted_as_they_are_confirmed_one_by_one() {
     let sent = world.take(1000);
     assert_eq!(sent, (6..=9).chain(20..=300).collect::<Vec<_>>());
 }
+
+#[test]
+fn what_happens_now_goes_before_a_backlog_that_goes_at_its_pace() {
+    let mut world = world();
+    let paced = |world: &World, max, backlog| {
+        let (taken, old) = world.outbox.take_paced(max, backlog, Time::EPOCH).unwrap();
+        (taken.into_iter().map(|o| o.seq).collect::<Vec<_>>(), old)
+    };
+    world.push(&["reading"; 100]);
+    world.outbox.connected();
+    assert_eq!(paced(&world, 64, 3), (vec![1, 2, 3], 3), "no faster than it may");
+    world.push(&["alarm", "bill", "reading"]);
+    assert_eq!(
+        paced(&world, 64, 2),
+        (vec![102, 101, 103, 4, 5], 2),
+        "live first, bills before all"
+    );
+    assert_eq!(paced(&world, 64, 0), (vec![], 0));
+    world.push(&["bill"]);
+    assert_eq!(paced(&world, 64, 0), (vec![104], 0), "live needs no share of the backlog's");
+    // What went ahead is not sent a second time when the backlog is read from sled.
+    world.outbox.index().unwrap();
+    let (rest, _) = paced(&world, 1000, 1000);
+    assert_eq!(rest, (6..=100).collect::<Vec<_>>());
+    // Without a backlog there is nothing to hold back, whether it lies in memory or in sled.
+    world.push(&["reading"; 10]);
+    world.outbox.index().unwrap();
+    assert_eq!(paced(&world, 64, 0), ((105..=114).collect(), 0));
+    // A new connection: everything that waits is backlog again.
+    world.outbox.reset_in_flight();
+    world.outbox.connected();
+    assert_eq!(paced(&world, 64, 5).1, 5);
+}
+
+#[test]
+fn a_backlog_without_receipts_does_not_hold_live_messages_back() {
+    let mut world = world();
+    world.push(&vec!["reading"; OUTBOX_UNRECEIPTED_MAX + 10]);
+    world.outbox.connected();
+    let sent = world.outbox.take_paced(10_000, 10_000, Time::EPOCH).unwrap().0;
+    assert_eq!(sent.len(), OUTBOX_UNRECEIPTED_MAX, "the class waits for a receipt");
+    world.push(&["reading"]);
+    let live = world.outbox.take_paced(10, 10, Time::EPOCH).unwrap().0;
+    assert_eq!(live.len(), 1);
+}

@@ -55,7 +55,7 @@ impl Block {
                 self.decide_correct(*now, id, correction, issued, out);
             }
             Input::Condition { now, code, subject, active, facts } => {
-                let severity = alarm::severity(*code);
+                let severity = alarm::severity_of_condition(*code, facts);
                 self.set_alarm(*now, *code, subject, severity, active.then_some(facts), out);
             }
         }
@@ -252,7 +252,7 @@ impl Block {
                 raised.map(|alarm| Alarm { muted: self.mute_of(&alarm.id, at), ..alarm })
             }
             (Some(facts), Some(open)) if open.facts != *facts => {
-                Some(alarm::updated(open, at, facts.clone()))
+                Some(Alarm { severity, ..alarm::updated(open, at, facts.clone()) })
             }
             (None, Some(open)) => Some(alarm::cleared(open, at)),
             (Some(_), Some(_)) | (None, None) => None,

@@ -1,0 +1,42 @@
+-- What the consumer keeps. Run by consumer.py at its start; every statement may be run again.
+
+-- One row for each event of each gateway; the bytes as they came. (gateway, seq) is unique because
+-- sequence numbers are never used twice, id because an id is never used for other content.
+CREATE TABLE IF NOT EXISTS event (
+    gateway   text        NOT NULL,           -- tenant/gateway
+    seq       bigint      NOT NULL,
+    id        text        NOT NULL,
+    kind      text        NOT NULL,
+    time      timestamptz NOT NULL,
+    hash      bytea       NOT NULL,           -- SHA-256 of the bytes
+    body      jsonb       NOT NULL,
+    came_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (gateway, seq),
+    UNIQUE (gateway, id)
+);
+
+-- Where each gateway stands: everything up to `through` is here without a gap.
+CREATE TABLE IF NOT EXISTS gateway (
+    gateway   text   PRIMARY KEY,
+    through   bigint NOT NULL DEFAULT 0,
+    highest   bigint NOT NULL DEFAULT 0,
+    asked_at  timestamptz,                    -- when missing events were last asked for
+    state     jsonb                           -- its last retained state
+);
+
+-- What should never be: the same id or seq with other bytes. Somebody must look.
+CREATE TABLE IF NOT EXISTS altered (
+    gateway   text NOT NULL,
+    seq       bigint NOT NULL,
+    id        text NOT NULL,
+    hash      bytea NOT NULL,
+    came_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (gateway, seq, hash)
+);
+
+-- Bills as an accountant reads them; a view, because the events are the truth.
+CREATE OR REPLACE VIEW bill AS
+SELECT gateway, seq, body #>> '{data,bill}' AS bill, body #>> '{data,account}' AS account,
+       body #>> '{data,item}' AS item, body #>> '{data,period,from}' AS period_from,
+       (body #>> '{data,revision}')::int AS revision, (body #>> '{data,total_fen}')::bigint AS total_fen
+FROM event WHERE kind = 'bill';

@@ -1,0 +1,244 @@
+//! The cloud's side, by programs that were written from the documents alone: a client with paho-mqtt
+//! that receives, deduplicates, confirms and commands; and the reference consumer with PostgreSQL.
+
+use blockgate::demo::certificates::{Authority, Pair, Purpose};
+use blockgate_e2e::broker::{Broker, PREFIX};
+use blockgate_e2e::gateway::{Gateway, private, succeeds};
+use blockgate_e2e::postgres::Postgres;
+use blockgate_e2e::slave::{Framing, Slave, profile};
+use blockgate_e2e::{Running, python, source, wait_until};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+const DOOR: &str = "cafile {folder}/ca.crt\ncertfile {folder}/server.crt\n\
+    keyfile {folder}/server.key\nrequire_certificate true\nallow_anonymous true\n";
+
+/// A gateway with one meter, a broker with mutual TLS, and a certificate for the cloud.
+struct Site {
+    gateway: Gateway,
+    broker: Broker,
+    _slave: Slave,
+}
+
+fn put(folder: &Path, name: &str, pair: &Pair) {
+    private(&folder.join(format!("{name}.crt")), &pair.cert);
+    private(&folder.join(format!("{name}.key")), &pair.key);
+}
+
+impl Site {
+    fn new(mqtt: &str) -> Self {
+        let slave = Slave::tcp(Framing::Mbap);
+        let gateway = Gateway::new("");
+        gateway.write("profiles.d/scripted.toml", &profile());
+        let mut broker = Broker::new(&gateway.path("broker"));
+        let authority = Authority::new("e2e CA").expect("a CA");
+        gateway.write("tls/ca.crt", &authority.pem());
+        gateway.write("broker/ca.crt", &authority.pem());
+        for (folder, name, purpose, host) in [
+            ("broker", "server", Purpose::Server, "localhost"),
+            ("tls", "gateway", Purpose::Client, "gateway"),
+            ("tls", "cloud", Purpose::Client, "cloud"),
+        ] {
+            let pair = authority.issue_for(purpose, &[host], 2020..2100).expect("a certificate");
+            put(&gateway.path(folder), name, &pair);
+        }
+        gateway.write_config(&format!(
+            "[mqtt]\nhost = \"localhost\"\nport = {}\nca = \"tls/ca.crt\"\ncert = \"tls/gateway.crt\"\n\
+             key = \"tls/gateway.key\"\nreceipt_timeout = \"1s\"\ntelemetry_every = \"0s\"\n{mqtt}{}\
+             reply_timeout = \"2s\"\n[meter_defaults]\npoll_every = \"250ms\"\nrecord_every = \"0s\"\n\
+             max_per_hour = \"1000000\"\n[[meter]]\nid = \"m-1\"\nline = \"l0\"\naddress = 1\n\
+             profile = \"scripted-meter\"\n",
+            broker.port,
+            slave.line("l0"),
+        ));
+        let folder = gateway.path("broker").display().to_string();
+        broker.start(&DOOR.replace("{folder}", &folder));
+        Self { gateway, broker, _slave: slave }
+    }
+
+    fn tls(&self, name: &str) -> String {
+        self.gateway.path("tls").join(name).display().to_string()
+    }
+}
+
+/// A running `cloud_client.py`.
+struct Client {
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    _running: Running,
+}
+
+impl Client {
+    fn start(site: &Site) -> Self {
+        let mut command = Command::new(python());
+        command.arg(source("tests/python/cloud_client.py")).arg(site.broker.port.to_string());
+        command.args(["ca.crt", "cloud.crt", "cloud.key"].map(|name| site.tls(name)));
+        command.arg(source("docs/contract")).args(["t", "gw"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut running = Running::start(&mut command);
+        let orders = running.0.stdin.take().expect("its input");
+        let answers = BufReader::new(running.0.stdout.take().expect("its output"));
+        Self { orders, answers, _running: running }
+    }
+
+    fn tell(&mut self, order: &str) -> Value {
+        writeln!(self.orders, "{order}").expect("an order");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("an answer");
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{order}: {e}: {line:?}"))
+    }
+}
+
+#[test]
+fn a_client_written_from_the_documents_receives_confirms_and_commands() {
+    let mut site = Site::new("");
+    let mut client = Client::start(&site);
+    site.gateway.start();
+
+    let got = client.tell("collect 6");
+    assert!(got["whole"].as_u64() >= Some(6), "{got}");
+    assert_eq!((&got["altered"], &got["state"]["online"]), (&json!(0), &json!(true)), "{got}");
+    let through = client.tell("confirm")["through"].as_u64().expect("a number");
+    site.gateway.wait("the receipt has come home", |gateway| {
+        (gateway.json("/v1/outbox")["through"].as_u64()? >= through).then_some(())
+    });
+
+    let read = client.tell(r#"command read-now {"meter":"m-1"}"#);
+    assert_eq!(read["words"], json!(["accepted", "done"]), "{read}");
+    assert_eq!(read["correlated"], true, "correlation data comes back: {read}");
+    assert_eq!(read["topics"], json!(["rsp/read-now/mine"]), "the response topic is kept: {read}");
+    let id = read["id"].as_str().expect("an id").to_owned();
+    let again = client.tell(&format!("repeat {id}"));
+    assert_eq!(again["words"], json!(["accepted", "duplicate"]), "{again}");
+
+    let cases = [
+        (r#"command read-now {"meter":"m-9"}"#, "refused", "command-refused"),
+        (r#"command read-now {"meter":"m-1"} late"#, "expired", "command-expired"),
+        (r#"command read-now {"meter":"m-1"} early"#, "refused", "command-refused"),
+        (r#"command resend {"from":2,"to":1}"#, "refused", "command-refused"),
+        (r#"retained read-now {"meter":"m-1"}"#, "refused", "command-retained"),
+    ];
+    for (order, word, code) in cases {
+        let said = client.tell(order);
+        let last = |key: &str| said[key].as_array().and_then(|list| list.last().cloned());
+        assert_eq!(last("words"), Some(json!(word)), "{order}: {said}");
+        assert_eq!(last("codes"), Some(json!(code)), "{order}: {said}");
+    }
+    let foreign = client.tell(r#"foreign read-now {"meter":"m-1"}"#);
+    assert_eq!(foreign["words"], json!(["accepted", "done"]), "{foreign}");
+    assert_eq!(foreign["elsewhere"], json!([]), "nothing is published outside: {foreign}");
+    assert_eq!(foreign["topics"], json!(["rsp/read-now"]), "{foreign}");
+
+    // The memory of commands survives a kill; what was received is received again, byte for byte.
+    site.gateway.kill();
+    site.gateway.start();
+    let again = client.tell(&format!("repeat {id}"));
+    assert_eq!(again["words"], json!(["accepted", "duplicate"]), "after a restart: {again}");
+    let forgot = client.tell("forget");
+    assert_eq!(forgot["words"], json!(["accepted", "done"]), "{forgot}");
+    assert!(forgot["whole"].as_u64() >= forgot["wanted"].as_u64(), "all came again: {forgot}");
+    assert_eq!(forgot["altered"], 0, "{forgot}");
+
+    // One outcome each, in the journal.
+    let mut outcomes = std::collections::BTreeMap::<String, u32>::new();
+    for record in site.gateway.journal() {
+        let data = &record["data"];
+        if data["what"] == "command" && data["outcome"] != "duplicate" {
+            *outcomes.entry(data["id"].to_string()).or_default() += 1;
+        }
+    }
+    assert!(outcomes.len() >= 6 && outcomes.values().all(|n| *n == 1), "{outcomes:?}");
+    site.gateway.stop();
+}
+
+struct Consumer(Running);
+
+impl Consumer {
+    fn start(site: &Site, database: &Postgres) -> Self {
+        let log = site.gateway.path("consumer.log");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        let mut command = Command::new(python());
+        command.arg(source("examples/consumer/consumer.py"));
+        command.args(["--broker", &format!("localhost:{}", site.broker.port)]);
+        command.args(["--ca", &site.tls("ca.crt"), "--cert", &site.tls("cloud.crt")]);
+        command.args(["--key", &site.tls("cloud.key"), "--database", &database.conninfo()]);
+        command.args(["--tenant", "t", "--ask-after", "1"]).stderr(Stdio::from(log));
+        Self(Running::start(command.stdin(Stdio::null()).stdout(Stdio::null())))
+    }
+}
+
+/// The database has every event of the journal up to `last`, once, with its id.
+fn holds_all(site: &Site, database: &Postgres) {
+    let journal = site.gateway.journal();
+    let last = journal.last().and_then(|record| record["seq"].as_u64()).expect("records");
+    wait_until("the database has everything", Duration::from_secs(60), || {
+        let through = database.ask("SELECT through FROM gateway WHERE gateway = 't/gw'").ok()?;
+        (through.parse::<u64>().ok()? >= last).then_some(())
+    });
+    let mut wanted = String::new();
+    for record in &journal {
+        let (seq, id) = (&record["seq"], record["id"].as_str().unwrap_or_default());
+        wanted.push_str(&format!("{seq} {id}\n"));
+    }
+    let query = format!(
+        "SELECT string_agg(seq || ' ' || id, E'\\n' ORDER BY seq) FROM event WHERE seq <= {last}"
+    );
+    let kept = database.ask(&query).expect("the events");
+    assert_eq!(kept.trim(), wanted.trim());
+}
+
+#[test]
+fn the_reference_consumer_is_complete_and_exact_whatever_fails() {
+    let mut site = Site::new("");
+    let mut database = Postgres::start(&site.gateway.path("postgres"));
+    let consumer = Consumer::start(&site, &database);
+    site.gateway.start();
+    let journal_of =
+        |n: usize| move |gateway: &Gateway| (gateway.journal().len() >= n).then_some(());
+    site.gateway.wait("some events", journal_of(8));
+    holds_all(&site, &database);
+
+    // The database goes away in the middle and loses nothing that was confirmed.
+    database.kill();
+    let events = site.gateway.journal().len();
+    site.gateway.wait("more events", journal_of(events + 6));
+    database.again();
+    holds_all(&site, &database);
+
+    // The consumer dies with what it held in memory.
+    drop(consumer);
+    let events = site.gateway.journal().len();
+    site.gateway.wait("more events", journal_of(events + 6));
+    let consumer = Consumer::start(&site, &database);
+    holds_all(&site, &database);
+
+    // Somebody loses an event that was confirmed: the gap is seen and asked for.
+    let lost = "DELETE FROM event WHERE seq IN (3, 4); UPDATE gateway SET through = 2";
+    database.ask(lost).expect("two events less");
+    wait_until("what was lost has come again", Duration::from_secs(30), || {
+        let found = database.ask("SELECT count(*) FROM event WHERE seq IN (3, 4)").ok()?;
+        (found == "2").then_some(())
+    });
+    holds_all(&site, &database);
+
+    // Another message under a known id: kept aside, and the event stays as it is.
+    let first = site.gateway.journal().swap_remove(0);
+    let mut forged = first.clone();
+    forged["data"]["boot"] = json!("00000000");
+    let mut publish = Command::new("mosquitto_pub");
+    publish.args(["-h", "localhost", "-p", &site.broker.port.to_string(), "-q", "1"]);
+    publish.args(["--cafile", &site.tls("ca.crt"), "--cert", &site.tls("cloud.crt")]);
+    publish.args(["--key", &site.tls("cloud.key"), "-t", &format!("{PREFIX}evt/audit")]);
+    succeeds(publish.args(["-m", &forged.to_string()]));
+    wait_until("the forgery is kept aside", Duration::from_secs(20), || {
+        (database.ask("SELECT count(*) FROM altered").ok()? == "1").then_some(())
+    });
+    let kept = database.ask("SELECT body #>> '{data,boot}' FROM event WHERE seq = 1");
+    assert_eq!(kept.as_deref(), Ok(first["data"]["boot"].as_str().expect("a boot id")));
+    holds_all(&site, &database);
+    drop(consumer);
+    site.gateway.stop();
+}
