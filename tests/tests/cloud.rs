@@ -154,7 +154,10 @@ fn a_client_written_from_the_documents_receives_confirms_and_commands() {
     site.gateway.stop();
 }
 
-struct Consumer(Running);
+/// A running reference consumer; ended when it is dropped.
+struct Consumer {
+    _running: Running,
+}
 
 impl Consumer {
     fn start(site: &Site, database: &Postgres) -> Self {
@@ -166,7 +169,7 @@ impl Consumer {
         command.args(["--ca", &site.tls("ca.crt"), "--cert", &site.tls("cloud.crt")]);
         command.args(["--key", &site.tls("cloud.key"), "--database", &database.conninfo()]);
         command.args(["--tenant", "t", "--ask-after", "1"]).stderr(Stdio::from(log));
-        Self(Running::start(command.stdin(Stdio::null()).stdout(Stdio::null())))
+        Self { _running: Running::start(command.stdin(Stdio::null()).stdout(Stdio::null())) }
     }
 }
 
