@@ -15,23 +15,25 @@ as_root=()
 have() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 install() {
-  local missing=() package broker_was_here=yes
+  local missing=() package service running=()
   for package in "${packages[@]}"; do have "$package" || missing+=("$package"); done
   [ ${#missing[@]} -gt 0 ] || return 0
-  have mosquitto || broker_was_here=no
+  # Debian starts these services with their packages. The tests start their own, on their own ports, so
+  # one that came only because of us is stopped again; one that was here before is not touched.
+  for service in mosquitto rabbitmq-server postgresql; do
+    have "$service" || running+=("$service")
+  done
   echo "installing: ${missing[*]}"
   "${as_root[@]}" apt-get -qq update
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
-  # Debian starts a broker with the package. The tests start their own, on their own ports, so the
-  # one that came only because of us is stopped again; one that was here before is not touched.
-  if [ "$broker_was_here" = no ]; then
+  for service in "${running[@]}"; do
     if [ -d /run/systemd/system ]; then
-      "${as_root[@]}" systemctl disable --quiet --now mosquitto.service || true
+      "${as_root[@]}" systemctl disable --quiet --now "$service.service" || true
     else
-      "${as_root[@]}" service mosquitto stop >/dev/null 2>&1 || true
+      "${as_root[@]}" service "$service" stop >/dev/null 2>&1 || true
     fi
-  fi
+  done
 }
 
 peers() { # .venv holds exactly tests/requirements.txt; it is made again when that file changes

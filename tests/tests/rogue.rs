@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Publishes of nonsense: `ROUNDS=20000` for a longer run.
-const ROUNDS: u32 = 1500;
+const ROUNDS: u32 = 600;
 
 fn put(folder: &Path, name: &str, pair: &Pair) {
     private(&folder.join(format!("{name}.crt")), &pair.cert);
@@ -87,7 +87,7 @@ fn a_rogue_broker_gets_nothing_done_and_hears_nothing_that_is_not_for_it() {
     for none in ["bill", "payment", "ledger", "parking", "door"] {
         assert!(!kinds.contains_key(none), "{none}: {kinds:?}");
     }
-    assert!(kinds["audit/command"] > 20, "refusals are on record: {kinds:?}");
+    assert!(kinds["audit/command"] >= 3, "refusals are on record: {kinds:?}");
     let log = gateway.log();
     assert!(!log.contains("panicked"), "{log}");
     gateway.stop();
