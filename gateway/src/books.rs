@@ -4,42 +4,49 @@
 
 use blockgate_rules::Block;
 use blockgate_rules::event::{Audit, Event};
-use blockgate_rules::ledger::{Fund, Ledger};
+use blockgate_rules::ledger::Ledger;
+use blockgate_rules::rulebook::{AppliedRules, fund_of};
 use blockgate_rules::setup::Setup;
-use blockgate_types::TariffId;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The ledger by durable events, and what is needed to follow them.
 #[derive(Debug, Clone, Default)]
 pub struct Books {
     ledger: Ledger,
-    funds: BTreeMap<TariffId, Fund>,
+    setup: Arc<Setup>,
+    applied: BTreeMap<String, AppliedRules>,
 }
 
 impl Books {
     /// The books of a Block whose events are all durable.
     #[must_use]
     pub fn of(block: &Block) -> Self {
-        Self { ledger: block.ledger().clone(), funds: funds(block.setup()) }
+        Self {
+            ledger: block.ledger().clone(),
+            setup: Arc::new(block.setup().clone()),
+            applied: block.applied_rules().clone(),
+        }
     }
 
     /// Follows a durable event.
     pub fn take(&mut self, event: &Event) {
         match event {
-            Event::Bill(bill) => self.ledger.bill(bill, self.fund(&bill.tariff)),
+            Event::Bill(bill) => self.ledger.bill(bill, fund_of(&self.setup, &bill.tariff)),
             Event::Payment(payment) => self.ledger.apply(&payment.account, &payment.movement),
             Event::Notice(notice) => self.ledger.notice(notice),
-            Event::Audit(Audit::TariffSet { tariff, document, .. }) => {
-                match document.fund {
-                    Some(fund) => self.funds.insert(tariff.clone(), fund),
-                    None => self.funds.remove(tariff),
-                };
+            Event::Audit(Audit::RulesApplied { file, rules, .. }) => {
+                self.applied.insert(file.clone(), (**rules).clone());
             }
-            Event::Reading { .. }
-            | Event::Ledger(_)
-            | Event::Alarm(_)
-            | Event::Gap(_)
-            | Event::Audit(_) => {}
+            Event::Audit(
+                audit @ (Audit::BlockSet { .. }
+                | Audit::MetersSet { .. }
+                | Audit::AccountsSet { .. }
+                | Audit::TariffSet { .. }
+                | Audit::ApportionmentSet { .. }
+                | Audit::Removed { .. }),
+            ) => Arc::make_mut(&mut self.setup).follow(audit),
+            _ => {}
         }
     }
 
@@ -49,22 +56,15 @@ impl Books {
         &self.ledger
     }
 
-    /// The fund that a tariff's bills are credited to.
+    /// The block as it is set up, rule files that came by command over the config's.
     #[must_use]
-    pub fn fund(&self, tariff: &TariffId) -> Option<Fund> {
-        self.funds.get(tariff).copied()
+    pub fn setup(&self) -> &Arc<Setup> {
+        &self.setup
     }
 
-    /// The funds of all tariffs that have one.
+    /// The rule files in force by command.
     #[must_use]
-    pub fn funds(&self) -> &BTreeMap<TariffId, Fund> {
-        &self.funds
+    pub fn applied(&self) -> &BTreeMap<String, AppliedRules> {
+        &self.applied
     }
-}
-
-fn funds(setup: &Setup) -> BTreeMap<TariffId, Fund> {
-    let with = |(id, tariff): (&TariffId, &blockgate_rules::tariff::Tariff)| {
-        tariff.fund.map(|fund| (id.clone(), fund))
-    };
-    setup.tariffs.iter().filter_map(with).collect()
 }

@@ -18,17 +18,20 @@ use crate::outbox::{Class, Outbox};
 use crate::ports::Clock;
 use crate::store::journal::{Batch, Committed};
 use crate::store::record::{self, Origin};
-use crate::store::trees::{Applied, BillFilter, Trees};
+use crate::store::trees::{Applied, Trees};
 use crate::store::{Saver, Store, checkpoint};
 use crate::supervise::Progress;
 use anyhow::Context;
-use blockgate_rules::correction::Correction;
-use blockgate_rules::event::{Alarm, AlarmChange, Audit, Event, Outcome, READINGS_PER_RECORD_MAX};
+use blockgate_rules::calendar::{Zone, parse_day};
+use blockgate_rules::event::{
+    Alarm, AlarmChange, Audit, Bill, Event, Outcome, READINGS_PER_RECORD_MAX,
+};
 use blockgate_rules::input;
+use blockgate_rules::reconcile::Booked;
 use blockgate_rules::{Block, Input};
 use blockgate_types::{AlarmId, CommandId, Span, Time};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -106,6 +109,32 @@ async fn finished(commit: &mut Option<Commit>) -> anyhow::Result<Durable> {
     joined.context("the commit's thread")??;
     Ok(Durable { answers, alarms, draft })
 }
+
+/// What a command needed from the trees.
+enum Found {
+    Bills(Vec<Bill>),
+    Books(Vec<Booked>),
+}
+
+/// A command whose facts are being looked up, off the engine's thread.
+struct Looking {
+    command: input::Command,
+    tried: u32,
+    /// The newest bill as the look-up began; when there are newer ones at its end, it begins anew.
+    last_bill: u64,
+    task: JoinHandle<Result<Found, String>>,
+}
+
+/// Waits for the look-up under way, for ever when there is none. May be dropped and called again.
+async fn looked(looking: &mut Option<Looking>) -> (Looking, Result<Found, String>) {
+    let Some(open) = looking else { return std::future::pending().await };
+    let found = (&mut open.task).await;
+    let Some(done) = looking.take() else { return std::future::pending().await };
+    (done, found.unwrap_or_else(|error| Err(error.to_string())))
+}
+
+/// How often a look-up is begun anew when bills came meanwhile.
+const LOOK_AGAIN_MAX: u32 = 5;
 
 async fn wait_until(at: Option<Instant>) {
     match at {
@@ -217,6 +246,27 @@ fn room(event: &Event, next: &Event) -> Option<u16> {
     }
 }
 
+/// What a command needs from the trees.
+fn look(trees: &Trees, order: &input::Order, zone: &str) -> Result<Found, String> {
+    match order {
+        input::Order::Correct(correction) => {
+            let most = limits::CORRECTION_BILLS_MAX;
+            let bills = trees.bills_of_correction(correction, most).map_err(|e| e.to_string())?;
+            if bills.len() > most {
+                return Err(format!("it touches more than {most} bills: narrow it by \"since\""));
+            }
+            Ok(Found::Bills(bills))
+        }
+        input::Order::Reconcile { channel, from, to, .. } => {
+            let zone = Zone::new(zone).map_err(|e| e.to_string())?;
+            let days = parse_day(from).zip(parse_day(to)).ok_or("from and to are no days")?;
+            let (from, to) = (zone.start_of(days.0), zone.start_of(days.1));
+            trees.booked(*channel, from, to).map(Found::Books).map_err(|e| e.to_string())
+        }
+        _ => Err("nothing to look up".to_owned()),
+    }
+}
+
 /// The single writer.
 pub struct Engine {
     block: Block,
@@ -233,6 +283,10 @@ pub struct Engine {
     envelope_len: usize,
     /// Answers that wait for the next commit.
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+    /// Commands that wait for what they need from the trees, with how often they were tried.
+    lookups: VecDeque<(input::Command, u32)>,
+    /// The one that is being looked up.
+    looking: Option<Looking>,
     /// Commands that were taken and whose errand is out.
     out: BTreeMap<CommandId, oneshot::Sender<Answer>>,
     errands: mpsc::Sender<Errand>,
@@ -275,6 +329,8 @@ impl Engine {
             appended: Vec::new(),
             envelope_len: 0,
             answers: Vec::new(),
+            lookups: VecDeque::new(),
+            looking: None,
             out: BTreeMap::new(),
             errands,
             events: Vec::new(),
@@ -318,6 +374,10 @@ impl Engine {
                     commit_at = None;
                 }
             }
+            if !self.lookups.is_empty() && self.looking.is_none() {
+                self.begin_lookup()?;
+            }
+            let waiting = self.looking.is_none() && !self.lookups.is_empty();
             let room = !self.is_full();
             if let Some((engine, _)) = &self.alive {
                 engine.moved();
@@ -332,6 +392,7 @@ impl Engine {
                     let done = done.context("making a batch durable")?;
                     self.release(done);
                 }
+                looked = looked(&mut self.looking), if room => self.looked(looked)?,
                 order = orders.recv(), if room && orders_open => match order {
                     Some(order) => self.take_order(order)?,
                     None => orders_open = false,
@@ -345,6 +406,8 @@ impl Engine {
                     }
                 }
                 () = wait_until(commit_at), if commit.is_none() => {}
+                // The trees follow on a thread of their own; they tell nobody when they have.
+                () = tokio::time::sleep(limits::TREES_LOOK_EVERY), if waiting => {}
                 () = tokio::time::sleep_until(tick_at) => {
                     let now = self.shared.clock.now();
                     let clock = self.shared.clock.state();
@@ -491,7 +554,11 @@ impl Engine {
                     self.done(&command, Outcome::Failed, "too many reads wait".to_owned())?;
                 }
             }
-            input::Order::Correct(correction) => self.correct(&command, correction)?,
+            // Looked up on a thread of their own: the lines do not wait for it.
+            input::Order::Correct(_) | input::Order::Reconcile { .. } => {
+                self.lookups.push_back((command, 0));
+                self.begin_lookup()?;
+            }
             input::Order::DecideHeld { .. }
             | input::Order::ExchangeMeter { .. }
             | input::Order::RecordPayment(_)
@@ -502,6 +569,9 @@ impl Engine {
             | input::Order::ApproveRefund { .. }
             | input::Order::RefundPaid { .. }
             | input::Order::VoidRefund { .. }
+            | input::Order::ApplyRules { .. }
+            | input::Order::CountCash { .. }
+            | input::Order::MoveOut(_)
             | input::Order::MuteAlarm { .. }
             | input::Order::UnmuteAlarm { .. }
             | input::Order::AlarmFeedback { .. }
@@ -513,27 +583,53 @@ impl Engine {
         Ok(())
     }
 
-    /// Hands in the bills that a correction may touch: all that are durable, because a shared cost
-    /// ties the bills of many accounts together.
-    fn correct(&mut self, command: &input::Command, correction: &Correction) -> anyhow::Result<()> {
+    /// Begins the next look-up, one at a time.
+    fn begin_lookup(&mut self) -> anyhow::Result<()> {
+        if self.looking.is_some() {
+            return Ok(());
+        }
+        let Some((command, tried)) = self.lookups.pop_front() else { return Ok(()) };
         // The trees follow the journal: a bill that they do not have yet would be passed over, and its
         // difference never billed.
         if self.shared.trees.applied() < self.last_bill {
-            let detail = "bills are just being written: order it again in a moment".to_owned();
-            return self.done(command, Outcome::Refused, detail);
+            // They are on their way: the loop looks again in a moment.
+            self.lookups.push_front((command, tried));
+            return Ok(());
         }
-        let most = limits::CORRECTION_BILLS_MAX;
-        let issued = match self.shared.trees.bills(&BillFilter::default(), None, most) {
-            Ok(bills) if bills.len() >= most => {
-                let detail = format!("there are more than {most} bills");
-                return self.done(command, Outcome::Refused, detail);
+        let (trees, order) = (self.shared.trees.clone(), command.order.clone());
+        let zone = self.block.setup().zone.clone();
+        let task = tokio::task::spawn_blocking(move || look(&trees, &order, &zone));
+        self.looking = Some(Looking { command, tried, last_bill: self.last_bill, task });
+        Ok(())
+    }
+
+    /// Hands in what was looked up.
+    fn looked(&mut self, (done, found): (Looking, Result<Found, String>)) -> anyhow::Result<()> {
+        let Looking { command, tried, last_bill, .. } = done;
+        let now = self.shared.clock.now();
+        let is_bills = matches!(found, Ok(Found::Bills(_)));
+        if is_bills && last_bill != self.last_bill && tried < LOOK_AGAIN_MAX {
+            self.lookups.push_back((command, tried + 1));
+            return self.begin_lookup();
+        }
+        match (found, &command.order) {
+            (Ok(Found::Bills(_)), _) if last_bill != self.last_bill => {
+                let detail = "bills are just being written: order it again in a moment".to_owned();
+                self.done(&command, Outcome::Refused, detail)?;
             }
-            Ok(bills) => bills.into_iter().map(|(_, bill)| bill).collect(),
-            Err(error) => return self.done(command, Outcome::Failed, error.to_string()),
-        };
-        let (now, id) = (self.shared.clock.now(), command.id.clone());
-        let correction = Box::new(correction.clone());
-        self.step(&Input::Correct { now, id, correction, issued })
+            (Ok(Found::Bills(issued)), input::Order::Correct(correction)) => {
+                let (id, correction) = (command.id.clone(), correction.clone());
+                self.step(&Input::Correct { now, id, correction, issued })?;
+            }
+            (Ok(Found::Books(books)), _) => {
+                self.step(&Input::Reconcile { now, command: Box::new(command), books })?;
+            }
+            (Ok(Found::Bills(_)), _) => {
+                self.done(&command, Outcome::Failed, "not a correction".to_owned())?;
+            }
+            (Err(why), _) => self.done(&command, Outcome::Refused, why)?,
+        }
+        self.begin_lookup()
     }
 
     fn done(
@@ -675,20 +771,32 @@ mod tests {
         let (errand, _errands) = mpsc::channel(1);
         let second = Duration::from_secs(1);
         let mut engine = Engine::new(store, block, shared, origin, second, errand);
-        let mut details = Vec::new();
         engine.append(bill(1)).unwrap();
-        for id in ["c-1", "c-2"] {
-            let (reply, answer) = oneshot::channel();
-            engine.take_order(Order { command: correction(id), refused: None, reply }).unwrap();
-            let done = engine.begin_commit().unwrap().unwrap().done().await.unwrap();
-            engine.release(done);
-            // What was committed reaches the trees.
-            let (sender, following) = engine.follower.take().unwrap();
-            drop(sender);
-            following.join().unwrap().unwrap();
-            details.push(answer.await.unwrap().detail);
-        }
-        assert!(details[0].starts_with("bills are just being written"), "{details:?}");
-        assert!(!details[1].starts_with("bills are just being written"), "{details:?}");
+        let (reply, answer) = oneshot::channel();
+        engine.take_order(Order { command: correction("c-1"), reply, refused: None }).unwrap();
+        assert!(engine.looking.is_none(), "the trees do not have the bill yet");
+        let done = engine.begin_commit().unwrap().unwrap().done().await.unwrap();
+        engine.release(done);
+        // What was committed reaches the trees.
+        let (sender, following) = engine.follower.take().unwrap();
+        drop(sender);
+        following.join().unwrap().unwrap();
+        engine.begin_lookup().unwrap();
+        // A bill that comes while it is looked up lets it look again.
+        engine.append(bill(2)).unwrap();
+        let found = looked(&mut engine.looking).await;
+        engine.looked(found).unwrap();
+        assert!(engine.looking.is_none() && engine.lookups.len() == 1, "it waits for the new one");
+        let done = engine.begin_commit().unwrap().unwrap().done().await.unwrap();
+        engine.release(done);
+        let (sender, following) = engine.follower.take().unwrap();
+        drop(sender);
+        following.join().unwrap().unwrap();
+        engine.begin_lookup().unwrap();
+        let found = looked(&mut engine.looking).await;
+        engine.looked(found).unwrap();
+        let done = engine.begin_commit().unwrap().unwrap().done().await.unwrap();
+        engine.release(done);
+        assert!(!answer.await.unwrap().detail.is_empty());
     }
 }

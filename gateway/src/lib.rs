@@ -17,6 +17,7 @@
 //! | [`demo`] | a whole simulated block |
 //! | [`board`] | what is live: last values, faults, connection states; shared with page and metrics |
 //! | [`books`] | where every household's money stands by durable events |
+//! | [`preview`] | a rule file against the bills of a month that is over |
 //! | [`receipt`] | what is printed for a payment |
 //! | [`figures`] | what was billed, paid and is owed; forecasts; tables for people |
 //! | [`store`] | journal (truth), sled trees (derived), checkpoint, rebuild |
@@ -45,6 +46,7 @@ pub mod limits;
 pub mod mqtt;
 pub mod outbox;
 pub mod ports;
+pub mod preview;
 pub mod problem;
 pub mod receipt;
 pub mod run;

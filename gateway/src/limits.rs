@@ -143,3 +143,7 @@ pub const TRAIL_MAX: usize = 20_000;
 pub const CONSUMPTION_READINGS_MAX: usize = 100_000;
 /// Rows of an exported table; what comes later is not in it.
 pub const EXPORT_ROWS_MAX: usize = 200_000;
+/// How often the engine looks whether the trees have what a command waits for.
+pub const TREES_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Bills that a preview rates again; more are refused: preview another month.
+pub const PREVIEW_BILLS_MAX: usize = 200_000;

@@ -119,6 +119,48 @@ pub enum What {
         #[serde(with = "blockgate_types::decimal::text")]
         part: Decimal,
     },
+    /// A meter ran fast or slow, found by a check: its quantity is put right over the time that the
+    /// rule gives (供电营业规则: half of the time since the last check where nobody knows since when).
+    MeterError {
+        /// Which meter.
+        meter: MeterId,
+        /// Which register.
+        register: RegisterName,
+        /// By how many percent it counted too much; below zero for too little.
+        #[serde(with = "blockgate_types::decimal::text")]
+        error_percent: Decimal,
+        /// The last check or the installation, `2026-01-01`.
+        last_check: String,
+        /// The day on which the error was found; not corrected any more.
+        found: String,
+        /// Over which part of that time.
+        over: ErrorTime,
+    },
+}
+
+/// Over which time a meter's error is put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorTime {
+    /// The second half of the time since the last check: nobody knows since when it was wrong.
+    HalfPeriod,
+    /// All of it: it was wrong from then on.
+    WholePeriod,
+}
+
+impl What {
+    /// The days `[from, to)` over which a meter's error is put right.
+    fn error_days(&self) -> Option<(Day, Day)> {
+        let Self::MeterError { last_check, found, over, .. } = self else { return None };
+        let (from, to) = (parse_day(last_check)?, parse_day(found)?);
+        let days = crate::calendar::days_between(from, to);
+        let half = days.checked_div(2)?;
+        let from = match over {
+            ErrorTime::WholePeriod => from,
+            ErrorTime::HalfPeriod => crate::calendar::days_before(to, half)?,
+        };
+        (from < to).then_some((from, to))
+    }
 }
 
 /// Decimals to which a corrected quantity is cut where it does not come out even.
@@ -150,6 +192,16 @@ impl Correction {
                 return Err("the factor must be above zero and its part from 0 to 1");
             }
         }
+        if let What::MeterError { error_percent, .. } = &self.what
+            && (*error_percent <= Decimal::from(-100) || error_percent.is_zero())
+        {
+            return Err("error_percent is above -100 and not zero");
+        }
+        if let What::MeterError { .. } = &self.what
+            && self.what.error_days().is_none()
+        {
+            return Err("last_check and found are days, last_check before found");
+        }
         if let What::Reading { value, .. } = &self.what
             && value.is_sign_negative()
         {
@@ -164,6 +216,41 @@ struct Chain<'b> {
     first: &'b Bill,
     latest: &'b Bill,
     charged: Fen,
+}
+
+/// What was issued, found by what it is asked for: corrections by the bill that they correct, shares by
+/// cost and household.
+struct Issued<'b> {
+    bills: &'b [Bill],
+    corrections: BTreeMap<&'b BillId, Vec<&'b Bill>>,
+    shares: BTreeMap<(&'b BillId, &'b AccountId), &'b Bill>,
+}
+
+impl<'b> Issued<'b> {
+    fn new(bills: &'b [Bill]) -> Self {
+        let mut corrections: BTreeMap<&BillId, Vec<&Bill>> = BTreeMap::new();
+        let mut shares = BTreeMap::new();
+        for bill in bills {
+            match (&bill.corrects, &bill.share) {
+                (Some(corrects), _) => corrections.entry(&corrects.bill).or_default().push(bill),
+                (None, Some(share)) => {
+                    shares.entry((&share.bill, &bill.account)).or_insert(bill);
+                }
+                (None, None) => {}
+            }
+        }
+        Self { bills, corrections, shares }
+    }
+
+    /// A first bill with its corrections.
+    fn chain(&self, first: &'b Bill) -> Result<Chain<'b>, String> {
+        let corrections = || self.corrections.get(&first.bill).into_iter().flatten().copied();
+        let latest = corrections().max_by_key(|bill| bill.revision).unwrap_or(first);
+        let charged = Fen::sum(corrections().map(|bill| bill.total_fen))
+            .and_then(|sum| sum.plus(first.total_fen))
+            .ok_or("the sum of the bills is too large")?;
+        Ok(Chain { first, latest, charged })
+    }
 }
 
 /// The facts of a bill, as corrected so far.
@@ -187,7 +274,8 @@ pub fn differences(
 ) -> Result<Vec<Bill>, String> {
     let since = correction.checked()?;
     let mut out = Vec::new();
-    for chains in chains(issued)?.values() {
+    let known = Issued::new(issued);
+    for chains in chains(&known)?.values() {
         let mut after: Option<Counter> = None;
         let mut moved = false;
         for chain in chains {
@@ -211,6 +299,7 @@ pub fn differences(
                 | What::Basis { .. }
                 | What::Meter { .. }
                 | What::Weights { .. }
+                | What::MeterError { .. }
                 | What::Quantity { .. } => false,
             };
             if now.is_none() && running.is_none() && !by_tariff {
@@ -231,34 +320,26 @@ pub fn differences(
             }
         }
     }
-    shared::differences(closing, command, correction, issued, &mut out)?;
+    shared::differences(closing, command, correction, &known, &mut out)?;
     Ok(out)
 }
 
+/// First bills with their corrections, by household and item.
+type Chains<'b> = BTreeMap<(&'b AccountId, &'b ItemId), Vec<Chain<'b>>>;
+
 /// The first bills by account and item in the order of their periods, each with its corrections.
 /// Shares of a shared cost follow their cost and are left out here.
-fn chains(issued: &[Bill]) -> Result<BTreeMap<(&AccountId, &ItemId), Vec<Chain<'_>>>, String> {
-    let mut chains: BTreeMap<(&AccountId, &ItemId), Vec<Chain<'_>>> = BTreeMap::new();
+fn chains<'b>(issued: &Issued<'b>) -> Result<Chains<'b>, String> {
+    let mut chains: Chains<'b> = BTreeMap::new();
     let own = |bill: &&Bill| bill.share.is_none() && bill.apportioned.is_none();
-    for first in issued.iter().filter(own).filter(|bill| bill.corrects.is_none()) {
+    for first in issued.bills.iter().filter(own).filter(|bill| bill.corrects.is_none()) {
         let list = chains.entry((&first.account, &first.item)).or_default();
-        list.push(chain(first, issued)?);
+        list.push(issued.chain(first)?);
     }
     for list in chains.values_mut() {
         list.sort_by(|a, b| a.first.period.cmp(&b.first.period));
     }
     Ok(chains)
-}
-
-/// A first bill with its corrections.
-fn chain<'b>(first: &'b Bill, issued: &'b [Bill]) -> Result<Chain<'b>, String> {
-    let of = |bill: &&Bill| bill.corrects.as_ref().is_some_and(|c| c.bill == first.bill);
-    let corrections = || issued.iter().filter(of);
-    let latest = corrections().max_by_key(|bill| bill.revision).unwrap_or(first);
-    let charged = Fen::sum(corrections().map(|bill| bill.total_fen))
-        .and_then(|sum| sum.plus(first.total_fen))
-        .ok_or("the sum of the bills is too large")?;
-    Ok(Chain { first, latest, charged })
 }
 
 fn days(bill: &Bill) -> Result<(Day, Day), String> {
@@ -324,26 +405,22 @@ fn corrected(
             }
         }
         What::Quantity { meter, register, times: up, over, part } => {
-            // The readings stay: a factor that was put in once is seen at the quantity that it left.
-            let main = now.evidence.iter_mut().map(|evidence| (evidence, false));
-            for (evidence, is_sub) in main.chain(now.minus.iter_mut().map(|e| (e, true))) {
-                let firsts = chain.first.evidence.iter().chain(&chain.first.minus);
-                let first = firsts.into_iter().find(|first| {
-                    first.meter == evidence.meter
-                        && first.register == evidence.register
-                        && first.from.reading == evidence.from.reading
-                });
-                let ours = evidence.meter == *meter && evidence.register == *register;
-                let Some(first) = first.filter(|_| ours) else { continue };
-                let share = times(first.used, *part).ok_or(TOO_LARGE)?;
-                let right = times(share, *up)
-                    .and_then(|product| product.checked_div(*over))
-                    .map(|right| right.round_dp(QUANTITY_DECIMALS))
-                    .ok_or(TOO_LARGE)?;
-                let wanted = minus(right, share).and_then(|d| plus(first.used, d));
-                let shift = wanted.and_then(|wanted| minus(wanted, evidence.used));
-                move_used(&mut now.used, evidence, shift.ok_or(TOO_LARGE)?, is_sub)?;
-            }
+            let of = |used| times(used, *part);
+            scaled(chain, &mut now, (meter, register), (*up, *over), of)?;
+        }
+        What::MeterError { meter, register, error_percent, .. } => {
+            let (from, to) = correction.what.error_days().ok_or(TOO_LARGE)?;
+            let (first, last) = days(chain.first)?;
+            let all = crate::calendar::days_between(first, last);
+            let inside = crate::calendar::days_between(first.max(from), last.min(to));
+            let hundred = Decimal::ONE_HUNDRED;
+            let over = plus(hundred, *error_percent).ok_or(TOO_LARGE)?;
+            // Its use of the days inside, evenly over the bill's days.
+            let of = |used| {
+                let days = times(used, Decimal::from(inside))?;
+                Some(days.checked_div(Decimal::from(all))?.round_dp(QUANTITY_DECIMALS))
+            };
+            scaled(chain, &mut now, (meter, register), (hundred, over), of)?;
         }
         What::Meter { account, item, meter, register } => {
             if chain.first.account != *account || chain.first.item != *item {
@@ -373,6 +450,37 @@ fn corrected(
         }
     }
     Ok((now != *was).then_some(now))
+}
+
+/// Multiplies a part of a meter's quantity, which `of` gives, by a factor.
+fn scaled(
+    chain: &Chain<'_>,
+    now: &mut Facts,
+    (meter, register): (&MeterId, &RegisterName),
+    (up, over): (Decimal, Decimal),
+    of: impl Fn(Decimal) -> Option<Decimal>,
+) -> Result<(), String> {
+    // The readings stay: a factor that was put in once is seen at the quantity that it left.
+    let main = now.evidence.iter_mut().map(|evidence| (evidence, false));
+    for (evidence, is_sub) in main.chain(now.minus.iter_mut().map(|e| (e, true))) {
+        let firsts = chain.first.evidence.iter().chain(&chain.first.minus);
+        let first = firsts.into_iter().find(|first| {
+            first.meter == evidence.meter
+                && first.register == evidence.register
+                && first.from.reading == evidence.from.reading
+        });
+        let ours = evidence.meter == *meter && evidence.register == *register;
+        let Some(first) = first.filter(|_| ours) else { continue };
+        let share = of(first.used).ok_or(TOO_LARGE)?;
+        let right = times(share, up)
+            .and_then(|product| product.checked_div(over))
+            .map(|right| right.round_dp(QUANTITY_DECIMALS))
+            .ok_or(TOO_LARGE)?;
+        let wanted = minus(right, share).and_then(|d| plus(first.used, d));
+        let shift = wanted.and_then(|wanted| minus(wanted, evidence.used));
+        move_used(&mut now.used, evidence, shift.ok_or(TOO_LARGE)?, is_sub)?;
+    }
+    Ok(())
 }
 
 const TOO_LARGE: &str = "the numbers are too large to be exact";

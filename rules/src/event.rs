@@ -8,7 +8,7 @@
 use crate::anomaly::care::{DeviceCheck, Feedback, Mute, WorkOrder};
 use crate::apportionment::{Apportioned, Apportionment, ShareOf};
 use crate::calendar::{Day, day_text_option};
-use crate::ledger::Movement;
+use crate::ledger::{Channel, Movement};
 use crate::money::Fen;
 use crate::setup::{AccountSetup, MeterSetup};
 use crate::tariff::Tariff;
@@ -535,6 +535,29 @@ pub enum NoticeReason {
     Rules,
 }
 
+/// What came in and went out by a channel on a day.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct ChannelDay {
+    /// Payments.
+    pub payments: u64,
+    /// Their sum.
+    pub paid_fen: Fen,
+    /// Refunds that were paid out.
+    pub refunds: u64,
+    /// Their sum.
+    pub refunded_fen: Fen,
+}
+
+impl ChannelDay {
+    /// What came in less what went out.
+    #[must_use]
+    pub fn net(&self) -> Fen {
+        Fen(self.paid_fen.0.saturating_sub(self.refunded_fen.0))
+    }
+}
+
 /// A charge without a bill in a period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Unbilled {
@@ -797,6 +820,69 @@ pub enum Audit {
         differences: u64,
         /// The sum of the differences.
         total_fen: Fen,
+    },
+    /// A rule file came in force by command; the rules, bindings and shares that change follow.
+    RulesApplied {
+        /// When.
+        at: Time,
+        /// The command that ordered it.
+        id: CommandId,
+        /// The file's name.
+        file: String,
+        /// What it says, which version of it, and what it replaced.
+        rules: Box<crate::rulebook::AppliedRules>,
+    },
+    /// A day is over: what came in and went out, and which receipts were given.
+    DayClosed {
+        /// When.
+        at: Time,
+        /// Which day, `2026-04-05`.
+        day: String,
+        /// By channel.
+        channels: BTreeMap<Channel, ChannelDay>,
+        /// The first receipt's number; 0 where none was given.
+        first_receipt: u64,
+        /// The last one's.
+        last_receipt: u64,
+    },
+    /// Cash was counted.
+    CashCounted {
+        /// When.
+        at: Time,
+        /// The command that says it.
+        id: CommandId,
+        /// By whom.
+        by: String,
+        /// Of which day.
+        day: String,
+        /// What the books say.
+        expected_fen: Fen,
+        /// What there was.
+        counted_fen: Fen,
+        /// Counted less expected.
+        difference_fen: Fen,
+        /// Why they differ.
+        note: String,
+    },
+    /// A channel's statement was compared with the books.
+    Reconciled {
+        /// When.
+        at: Time,
+        /// The command that ordered it.
+        id: CommandId,
+        /// Which channel.
+        channel: Channel,
+        /// First day.
+        from: String,
+        /// The day after the last.
+        to: String,
+        /// How they compare, each difference by its name.
+        result: Box<crate::reconcile::Reconciliation>,
+    },
+    /// A household moved out and was settled; its bills, deductions and refunds stand before this.
+    MovedOut {
+        /// The document.
+        settlement: Box<crate::settlement::Settlement>,
     },
     /// Charges begin to run: new ones, at the first tick with a clock that can be believed.
     ChargesBegan {

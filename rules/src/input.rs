@@ -83,6 +83,16 @@ pub enum Input {
         /// The bills.
         issued: Vec<Bill>,
     },
+    /// The payments and refunds of a channel for an accepted [`Order::Reconcile`]: those of its days,
+    /// and those around them.
+    Reconcile {
+        /// Wall time.
+        now: Time,
+        /// The command.
+        command: Box<Command>,
+        /// The books.
+        books: Vec<crate::reconcile::Booked>,
+    },
     /// Something about the gateway itself became true or untrue: the broker refuses us, a
     /// certificate ends, the disk fills. Raises or clears an alarm.
     Condition {
@@ -206,6 +216,38 @@ pub enum Order {
         /// The channel's reference.
         reference: String,
     },
+    /// Put a rule file in force: from its revisions' own dates on.
+    ApplyRules {
+        /// The file's name, an id; the same name again is the next version.
+        file: String,
+        /// Its text (TOML).
+        text: String,
+        /// Why.
+        reason: String,
+    },
+    /// Compare a channel's statement with the books.
+    Reconcile {
+        /// Which channel.
+        channel: Channel,
+        /// First day, `2026-04-05`.
+        from: String,
+        /// The day after the last.
+        to: String,
+        /// The statement (CSV).
+        statement: String,
+    },
+    /// Cash was counted at a day's end.
+    CountCash {
+        /// Which day.
+        day: String,
+        /// How much there was.
+        counted_fen: Fen,
+        /// Why it differs, where it does.
+        #[serde(default)]
+        note: String,
+    },
+    /// A household moves out: settle it at once.
+    MoveOut(Box<crate::settlement::MoveOut>),
     /// A refund will not be paid out.
     VoidRefund {
         /// Which refund.
@@ -314,6 +356,10 @@ impl Order {
             Self::ApproveRefund { .. } => "approve-refund",
             Self::RefundPaid { .. } => "refund-paid",
             Self::VoidRefund { .. } => "void-refund",
+            Self::ApplyRules { .. } => "apply-rules",
+            Self::Reconcile { .. } => "reconcile",
+            Self::CountCash { .. } => "count-cash",
+            Self::MoveOut(_) => "move-out",
             Self::MuteAlarm { .. } => "mute-alarm",
             Self::UnmuteAlarm { .. } => "unmute-alarm",
             Self::AlarmFeedback { .. } => "alarm-feedback",
@@ -342,6 +388,10 @@ impl Order {
             | Self::ApproveRefund { .. }
             | Self::RefundPaid { .. }
             | Self::VoidRefund { .. }
+            | Self::ApplyRules { .. }
+            | Self::Reconcile { .. }
+            | Self::CountCash { .. }
+            | Self::MoveOut(_)
             | Self::MuteAlarm { .. }
             | Self::UnmuteAlarm { .. }
             | Self::AlarmFeedback { .. }

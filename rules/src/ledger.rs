@@ -19,10 +19,13 @@
 
 mod open;
 mod posting;
+mod release;
 
 pub use open::{Arrears, OpenBill};
 pub use posting::Posting;
+pub use release::{Part, Release};
 
+use crate::calendar::{Day, day_text_option};
 use crate::event::Bill;
 use crate::money::Fen;
 use blockgate_types::{AccountId, CommandId, ItemId, Time};
@@ -138,6 +141,9 @@ pub enum Toward {
         contract: String,
         /// When it is given back: `the works are accepted`.
         condition: String,
+        /// How it goes back by itself; by order only where this is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<Release>,
     },
 }
 
@@ -184,6 +190,9 @@ pub enum Movement {
         met: bool,
         /// Where the evidence is.
         evidence: String,
+        /// The day from which the contract's instalments count.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
+        on: Option<Day>,
     },
     /// A part of a deposit pays what its household owes for an item.
     Deducted {
@@ -295,6 +304,9 @@ pub struct Refund {
     /// Until when it can be paid out; `None` until it is approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// Which part of a deposit's contract it is, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instalment: Option<u32>,
 }
 
 /// A deposit's own account.
@@ -312,6 +324,21 @@ pub struct Deposit {
     pub met: bool,
     /// By which way it came.
     pub channel: Channel,
+    /// How it goes back by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+    /// Since when its condition is met.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
+    pub met_on: Option<Day>,
+    /// A person said that the condition is not met: its day alone does not meet it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
+    /// Parts of its contract that were asked for.
+    #[serde(default)]
+    pub asked: u32,
+    /// What was left as the deposit.
+    #[serde(default)]
+    pub whole_fen: Fen,
     /// What is left; debit positive, so at most zero.
     balance: Fen,
     /// Reserved for refunds that are approved.
@@ -499,6 +526,29 @@ impl Ledger {
         self.refunds.values().filter_map(|refund| refund.expires_at).min()
     }
 
+    /// The books of one household alone, with its deposits and refunds.
+    #[must_use]
+    pub fn only(&self, account: &AccountId) -> Self {
+        let books = self.households.get_key_value(account);
+        let households = books.map(|(id, books)| (id.clone(), books.clone()));
+        let mine = |id: &AccountId| id == account;
+        let deposits = self.deposits.iter().filter(|(_, deposit)| mine(&deposit.account));
+        let refunds = self.refunds.iter().filter(|(_, refund)| mine(&refund.account));
+        Self {
+            households: households.into_iter().collect(),
+            deposits: deposits.map(|(id, deposit)| (id.clone(), deposit.clone())).collect(),
+            refunds: refunds.map(|(id, refund)| (id.clone(), refund.clone())).collect(),
+            receipts: self.receipts,
+            ..Self::default()
+        }
+    }
+
+    /// What of a household's money came in by each channel and did not go back by it.
+    #[must_use]
+    pub fn came(&self, account: &AccountId) -> BTreeMap<Channel, Fen> {
+        self.households.get(account).map(|books| books.came.clone()).unwrap_or_default()
+    }
+
     /// What a refund can take.
     #[must_use]
     pub fn refundable(&self, account: &AccountId, source: &Source) -> Fen {
@@ -638,9 +688,11 @@ impl Ledger {
                     self.paid(&account, &paid);
                 }
             }
-            Movement::Condition { deposit, met, .. } => {
+            Movement::Condition { deposit, met, on, .. } => {
                 if let Some(deposit) = self.deposits.get_mut(deposit) {
                     deposit.met = *met;
+                    deposit.refused = !*met;
+                    deposit.met_on = on.filter(|_| *met);
                 }
             }
             Movement::Deducted { deposit, item, amount_fen, .. } => {
@@ -652,6 +704,11 @@ impl Ledger {
                 self.close_deposit(deposit);
             }
             Movement::RefundAsked(refund) => {
+                if let (Source::Deposit { deposit }, Some(n)) = (&refund.source, refund.instalment)
+                    && let Some(deposit) = self.deposits.get_mut(deposit)
+                {
+                    deposit.asked = n;
+                }
                 self.refunds.insert(refund.refund.clone(), (**refund).clone());
             }
             Movement::RefundApproved { refund, expires_at, .. } => {
@@ -703,8 +760,13 @@ impl Ledger {
                 self.post(clearing, Name::Prepaid(account), paid.amount_fen);
                 self.offset(account, &[]);
             }
-            Toward::Deposit { deposit, kind, contract, condition } => {
+            Toward::Deposit { deposit, kind, contract, condition, release } => {
                 let new = Deposit {
+                    release: release.clone(),
+                    met_on: None,
+                    refused: false,
+                    asked: 0,
+                    whole_fen: paid.amount_fen,
                     account: account.clone(),
                     kind: kind.clone(),
                     contract: contract.clone(),

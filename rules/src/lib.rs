@@ -14,6 +14,9 @@
 //! | [`tariff`] | effective-dated prices: rule files, and quantity to lines |
 //! | [`apportionment`] | a cost, a loss or an income shared among accounts, exactly |
 //! | [`billing`] | charges, the close of a period, bills |
+//! | [`rulebook`], [`preview`] | rule files by command: checked, tried on past bills, laid over the config |
+//! | [`reconcile`] | a channel's statement against the books |
+//! | [`settlement`] | the document of a move-out |
 //! | [`trail`] | the way of one household's money, posting by posting |
 //! | [`correction`] | what should have been billed minus what was: difference bills |
 //! | [`alarm`] | the texts of alarms, and how urgent they are |
@@ -41,6 +44,10 @@ pub mod input;
 pub mod ledger;
 pub mod metering;
 pub mod money;
+pub mod preview;
+pub mod reconcile;
+pub mod rulebook;
+pub mod settlement;
 pub mod setup;
 pub mod tariff;
 pub mod trail;

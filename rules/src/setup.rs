@@ -4,6 +4,7 @@
 
 use crate::apportionment::Apportionment;
 use crate::calendar::{Day, day_text_option};
+use crate::event::Audit;
 use crate::money::Fen;
 use crate::tariff::Tariff;
 use blockgate_types::{AccountId, Decimal, ItemId, MeterId, RegisterName, Span, TariffId, Unit};
@@ -169,5 +170,38 @@ impl Charge {
     #[must_use]
     pub fn of(tariff: TariffId) -> Self {
         Self { tariff, meter: None, register: None, minus: Vec::new(), share: None }
+    }
+}
+
+impl Setup {
+    /// Follows what an audit record says of the setup; passes over every other one.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a record that sets nothing up is passed over"
+    )]
+    pub fn follow(&mut self, audit: &Audit) {
+        match audit {
+            Audit::BlockSet { zone, close_grace, refund_alone_max_fen, dunning, .. } => {
+                self.zone.clone_from(zone);
+                self.close_grace = *close_grace;
+                self.refund_alone_max_fen = *refund_alone_max_fen;
+                self.dunning = *dunning;
+            }
+            Audit::MetersSet { meters, .. } => self.meters.extend(meters.clone()),
+            Audit::AccountsSet { accounts, .. } => self.accounts.extend(accounts.clone()),
+            Audit::TariffSet { tariff, document, .. } => {
+                self.tariffs.insert(tariff.clone(), (**document).clone());
+            }
+            Audit::ApportionmentSet { apportionment, document, .. } => {
+                self.apportionments.insert(apportionment.clone(), (**document).clone());
+            }
+            Audit::Removed { meters, accounts, tariffs, apportionments, .. } => {
+                meters.iter().for_each(|id| drop(self.meters.remove(id)));
+                accounts.iter().for_each(|id| drop(self.accounts.remove(id)));
+                tariffs.iter().for_each(|id| drop(self.tariffs.remove(id)));
+                apportionments.iter().for_each(|id| drop(self.apportionments.remove(id)));
+            }
+            _ => {}
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::problem::{Code, Problem};
 use crate::receipt;
 use crate::store::trees::Trees;
+use crate::store::trees::money::Kept;
 use blockgate_rules::Fen;
 use blockgate_rules::calendar::{self, Day, Month, Zone, parse_day};
 use blockgate_rules::event::{Event, Payment};
@@ -17,8 +18,10 @@ use blockgate_rules::ledger::{Channel, Deposit, Fund, Ledger, Movement, Paid};
 use blockgate_rules::setup::Setup;
 use blockgate_rules::trail::trail;
 use blockgate_types::{AccountId, CommandId, MeterId, RegisterName, Span, TariffId};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use warp::http::HeaderValue;
 
 /// What can be asked about money.
@@ -44,6 +47,12 @@ pub(super) enum MoneyAsk {
     Consumption,
     /// A table as a file.
     Export(String),
+    /// Records of a kind: days, cash, reconciliations, settlements, corrections.
+    Kept(Kept),
+    /// The rules in force, and those that came by command.
+    Rules,
+    /// A rule file against the bills of a month that is over.
+    Preview(Bytes),
 }
 
 /// The currency of every amount.
@@ -67,6 +76,9 @@ pub(super) async fn answer(desk: &Desk, request: &Request, ask: MoneyAsk) -> Ans
         MoneyAsk::Arrears => arrears(desk, request)?,
         MoneyAsk::Figures => figures_json(desk, request).await?,
         MoneyAsk::Consumption => consumption(desk, request).await?,
+        MoneyAsk::Kept(kind) => kept(desk, request, kind).await?,
+        MoneyAsk::Rules => rules(desk, request)?,
+        MoneyAsk::Preview(body) => previewed(desk, request, &body).await?,
         MoneyAsk::Export(name) => return export(desk, request, &name).await,
     };
     Ok(content(value.to_string(), "application/json"))
@@ -74,6 +86,11 @@ pub(super) async fn answer(desk: &Desk, request: &Request, ask: MoneyAsk) -> Ans
 
 fn zone(desk: &Desk) -> Result<Zone, Problem> {
     Zone::new(&desk.shared.status.zone).map_err(|e| Problem::new(Code::Internal, e.to_string()))
+}
+
+/// The block as it is set up by durable events.
+fn setup_of(desk: &Desk) -> Arc<Setup> {
+    desk.shared.board.books().setup().clone()
 }
 
 fn today(desk: &Desk) -> Result<Day, Problem> {
@@ -97,7 +114,7 @@ fn overdue_of(ledger: &Ledger, account: &AccountId, today: Day) -> Fen {
 fn accounts(desk: &Desk, request: &Request) -> Result<Value, Problem> {
     let fields = Fields::parse(request.query.as_bytes(), &["building", "after", "limit"])?;
     let (after, limit) = (fields.get("after"), fields.limit(ROWS)?);
-    let (setup, today) = (desk.shared.setup(), today(desk)?);
+    let (setup, today) = (setup_of(desk), today(desk)?);
     let books = desk.shared.board.books();
     let ledger = books.ledger();
     let mut deposits: BTreeMap<&AccountId, i64> = BTreeMap::new();
@@ -139,7 +156,7 @@ fn deposit_json((id, deposit): (&CommandId, &Deposit)) -> Value {
 
 fn account(desk: &Desk, request: &Request, id: &AccountId) -> Result<Value, Problem> {
     Fields::parse(request.query.as_bytes(), &[])?;
-    let (setup, today) = (desk.shared.setup(), today(desk)?);
+    let (setup, today) = (setup_of(desk), today(desk)?);
     let books = desk.shared.board.books();
     let ledger = books.ledger();
     let of_setup = setup.accounts.get(id);
@@ -186,8 +203,53 @@ async fn trees<T: Send + 'static>(
 }
 
 fn fund_of(desk: &Desk) -> impl Fn(&TariffId) -> Option<Fund> + use<> {
-    let funds = desk.shared.board.books().funds().clone();
-    move |tariff| funds.get(tariff).copied()
+    let setup = desk.shared.board.books().setup().clone();
+    move |tariff| blockgate_rules::rulebook::fund_of(&setup, tariff)
+}
+
+async fn kept(desk: &Desk, request: &Request, kind: Kept) -> Result<Value, Problem> {
+    let fields = Fields::parse(request.query.as_bytes(), &["after", "limit"])?;
+    let (after, limit) = (fields.parsed::<u64>("after")?.unwrap_or(0), fields.limit(ROWS)?);
+    let rows = trees(desk, move |trees| trees.kept(kind, after, limit)).await?.unwrap_or_default();
+    let next = (rows.len() == limit).then(|| rows.last().map(|(seq, _)| *seq)).flatten();
+    let rows: Vec<Value> =
+        rows.iter().map(|(seq, audit)| json!({ "seq": seq, "record": audit })).collect();
+    Ok(json!({ "records": rows, "currency": CURRENCY, "next_after": next }))
+}
+
+fn rules(desk: &Desk, request: &Request) -> Result<Value, Problem> {
+    Fields::parse(request.query.as_bytes(), &[])?;
+    let books = desk.shared.board.books();
+    let today = today(desk)?;
+    let rule = |(id, tariff): (&TariffId, &blockgate_rules::tariff::Tariff)| {
+        let revisions = tariff.revisions.iter().map(|r| json!({ "name": r.name(), "rule": r }));
+        let by = books.applied().iter().find(|(_, rules)| rules.replaced.contains_key(id));
+        json!({
+            "tariff": id, "label": tariff.label, "currency": tariff.currency,
+            "notice": tariff.notice, "file": by.map(|(name, _)| name),
+            "in_force": tariff.revision_on(today).map(blockgate_rules::tariff::Revision::name),
+            "revisions": revisions.collect::<Vec<Value>>(),
+        })
+    };
+    let all: Vec<Value> = books.setup().tariffs.iter().map(rule).collect();
+    Ok(json!({
+        "rules": all, "files": books.applied(), "apportionments": books.setup().apportionments,
+    }))
+}
+
+async fn previewed(desk: &Desk, request: &Request, body: &[u8]) -> Result<Value, Problem> {
+    if !request.has_type("application/json") {
+        return Err(Code::UnsupportedMediaType.into());
+    }
+    let question: crate::preview::Question = serde_json::from_slice(body)
+        .map_err(|fault| Problem::new(Code::BadRequest, format!("the question: {fault}")))?;
+    let (books, now) = (books(desk), desk.shared.clock.now());
+    let made = trees(desk, move |trees| Ok(crate::preview::run(trees, &books, &question, now)));
+    match made.await? {
+        Some(Ok(preview)) => Ok(json!({ "currency": CURRENCY, "preview": preview })),
+        Some(Err(faults)) => Err(Problem::new(Code::BadRequest, faults.join("\n"))),
+        None => Err(Problem::new(Code::NotReady, "there are no bills to look at")),
+    }
 }
 
 async fn steps(desk: &Desk, request: &Request, id: AccountId) -> Result<Value, Problem> {
@@ -278,7 +340,7 @@ async fn printed(desk: &Desk, request: &Request, number: u64) -> Result<Value, P
 fn arrears(desk: &Desk, request: &Request) -> Result<Value, Problem> {
     let fields = Fields::parse(request.query.as_bytes(), &["building", "limit"])?;
     let (limit, today) = (fields.limit(TOP)?, today(desk)?);
-    let setup = desk.shared.setup();
+    let setup = setup_of(desk);
     let building = |id: &AccountId| setup.accounts.get(id).map_or("", |a| a.building.as_str());
     let mut all = desk.shared.board.books().ledger().overdue(today);
     all.retain(|row| fields.get("building").is_none_or(|wanted| building(&row.account) == wanted));
@@ -336,7 +398,7 @@ async fn summed(
     desk: &Desk,
     wanted: Wanted,
 ) -> Result<(figures::Figures, Option<forecast::Forecast>), Problem> {
-    let (books, setup, zone) = (books(desk), desk.shared.setup(), zone(desk)?);
+    let (books, setup, zone) = (books(desk), setup_of(desk), zone(desk)?);
     let this_month = Month::of(today(desk)?);
     let all = Wanted { by: By::Month, from: Day::MIN, to: this_month.first(), ..wanted.clone() };
     let made = trees(desk, move |trees| {
@@ -394,7 +456,7 @@ fn public_meters(setup: &Setup) -> Vec<MeterId> {
 async fn consumption(desk: &Desk, request: &Request) -> Result<Value, Problem> {
     let known = ["meter", "register", "by", "from", "to"];
     let fields = Fields::parse(request.query.as_bytes(), &known)?;
-    let (setup, zone) = (desk.shared.setup(), zone(desk)?);
+    let (setup, zone) = (setup_of(desk), zone(desk)?);
     let to = day(&fields, "to", calendar::next_day(today(desk)?))?;
     let from = day(&fields, "from", calendar::days_before(to, 1).unwrap_or(to))?;
     let by = fields.get("by").unwrap_or("hour");
@@ -558,7 +620,7 @@ fn arrears_table(desk: &Desk) -> Result<Table, Problem> {
 }
 
 fn accounts_table(desk: &Desk) -> Table {
-    let setup = desk.shared.setup();
+    let setup = setup_of(desk);
     let head = ["户号 account", "楼栋 building", "应缴 owed", "预存 prepaid"];
     let mut made = table("户台账 accounts", &head);
     let books = desk.shared.board.books();

@@ -7,6 +7,7 @@ use super::money::MoneyAsk;
 use super::request::{Refused, Request, body, head};
 use super::{answer, gate, page};
 use crate::problem::{Code, Problem};
+use crate::store::trees::money::Kept;
 use blockgate_types::{AccountId, BillId, MeterId};
 use bytes::Bytes;
 use std::convert::Infallible;
@@ -118,6 +119,13 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/v1/figures", Some(Scope::Read)),
     ("GET", "/v1/consumption", Some(Scope::Read)),
     ("GET", "/v1/export/{}", Some(Scope::Read)),
+    ("GET", "/v1/days", Some(Scope::Read)),
+    ("GET", "/v1/cash-counts", Some(Scope::Read)),
+    ("GET", "/v1/reconciliations", Some(Scope::Read)),
+    ("GET", "/v1/settlements", Some(Scope::Read)),
+    ("GET", "/v1/corrections", Some(Scope::Read)),
+    ("GET", "/v1/rules", Some(Scope::Read)),
+    ("POST", "/v1/preview", Some(Scope::Read)),
     ("POST", "/v1/commands", Some(Scope::Command)),
     ("GET", "/assets/{}", None),
     ("GET", "/language/{}", None),
@@ -280,6 +288,13 @@ fn asks() -> BoxedFilter<(Ask,)> {
         get("figures", Ask::Money(MoneyAsk::Figures)),
         get("consumption", Ask::Money(MoneyAsk::Consumption)),
         get_id("export", |name| Ask::Money(MoneyAsk::Export(name))),
+        get("days", Ask::Money(MoneyAsk::Kept(Kept::Days))),
+        get("cash-counts", Ask::Money(MoneyAsk::Kept(Kept::Cash))),
+        get("reconciliations", Ask::Money(MoneyAsk::Kept(Kept::Reconciliations))),
+        get("settlements", Ask::Money(MoneyAsk::Kept(Kept::Settlements))),
+        get("corrections", Ask::Money(MoneyAsk::Kept(Kept::Corrections))),
+        get("rules", Ask::Money(MoneyAsk::Rules)),
+        post("preview", |body| Ask::Money(MoneyAsk::Preview(body))),
         post("commands", Ask::Command),
     ]));
     let trail = v1().and(warp::path("accounts")).and(warp::path::param::<AccountId>());

@@ -346,7 +346,8 @@ impl Trees {
                     money::put_payment(&mut rows, seq, position, payment);
                     (state.payments, any) = (state.payments + 1, true);
                 }
-                Event::Ledger(_) | Event::Notice(_) | Event::Gap(_) | Event::Audit(_) => {}
+                Event::Audit(audit) => any |= money::put_audit(&mut rows, seq, position, audit),
+                Event::Ledger(_) | Event::Notice(_) | Event::Gap(_) => {}
             }
             state.applied = seq;
         }

@@ -41,6 +41,10 @@ impl Block {
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
             | Order::Correct(_)
+            | Order::ApplyRules { .. }
+            | Order::Reconcile { .. }
+            | Order::CountCash { .. }
+            | Order::MoveOut(_)
             | Order::RecordPayment(_)
             | Order::SettlePayment { .. }
             | Order::DepositCondition { .. }

@@ -41,6 +41,7 @@ impl Block {
             Event::Ledger(closed) => self.apply_closed(closed),
             Event::Alarm(alarm) => self.apply_alarm(alarm),
             Event::Payment(payment) => {
+                self.apply_to_day(payment);
                 self.state.ledger.apply(&payment.account, &payment.movement);
             }
             Event::Notice(notice) => self.apply_notice(notice),
@@ -300,7 +301,14 @@ impl Block {
                 }
                 self.find_sources();
             }
-            Audit::Corrected { .. } => {}
+            Audit::Corrected { .. }
+            | Audit::CashCounted { .. }
+            | Audit::Reconciled { .. }
+            | Audit::MovedOut { .. } => {}
+            Audit::RulesApplied { file, rules, .. } => {
+                self.state.applied.insert(file.clone(), (**rules).clone());
+            }
+            Audit::DayClosed { day, channels, .. } => self.apply_day_closed(day, channels),
             Audit::ReadingCorrected { meter, register, reading, value, .. } => {
                 self.apply_reading_corrected(meter, register, *reading, *value);
             }

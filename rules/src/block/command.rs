@@ -29,6 +29,24 @@ impl Block {
             actor: command.actor.clone(),
             expires_at: Some(command.expires_at),
         });
+        if clock != ClockState::Unsynced {
+            // Nothing is booked into a day that is over.
+            self.decide_day(now, out);
+        }
+        if let Some(decided) = self.decide_desk(now, command) {
+            match decided {
+                Ok(_) if clock == ClockState::Unsynced => {
+                    out.push(answer(Outcome::Refused, UNSYNCED));
+                }
+                Ok((events, detail)) => {
+                    out.push(accepted);
+                    out.extend(events);
+                    out.push(answer(Outcome::Done, &detail));
+                }
+                Err(why) => out.push(answer(Outcome::Refused, &why)),
+            }
+            return;
+        }
         if let Some(decided) = self.decide_money(now, command) {
             match decided {
                 Ok(_) if clock == ClockState::Unsynced => {
@@ -74,11 +92,18 @@ impl Block {
             | Order::ApproveRefund { .. }
             | Order::RefundPaid { .. }
             | Order::VoidRefund { .. }
+            | Order::ApplyRules { .. }
+            | Order::CountCash { .. }
+            | Order::MoveOut(_)
             | Order::MuteAlarm { .. }
             | Order::UnmuteAlarm { .. }
             | Order::AlarmFeedback { .. }
             | Order::ConfirmAlarm { .. }
             | Order::CheckAlarm { .. } => Err("not decided"),
+            // The gateway looks up the payments and hands them in by `Input::Reconcile`.
+            Order::Reconcile { from, to, statement, .. } => {
+                super::day::may_reconcile(from, to, statement).map(|()| None)
+            }
             // The gateway looks up the bills and hands them in by `Input::Correct`.
             Order::Correct(correction) => correction.checked().map(|_| None),
             Order::DecideHeld { meter, register, decision } => {
@@ -176,6 +201,27 @@ impl Block {
             expires_at: open.expires_at,
             detail: detail.to_owned(),
         }));
+    }
+
+    /// Compares a statement with the books that the gateway hands in.
+    pub(super) fn decide_reconcile(
+        &self,
+        now: Time,
+        command: &Command,
+        books: &[crate::reconcile::Booked],
+        out: &mut Vec<Event>,
+    ) {
+        let Order::Reconcile { channel, from, to, statement } = &command.order else { return };
+        if !self.state.commands_open.contains_key(&command.id) {
+            return; // answered already, or never accepted
+        }
+        match self.reconciled(now, &command.id, (*channel, from, to), statement, books) {
+            Ok((events, detail)) => {
+                out.extend(events);
+                self.decide_done(now, &command.id, Outcome::Done, &detail, out);
+            }
+            Err(why) => self.decide_done(now, &command.id, Outcome::Refused, &why, out),
+        }
     }
 
     fn known(

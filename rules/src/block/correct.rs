@@ -8,7 +8,7 @@ use crate::event::{Audit, Bill, Event, NoticeReason, Outcome, ReadingId, Text};
 use crate::metering::Point;
 use crate::money::{Fen, minus, plus, times};
 use blockgate_types::{AccountId, BillId, CommandId, Decimal, MeterId, RegisterName, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Block {
     pub(super) fn decide_correct(
@@ -38,12 +38,14 @@ impl Block {
         correction: &Correction,
         issued: &[Bill],
     ) -> Result<(Vec<Event>, String), String> {
+        let firsts = issued.iter().filter(|bill| bill.corrects.is_none()).map(|bill| &bill.bill);
+        let firsts: BTreeSet<&BillId> = firsts.collect();
+        let corrections = issued.iter().filter_map(|bill| {
+            bill.corrects.as_ref().map(|corrects| (&corrects.bill, bill.revision))
+        });
+        let corrections: BTreeSet<(&BillId, u32)> = corrections.collect();
         for (first, revision) in &self.state.corrected {
-            let known = issued.iter().any(|bill| {
-                let of = bill.corrects.as_ref().is_some_and(|c| c.bill == *first);
-                of && bill.revision == *revision
-            });
-            if !known && issued.iter().any(|bill| bill.bill == *first) {
+            if firsts.contains(first) && !corrections.contains(&(first, *revision)) {
                 return Err("an earlier correction is not durable yet: try again".to_owned());
             }
         }

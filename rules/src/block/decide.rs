@@ -54,6 +54,9 @@ impl Block {
             Input::Correct { now, id, correction, issued } => {
                 self.decide_correct(*now, id, correction, issued, out);
             }
+            Input::Reconcile { now, command, books } => {
+                self.decide_reconcile(*now, command, books, out);
+            }
             Input::Condition { now, code, subject, active, facts } => {
                 let severity = alarm::severity_of_condition(*code, facts);
                 self.set_alarm(*now, *code, subject, severity, active.then_some(facts), out);
@@ -156,7 +159,9 @@ impl Block {
         self.decide_clock(now, clock, out);
         match clock {
             ClockState::Synced | ClockState::Holdover => {
+                self.decide_day(now, out);
                 self.decide_expiry(now, out);
+                self.decide_release(now, out);
                 self.decide_dunning(now, out);
                 self.decide_period(now, out);
             }
@@ -266,6 +271,14 @@ impl Block {
 
     /// What differs from the state, in chunks.
     fn decide_setup(&self, now: Time, wanted: &Setup, out: &mut Vec<Event>) {
+        if self.state.applied.is_empty() {
+            self.setup_changes(now, wanted, out);
+        } else {
+            self.setup_changes(now, &self.with_applied(wanted), out);
+        }
+    }
+
+    pub(super) fn setup_changes(&self, now: Time, wanted: &Setup, out: &mut Vec<Event>) {
         let have = &self.state.setup;
         let zone_known = crate::calendar::Zone::new(&wanted.zone).is_ok();
         let same = have.zone == wanted.zone

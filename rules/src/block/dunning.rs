@@ -13,6 +13,9 @@ use blockgate_types::{AccountId, BillId, ItemId, Time};
 /// Most notices of one tick; the next tick goes on.
 const NOTICES_AT_ONCE: usize = 500;
 
+/// More households than this are not told of a change of prices one by one.
+pub(super) const RULES_NOTICES_MAX: usize = 2_000;
+
 /// On which way a household is told things where it said nothing.
 const CHANNEL: &str = "app";
 

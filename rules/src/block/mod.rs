@@ -10,13 +10,19 @@ mod anomaly;
 mod apply;
 mod command;
 mod correct;
+mod day;
 mod decide;
 mod dunning;
 mod money;
+mod moveout;
 mod period;
+mod release;
 mod replay;
+mod rules;
 mod share;
 
+use money::GATEWAY;
+pub(crate) use period::terms;
 pub(crate) use share::{amount_line, share_bill};
 
 use crate::anomaly::care::Mute;
@@ -81,6 +87,12 @@ struct State {
     /// Shared costs of which not every share is billed yet.
     pending: Vec<Pending>,
     ledger: Ledger,
+    /// The day whose money is being counted.
+    #[serde(default)]
+    day: day::DayBook,
+    /// Rule files in force by command, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    applied: BTreeMap<String, crate::rulebook::AppliedRules>,
     /// Bills that were corrected, with the number of the last correction.
     corrected: BTreeMap<BillId, u32>,
     alarms: BTreeMap<AlarmId, Alarm>,
@@ -254,6 +266,7 @@ impl Block {
             | Input::CommandRefused { .. }
             | Input::CommandDone { .. }
             | Input::Correct { .. }
+            | Input::Reconcile { .. }
             | Input::Condition { .. } => {}
         }
         if self.watch.silence_due.is_none() {
@@ -278,8 +291,9 @@ impl Block {
         };
         let soonest = watch.last_tick.map_or(Time::EPOCH, |last| last.plus(TICK_AGAIN));
         let expiry = state.ledger.next_expiry().unwrap_or(Time::MAX).max(waits);
-        let notices = self.notices_due().unwrap_or(Time::MAX);
-        Some(silence.min(close).min(expiry).min(notices).max(soonest))
+        let once_a_day = [self.notices_due(), self.day_due(), self.release_due()];
+        let daily = once_a_day.into_iter().flatten().min().unwrap_or(Time::MAX);
+        Some(silence.min(close).min(expiry).min(daily).max(soonest))
     }
 
     /// The end of the month that closes next.

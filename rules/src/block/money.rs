@@ -11,7 +11,7 @@ use blockgate_types::{AccountId, CommandId, Time};
 const TEXT_MAX: usize = 200;
 
 /// Who acts where no person does.
-const GATEWAY: &str = "gateway";
+pub(super) const GATEWAY: &str = "gateway";
 
 type Decided = Result<Vec<Event>, &'static str>;
 
@@ -45,7 +45,8 @@ impl Block {
                 known.and_then(|known| {
                     said(evidence)?;
                     let (deposit, met, evidence) = (deposit.clone(), *met, evidence.clone());
-                    Ok(one(&known.account, Movement::Condition { deposit, met, evidence }))
+                    let on = self.cache.zone.as_ref().map(|zone| zone.day(now)).filter(|_| met);
+                    Ok(one(&known.account, Movement::Condition { deposit, met, evidence, on }))
                 })
             }
             Order::DeductDeposit { deposit, item, amount_fen, reason } => {
@@ -109,6 +110,10 @@ impl Block {
             | Order::ReadNow { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
+            | Order::ApplyRules { .. }
+            | Order::Reconcile { .. }
+            | Order::CountCash { .. }
+            | Order::MoveOut(_)
             | Order::Correct(_)
             | Order::MuteAlarm { .. }
             | Order::UnmuteAlarm { .. }
@@ -134,7 +139,10 @@ impl Block {
         if texts.into_iter().any(|text| text.len() > TEXT_MAX) {
             return Err(TOO_LONG);
         }
-        if let Toward::Deposit { deposit, kind, contract, condition } = &order.toward {
+        if let Toward::Deposit { deposit, kind, contract, condition, release } = &order.toward {
+            if let Some(release) = release {
+                release.checked()?;
+            }
             if ledger.deposits().contains_key(deposit) {
                 return Err("there is a deposit of this id");
             }
@@ -175,7 +183,16 @@ impl Block {
             return Err(NOT_SO_MUCH);
         }
         let met = match &order.source {
-            Source::Prepaid => true,
+            Source::Prepaid => {
+                // Money goes back on the way on which it came, as far as it came on any.
+                let came = ledger.came(&order.account);
+                let by = came.get(&order.channel).copied().unwrap_or_default();
+                let by_any = came.values().any(|fen| *fen >= order.amount_fen);
+                if by < order.amount_fen && by_any {
+                    return Err("less came in on this way: money goes back as it came");
+                }
+                true
+            }
             Source::Deposit { deposit } => {
                 let deposit = ledger.deposits().get(deposit).ok_or(NO_DEPOSIT)?;
                 if deposit.channel != order.channel {
@@ -193,6 +210,7 @@ impl Block {
             reason: order.reason.clone(),
             asked_by: command.actor.clone(),
             expires_at: None,
+            instalment: None,
         };
         let payment = |actor: &str, movement| {
             let (account, actor) = (order.account.clone(), actor.to_owned());
@@ -224,7 +242,7 @@ const NO_REFUND: &str = "there is no open refund of this id";
 const NOT_SO_MUCH: &str = "there is not so much to give back";
 const TOO_LONG: &str = "a text is longer than 200 bytes";
 
-fn approved(refund: &CommandId, by: &str, now: Time) -> Movement {
+pub(super) fn approved(refund: &CommandId, by: &str, now: Time) -> Movement {
     let expires_at = now.plus(REFUND_WAITS);
     Movement::RefundApproved { refund: refund.clone(), by: by.to_owned(), expires_at }
 }

@@ -145,7 +145,7 @@ impl Block {
         out.push(Event::Ledger(closed));
     }
 
-    fn counter(&self, account: &AccountId, item: &ItemId) -> Option<&Counter> {
+    pub(super) fn counter(&self, account: &AccountId, item: &ItemId) -> Option<&Counter> {
         self.state.counters.get(account)?.get(item)
     }
 }
@@ -191,7 +191,7 @@ fn not_billed(due: &Due<'_>, why: &str, closed: &mut PeriodClosed) {
 }
 
 /// What a charge is priced by, as the setup says it now.
-pub(super) fn terms(setup: &AccountSetup, charge: &Charge) -> Terms {
+pub(crate) fn terms(setup: &AccountSetup, charge: &Charge) -> Terms {
     Terms {
         charge: charge.clone(),
         area_m2: setup.area_m2,

@@ -4,6 +4,7 @@ mod alarms;
 mod changes;
 mod commands;
 mod correcting;
+mod desk;
 mod dunning;
 mod golden_corrections;
 mod money;

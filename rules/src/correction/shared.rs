@@ -1,7 +1,7 @@
 //! Corrections of shared costs: the cost is rated again, or its weights are, and every share follows.
 
 use super::{
-    Chain, Correction, Facts, TOO_LARGE, What, again, chain, corrected, days, facts_of, fen_line,
+    Chain, Correction, Facts, Issued, TOO_LARGE, What, again, corrected, days, facts_of, fen_line,
     taken_back,
 };
 use crate::apportionment::{Apportioned, Direction, Member, apportion};
@@ -17,20 +17,20 @@ pub(super) fn differences(
     closing: &Closing<'_>,
     command: &CommandId,
     correction: &Correction,
-    issued: &[Bill],
+    issued: &Issued<'_>,
     out: &mut Vec<Bill>,
 ) -> Result<(), String> {
     let since = correction.checked()?;
     let first = |bill: &&Bill| bill.apportioned.is_some() && bill.corrects.is_none();
     let own = out.len();
-    for first in issued.iter().filter(first) {
-        let cost = chain(first, issued)?;
+    for first in issued.bills.iter().filter(first) {
+        let cost = issued.chain(first)?;
         let Some(shared) = &cost.latest.apportioned else { continue };
         if days(first)?.1 <= since {
             continue;
         }
         let was = facts_of(cost.latest)?;
-        let facts = corrected(correction, &cost, &was, issued)?;
+        let facts = corrected(correction, &cost, &was, issued.bills)?;
         let moved = out.get(..own).unwrap_or_default();
         let weights = weights(correction, &cost, shared, issued, moved)?;
         let by_tariff =
@@ -57,7 +57,7 @@ fn weights(
     correction: &Correction,
     cost: &Chain<'_>,
     shared: &Apportioned,
-    issued: &[Bill],
+    issued: &Issued<'_>,
     moved: &[Bill],
 ) -> Result<Option<Weights>, String> {
     let was = weights_of(shared);
@@ -85,8 +85,8 @@ fn weights(
                 continue;
             };
             let first =
-                issued.iter().find(|known| known.bill == *first).ok_or("a bill is missing")?;
-            let before = chain(first, issued)?.latest.used();
+                issued.bills.iter().find(|b| b.bill == *first).ok_or("a bill is missing")?;
+            let before = issued.chain(first)?.latest.used();
             let shift = bill.used().zip(before).and_then(|(new, old)| minus(new, old));
             let shift = shift.ok_or(TOO_LARGE)?;
             let member = now.iter_mut().find(|(account, _)| *account == bill.account);
@@ -107,7 +107,7 @@ fn cost_again(
     was: &Facts,
     facts: &Facts,
     weights: &Weights,
-    issued: &[Bill],
+    issued: &Issued<'_>,
     out: &mut Vec<Bill>,
 ) -> Result<(), String> {
     let (first, latest) = (cost.first, cost.latest);
@@ -145,16 +145,14 @@ fn cost_again(
     }
     out.push(bill.clone());
     for member in &now.members {
-        let of = |bill: &&Bill| bill.share.as_ref().is_some_and(|share| share.bill == first.bill);
-        let mine = |bill: &&Bill| bill.account == member.account && bill.corrects.is_none();
-        let known = issued.iter().filter(of).find(mine);
+        let known = issued.shares.get(&(&first.bill, &member.account)).copied();
         let Some(mut share) =
             share_bill(&Bill { bill: first.bill.clone(), ..bill.clone() }, member, closing.now)
         else {
             return Err(TOO_LARGE.to_owned());
         };
         let charge = match known {
-            Some(known) => Some(chain(known, issued)?),
+            Some(known) => Some(issued.chain(known)?),
             None => None,
         };
         let charged = charge.as_ref().map_or(Fen::ZERO, |charge| charge.charged);

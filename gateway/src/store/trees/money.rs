@@ -5,15 +5,21 @@
 //! 's' seq   position | total, i64 | issued, i64 ms | flags, u8 | account 0 item 0 from 0 to 0 tariff 0 [meter 0]…
 //! 'p' seq   position | at, i64 ms | amount, i64 | what, u8 | channel, u8 | receipt, u64 | account 0 reference
 //! 'r' receipt  seq of the payment that got this number
+//! 'k' kind, u8 | seq   position; of records about money as a whole, see Kept
 //! ```
 
 use super::{Trees, TreesError, get_position, index_key, last_seq, put_position, seq_key, wrong};
 use crate::store::journal::Position;
 use blockgate_rules::Event;
 use blockgate_rules::Fen;
-use blockgate_rules::event::{Bill, Payment};
+use blockgate_rules::apportionment::Weighting;
+use blockgate_rules::calendar::parse_day;
+use blockgate_rules::correction::{Correction, What};
+use blockgate_rules::event::{Audit, Bill, Payment};
 use blockgate_rules::ledger::{Channel, Movement};
-use blockgate_types::{AccountId, Time};
+use blockgate_rules::reconcile::Booked;
+use blockgate_types::{AccountId, CommandId, Span, Time};
+use std::collections::BTreeSet;
 
 /// Where a bill's texts begin.
 pub(super) const BILL_TEXTS: usize = 29;
@@ -147,6 +153,51 @@ pub(super) fn put_payment(rows: &mut sled::Batch, seq: u64, position: Position, 
     }
 }
 
+/// Kinds of audit records that can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Days that were closed.
+    Days = 1,
+    /// Cash that was counted.
+    Cash = 2,
+    /// Statements that were compared.
+    Reconciliations = 3,
+    /// Households that moved out.
+    Settlements = 4,
+    /// Rule files that came.
+    Rules = 5,
+    /// Corrections.
+    Corrections = 6,
+}
+
+fn kept_key(kind: Kept, seq: u64) -> [u8; 10] {
+    let mut key = [0; 10];
+    key[0] = b'k';
+    key[1] = kind as u8;
+    key[2..].copy_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// Whether a row was written.
+pub(super) fn put_audit(
+    rows: &mut sled::Batch,
+    seq: u64,
+    position: Position,
+    audit: &Audit,
+) -> bool {
+    let kind = match audit {
+        Audit::DayClosed { .. } => Kept::Days,
+        Audit::CashCounted { .. } => Kept::Cash,
+        Audit::Reconciled { .. } => Kept::Reconciliations,
+        Audit::MovedOut { .. } => Kept::Settlements,
+        Audit::RulesApplied { .. } => Kept::Rules,
+        Audit::Corrected { .. } => Kept::Corrections,
+        _ => return false,
+    };
+    rows.insert(&kept_key(kind, seq)[..], &put_position(position)[..]);
+    true
+}
+
 fn number(row: &[u8], at: usize) -> Option<i64> {
     Some(i64::from_be_bytes(*row.get(at..)?.first_chunk()?))
 }
@@ -267,5 +318,177 @@ impl Trees {
     pub fn receipt_seq(&self, receipt: u64) -> Result<Option<u64>, TreesError> {
         let row = self.derived.get(seq_key(b'r', receipt))?;
         row.map(|row| last_seq(&row).ok_or_else(|| wrong("receipt"))).transpose()
+    }
+
+    /// The audit records of a kind after record `after`.
+    ///
+    /// # Errors
+    /// [`TreesError`].
+    pub fn kept(
+        &self,
+        kind: Kept,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Audit)>, TreesError> {
+        let mut out = Vec::new();
+        let range = kept_key(kind, after.saturating_add(1))..=kept_key(kind, u64::MAX);
+        for found in self.derived.range(range).take(limit) {
+            let (key, row) = found?;
+            let seq = last_seq(&key).ok_or_else(|| wrong("key"))?;
+            if let Event::Audit(audit) = self.record(seq, &row)? {
+                out.push((seq, audit));
+            }
+        }
+        Ok(out)
+    }
+
+    /// The bills that a correction may touch, first ones and corrections, at most `most` and one more:
+    /// the chains of bills that name what is put right, the shared costs that these are weights of, and
+    /// the shares of those costs. Rows are looked through, records read only where they matter.
+    ///
+    /// # Errors
+    /// [`TreesError`].
+    pub fn bills_of_correction(
+        &self,
+        correction: &Correction,
+        most: usize,
+    ) -> Result<Vec<Bill>, TreesError> {
+        let since = parse_day(&correction.since);
+        let counts = |to: &str| since.is_none() || parse_day(to).is_none_or(|to| Some(to) > since);
+        let weighed = match &correction.what {
+            What::Weights { bill, .. } => self.bill_seq(bill.as_str())?,
+            _ => None,
+        };
+        let meter = match &correction.what {
+            What::Reading { meter, .. }
+            | What::Quantity { meter, .. }
+            | What::MeterError { meter, .. }
+            | What::Meter { meter, .. } => Some(meter.as_str()),
+            What::Tariff { .. } | What::Basis { .. } | What::Weights { .. } => None,
+        };
+        let named = |row: &BillRow<'_>| match &correction.what {
+            What::Tariff { tariff } => row.tariff == tariff.as_str(),
+            What::Basis { account, .. } => row.account == account.as_str(),
+            What::Meter { account, item, .. } => {
+                row.account == account.as_str() && row.item == item.as_str()
+            }
+            What::Weights { .. } => Some(row.seq) == weighed,
+            What::Reading { .. } | What::Quantity { .. } | What::MeterError { .. } => {
+                meter.is_some_and(|meter| row.has_meter(meter))
+            }
+        };
+        let mut chains: BTreeSet<(String, String)> = BTreeSet::new();
+        let mut costs: Vec<u64> = Vec::new();
+        self.each_bill(&mut |row| {
+            if row.apportioned && counts(row.to) {
+                costs.push(row.seq);
+            }
+            if named(&row) && !row.is_share {
+                chains.insert((row.account.to_owned(), row.item.to_owned()));
+            }
+        })?;
+        let items: BTreeSet<&str> = chains.iter().map(|(_, item)| item.as_str()).collect();
+        let mut shares: BTreeSet<(String, String, String)> = BTreeSet::new();
+        let mut of_costs: BTreeSet<(String, String)> = BTreeSet::new();
+        for seq in costs {
+            let Some(Event::Bill(cost)) = self.event(seq)? else { continue };
+            let Some(shared) = &cost.apportioned else { continue };
+            let key = (cost.account.to_string(), cost.item.to_string());
+            let by_use = shared.by.parts.iter().any(|part| match &part.by {
+                Weighting::Usage { item } => items.contains(item.as_str()),
+                _ => false,
+            });
+            if by_use || chains.contains(&key) {
+                let (from, to) = (cost.period.from.clone(), cost.period.to.clone());
+                shares.insert((shared.by.item.to_string(), from, to));
+                of_costs.insert(key);
+            }
+        }
+        let mut wanted = Vec::new();
+        self.each_bill(&mut |row| {
+            let of_meter = meter.is_some_and(|meter| row.has_meter(meter));
+            let mut fits = of_meter;
+            if !fits && counts(row.to) {
+                let key = (row.account.to_owned(), row.item.to_owned());
+                let share = || (row.item.to_owned(), row.from.to_owned(), row.to.to_owned());
+                fits = if row.is_share {
+                    shares.contains(&share())
+                } else {
+                    chains.contains(&key) || of_costs.contains(&key)
+                };
+            }
+            if fits && wanted.len() <= most {
+                wanted.push(row.seq);
+            }
+        })?;
+        let mut bills = Vec::with_capacity(wanted.len());
+        for seq in wanted {
+            if let Some(Event::Bill(bill)) = self.event(seq)? {
+                bills.push(*bill);
+            }
+        }
+        Ok(bills)
+    }
+
+    /// What the books have of a channel in `[from, to)`, and what lies within three days of it.
+    ///
+    /// # Errors
+    /// [`TreesError`].
+    pub fn booked(
+        &self,
+        channel: Channel,
+        from: Time,
+        to: Time,
+    ) -> Result<Vec<Booked>, TreesError> {
+        let margin = Span::from_days(3);
+        let (first, last) = (from.minus(margin), to.plus(margin));
+        let mut books = Vec::new();
+        let mut settled = Vec::new();
+        self.each_payment(0, &mut |row| {
+            let inside = from <= row.at && row.at < to;
+            if row.channel == Some(channel) && first <= row.at && row.at < last {
+                let fen = if row.moved == Moved::Out {
+                    Fen(row.amount.0.saturating_neg())
+                } else {
+                    row.amount
+                };
+                if row.reference.is_empty() && row.moved == Moved::In {
+                    settled.push(row.seq);
+                }
+                books.push(Booked {
+                    seq: row.seq,
+                    at: row.at,
+                    reference: row.reference.to_owned(),
+                    amount_fen: fen,
+                    inside,
+                    pending: row.moved == Moved::Nothing,
+                });
+            }
+            row.at < last
+        })?;
+        // A settled payment has its reference where it was announced.
+        for seq in settled {
+            let Some(Event::Payment(payment)) = self.event(seq)? else { continue };
+            let Movement::Settled { payment: id, .. } = &payment.movement else { continue };
+            let announced = self.announced(&payment.account, id)?;
+            let Some(reference) = announced else { continue };
+            books.retain(|booked| !(booked.pending && booked.reference == reference));
+            if let Some(booked) = books.iter_mut().find(|booked| booked.seq == seq) {
+                booked.reference = reference;
+            }
+        }
+        Ok(books)
+    }
+
+    /// The reference under which a payment was announced.
+    fn announced(&self, account: &AccountId, id: &CommandId) -> Result<Option<String>, TreesError> {
+        let events = self.of_account(account, 0, crate::limits::TRAIL_MAX)?;
+        Ok(events.into_iter().rev().find_map(|(_, event)| match event {
+            Event::Payment(payment) => match payment.movement {
+                Movement::Paid(paid) if paid.payment == *id => Some(paid.reference),
+                _ => None,
+            },
+            _ => None,
+        }))
     }
 }

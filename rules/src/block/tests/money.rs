@@ -55,6 +55,7 @@ fn deposit(name: &str) -> Toward {
         kind: "renovation".into(),
         contract: "r-2026-7".into(),
         condition: "the works are accepted".into(),
+        release: None,
     }
 }
 
