@@ -408,7 +408,7 @@ impl Engine {
                 () = wait_until(commit_at), if commit.is_none() => {}
                 // The trees follow on a thread of their own; they tell nobody when they have.
                 () = tokio::time::sleep(limits::TREES_LOOK_EVERY), if waiting => {}
-                () = tokio::time::sleep_until(tick_at) => {
+                () = tokio::time::sleep_until(tick_at), if room || !self.block.is_closing() => {
                     let now = self.shared.clock.now();
                     let clock = self.shared.clock.state();
                     self.step(&Input::Tick { now, clock })?;
@@ -447,6 +447,9 @@ impl Engine {
     }
 
     fn until_tick(&self, now: Time) -> Duration {
+        if self.block.is_closing() {
+            return Duration::ZERO; // it goes on as soon as what waits was taken in
+        }
         let wait = self.block.next_due().map(|at| at.since(now).unwrap_or(Span::ZERO));
         // Never at once: a due time that a tick did not move must not turn into a busy loop.
         wait.unwrap_or(TICK_MAX).clamp(Span::from_millis(50), TICK_MAX).into()

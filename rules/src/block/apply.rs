@@ -117,6 +117,9 @@ impl Block {
             return self.apply_difference(bill);
         }
         super::period::add_issued(&mut self.state.issued, bill.total_fen);
+        let end = self.state.open_month.zip(self.cache.zone.as_ref());
+        let end = end.map(|(month, zone)| zone.end_of(Month::of(month)));
+        self.state.issued.closing |= end.is_some_and(|end| bill.issued_at >= end);
         if let Some(counted) = &bill.tier_counter {
             let counter = Counter::after(counted);
             let items = self.state.counters.entry(bill.account.clone()).or_default();

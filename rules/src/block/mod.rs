@@ -116,6 +116,9 @@ struct OldAlarm(Alarm);
 struct Issued {
     bills: u64,
     total_fen: Fen,
+    /// The close itself has begun: the period was over when one of them was issued.
+    #[serde(default)]
+    closing: bool,
 }
 
 /// A quantity, as text.
@@ -293,7 +296,16 @@ impl Block {
         let expiry = state.ledger.next_expiry().unwrap_or(Time::MAX).max(waits);
         let once_a_day = [self.notices_due(), self.day_due(), self.release_due()];
         let daily = once_a_day.into_iter().flatten().min().unwrap_or(Time::MAX);
+        if state.issued.closing {
+            return watch.last_tick.or(Some(Time::EPOCH));
+        }
         Some(silence.min(close).min(expiry).min(daily).max(soonest))
+    }
+
+    /// Whether a close has begun and is not done: it goes on with the next tick, at once.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.state.issued.closing
     }
 
     /// The end of the month that closes next.

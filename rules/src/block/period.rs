@@ -11,6 +11,11 @@ use crate::setup::{AccountSetup, Charge};
 use blockgate_types::{AccountId, ItemId, Time};
 use std::collections::BTreeMap;
 
+/// Bills of one tick: the close of a large block goes on with the next, so that readings and orders
+/// come in between. A sixteenth of all charges at least, so that looking for the place where it
+/// stopped stays cheap.
+pub(super) const CLOSE_AT_ONCE: usize = 4_000;
+
 impl Block {
     pub(super) fn decide_period(&self, now: Time, out: &mut Vec<Event>) {
         let Some(zone) = &self.cache.zone else { return };
@@ -37,7 +42,9 @@ impl Block {
         let month = Month::of(first);
         let end = zone.end_of(month);
         if now >= end
-            && (now >= end.plus(self.state.setup.close_grace) || self.all_ready(zone, end, now))
+            && (self.state.issued.closing
+                || now >= end.plus(self.state.setup.close_grace)
+                || self.all_ready(zone, end, now))
         {
             self.close(zone, month, now, out);
         }
@@ -81,10 +88,17 @@ impl Block {
             }
         }
         let made = out.len();
+        let charges = self.state.charges.values().map(BTreeMap::len);
+        let all = charges.fold(self.state.ended.len(), usize::saturating_add);
+        let most = CLOSE_AT_ONCE.max(all.checked_div(16).unwrap_or(0));
+        let full = |out: &Vec<Event>| out.len().saturating_sub(made) >= most;
         // An ended charge and a new one of the same item go on from each other's counter.
         let mut counted: BTreeMap<(&AccountId, &ItemId), Counter> = BTreeMap::new();
         let mut shared: Vec<(&AccountId, &ItemId, Terms, &ChargeState, Day)> = Vec::new();
         for ended in &self.state.ended {
+            if full(out) {
+                return;
+            }
             let (account, item) = (&ended.account, &ended.item);
             let counter = counted.get(&(account, item)).or(self.counter(account, item));
             let (terms, state, to) = (&ended.terms, &ended.state, ended.to.min(to));
@@ -100,6 +114,9 @@ impl Block {
             let Some(setup) = self.state.setup.accounts.get(account) else { continue };
             for (item, state) in charges {
                 let Some(charge) = setup.charges.get(item) else { continue };
+                if full(out) {
+                    return;
+                }
                 let counter = counted.get(&(account, item)).or(self.counter(account, item));
                 let terms = terms(setup, charge);
                 if charge.share.is_some() {

@@ -43,9 +43,13 @@ impl World {
         for event in &out {
             self.journal.push(event.clone());
             self.block.apply(u64::try_from(self.journal.len()).unwrap(), event);
-            // For invariant 5: every debit has its credit, after every event of every test.
-            assert_eq!(self.block.ledger().trial_balance(), 0, "{event:?}");
+            // For invariant 5: every debit has its credit, after every event of every test; of large
+            // blocks after every input, because the sum goes over all accounts.
+            if self.block.setup().accounts.len() < 1_000 {
+                assert_eq!(self.block.ledger().trial_balance(), 0, "{event:?}");
+            }
         }
+        assert_eq!(self.block.ledger().trial_balance(), 0);
         self.block.notice(input);
         out
     }

@@ -736,3 +736,51 @@ fn a_charge_that_ends_and_begins_again_in_one_month_is_billed_for_each_day_once(
         "{april:?}"
     );
 }
+
+#[test]
+fn the_close_of_a_large_block_goes_tick_by_tick_and_bills_each_charge_once() {
+    let mut setup = small();
+    let count = 2 * period::CLOSE_AT_ONCE + 10;
+    let fixed = setup.accounts.values().next().unwrap().clone();
+    let charge = fixed.charges[&ItemId::new("property").unwrap()].clone();
+    for n in 0..count {
+        let charges = BTreeMap::from([(ItemId::new("property").unwrap(), charge.clone())]);
+        let account = AccountSetup { charges, ..fixed.clone() };
+        setup.accounts.insert(AccountId::new(&format!("b-{n:05}")).unwrap(), account);
+    }
+    let mut world = World::default();
+    world.setup("2026-03-01T00:00:00+08:00", &setup);
+    world.read("2026-03-01T00:00:00+08:00", "1000");
+    world.tick("2026-03-01T00:00:01+08:00");
+    world.read("2026-04-01T00:00:00+08:00", "1100");
+    let first = world.tick("2026-04-01T00:00:01+08:00");
+    let bills = |events: &[Event]| events.iter().filter(|e| matches!(e, Event::Bill(_))).count();
+    assert_eq!(bills(&first), period::CLOSE_AT_ONCE);
+    assert!(world.block.is_closing(), "it goes on");
+    assert_eq!(world.block.next_due(), Some(t("2026-04-01T00:00:01+08:00")), "at once");
+    // A restart in between goes on where it stopped; a reading in between changes no bill.
+    world.block = world.replayed();
+    world.read("2026-04-01T00:00:02+08:00", "1101");
+    let second = world.tick("2026-04-01T00:00:02+08:00");
+    assert_eq!(bills(&second), period::CLOSE_AT_ONCE);
+    let third = world.tick("2026-04-01T00:00:03+08:00");
+    assert_eq!(bills(&third), 12);
+    let lines = shown(&third);
+    assert!(lines.last().unwrap().starts_with(&format!("closed {} ", count + 2)), "{lines:?}");
+    assert!(!world.block.is_closing());
+    let all: BTreeSet<_> = world
+        .journal
+        .iter()
+        .filter_map(|event| match event {
+            Event::Bill(bill) => Some(bill.bill.clone()),
+            Event::Reading { .. }
+            | Event::Ledger(_)
+            | Event::Payment(_)
+            | Event::Notice(_)
+            | Event::Alarm(_)
+            | Event::Gap(_)
+            | Event::Audit(_) => None,
+        })
+        .collect();
+    assert_eq!(all.len(), count + 2, "each once");
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""An independent, naive program for a year of a block's money.
+
+It reads the facts of the year as one JSON document (who lived where from when to when, what meters
+showed, what prices were, what was paid, what turned out to be wrong) and prints what each household
+was charged in all and where it stands. It knows no code of the gateway: plain loops over days and
+months, exact fractions, one rounding per printed line, half away from zero.
+
+    naive.py FACTS.json
+"""
+
+import json
+import sys
+from calendar import monthrange
+from datetime import date
+from fractions import Fraction as F
+
+
+def fen(yuan):
+    """Yuan to fen, half away from zero."""
+    scaled = abs(yuan) * 100
+    whole = int(scaled + F(1, 2))
+    return whole if yuan >= 0 else -whole
+
+
+def day(text):
+    return date.fromisoformat(text)
+
+
+def months(first, last):
+    """The months [from, to) of a year."""
+    at = first
+    while at < last:
+        after = date(at.year + (at.month == 12), at.month % 12 + 1, 1)
+        yield at, after
+        at = after
+
+
+def price_on(revisions, when):
+    """The revision that holds on a day; a change that waits for the next period starts with it."""
+    return [r for r in revisions if day(r["from"]) <= when][-1]
+
+
+def tiered(before, usage, tiers):
+    """Each tier's part of [before, before + usage), with its price."""
+    parts, low = [], F(0)
+    for tier in tiers:
+        high = F(tier["up_to"]) if "up_to" in tier else None
+        end = before + usage if high is None else min(before + usage, high)
+        start = max(before, low)
+        if end > start:
+            parts.append((end - start, tier))
+        if high is None:
+            break
+        low = high
+    return parts
+
+
+facts = json.load(open(sys.argv[1]))
+start, end = day(facts["from"]), day(facts["to"])
+corrected = {(c["meter"], c["at"]): F(c["value"]) for c in facts["misreads"]}
+
+
+def totals(meter):
+    """What had passed at each moment at which the meter was read, wrong readings put right."""
+    passed, last, known = F(0), None, {}
+    for event in facts["meters"][meter]:
+        if event["what"] == "exchanged":
+            passed += F(event["final"]) - last
+            last = F(event["initial"])
+            continue
+        value = corrected.get((meter, event["at"]), F(event["value"]))
+        if last is not None:
+            passed += value - last
+        last = value
+        known[event["at"]] = passed
+    return known
+
+
+passed = {meter: totals(meter) for meter in facts["meters"]}
+
+
+def used(meter, first, last):
+    return passed[meter][last.isoformat()] - passed[meter][first.isoformat()]
+
+
+billed = {}
+
+
+def bill(account, item, amount):
+    billed.setdefault(account, {}).setdefault(item, 0)
+    billed[account][item] += amount
+
+
+prices = facts["prices"]
+for household in facts["households"]:
+    account = household["account"]
+    came = day(household["from"])
+    left = day(household["to"]) if household["to"] else end
+    counter = {}
+    for first, last in months(start, end):
+        a, b = max(first, came), min(last, left)
+        if a >= b:
+            continue
+        # Electricity: tiers by the month, each line rounded.
+        usage = used(household["electricity"], a, b)
+        tiers = price_on(prices["electricity"], first)["tiers"]
+        bill(account, "electricity", sum(fen(q * F(t["price"])) for q, t in tiered(F(0), usage, tiers)))
+        # Water: tiers by the year, water and sewage on one reading, each line rounded.
+        usage = used(household["water"], a, b)
+        before = counter.get(a.year, F(0))
+        counter[a.year] = before + usage
+        tiers = price_on(prices["water"], first)["tiers"]
+        amount = 0
+        for quantity, tier in tiered(before, usage, tiers):
+            amount += fen(quantity * F(tier["water"]))
+            amount += fen(quantity * F(tier["sewage"]) * F(prices["sewage_factor"]))
+        bill(account, "water", amount)
+        # The property fee: by the days of the month, a change inside it divides it.
+        edges = [a] + [day(r["from"]) for r in prices["property"] if a < day(r["from"]) < b] + [b]
+        for x, y in zip(edges, edges[1:]):
+            rate = F(price_on(prices["property"], x)["price"])
+            share = F((y - x).days, monthrange(x.year, x.month)[1])
+            bill(account, "property", fen(F(household["area"]) * rate * share))
+        # Garbage: a begun month is a whole one.
+        bill(account, "garbage", fen(F(price_on(prices["garbage"], first)["price"])))
+
+# The lift: who lives there at the month's end shares its cost by area, to the fen.
+for first, last in months(start, end):
+    cost = fen(used("m-lift", first, last) * F(prices["lift"]))
+    lives = lambda h: day(h["from"]) < last and (h["to"] is None or day(h["to"]) > last)
+    members = [(h["account"], F(h["area"])) for h in facts["households"] if lives(h)]
+    whole = sum(area for _, area in members)
+    shares = {account: int(cost * area / whole) for account, area in members}
+    rests = {account: cost * area / whole - shares[account] for account, area in members}
+    for account, _ in sorted(rests.items(), key=lambda r: (-r[1], r[0]))[: cost - sum(shares.values())]:
+        shares[account] += 1
+    for account, share in shares.items():
+        bill(account, "lift-share", share)
+
+paid = {}
+for payment in facts["payments"]:
+    paid[payment["account"]] = paid.get(payment["account"], 0) + payment["fen"]
+balances = {}
+for account, items in billed.items():
+    owed = sum(items.values()) - paid.get(account, 0)
+    balances[account] = {"items": items, "owed_fen": max(owed, 0), "prepaid_fen": max(-owed, 0)}
+print(json.dumps({"accounts": balances, "billed_fen": sum(sum(i.values()) for i in billed.values())}))
