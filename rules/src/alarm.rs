@@ -14,6 +14,12 @@ pub fn id(code: AlarmCode, subject: &str) -> Option<AlarmId> {
     AlarmId::new(&format!("alarm-{}", crate::hex(hash.as_ref().get(..10)?))).ok()
 }
 
+/// The id of an alarm that a rule raises: two rules never share one.
+#[must_use]
+pub fn id_by(code: AlarmCode, subject: &str, rule: &blockgate_types::TariffId) -> Option<AlarmId> {
+    id(code, &format!("{subject}|{rule}"))
+}
+
 /// An alarm that opens.
 #[must_use]
 pub fn raised(

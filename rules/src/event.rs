@@ -789,6 +789,15 @@ pub enum Audit {
         /// Its new form.
         document: Box<Apportionment>,
     },
+    /// An anomaly rule came or changed.
+    AnomalySet {
+        /// When.
+        at: Time,
+        /// Which.
+        anomaly: TariffId,
+        /// Its new form.
+        document: Box<crate::anomaly::rule::Rule>,
+    },
     /// A journaled reading was put right; what was billed by it follows as differences.
     ReadingCorrected {
         /// When.
@@ -910,6 +919,9 @@ pub enum Audit {
         /// Rules for sharing costs.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         apportionments: Vec<TariffId>,
+        /// Anomaly rules.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        anomalies: Vec<TariffId>,
     },
     /// A command was accepted; its outcome follows (invariant 7). One without an outcome at the
     /// next start is answered `unknown`.

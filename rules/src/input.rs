@@ -93,6 +93,18 @@ pub enum Input {
         /// The books.
         books: Vec<crate::reconcile::Booked>,
     },
+    /// A state that may last too long began, or ended. To be said again after each start of the
+    /// process, as long as it lasts.
+    Lasting {
+        /// Wall time.
+        now: Time,
+        /// Which state.
+        what: crate::anomaly::rule::Lasting,
+        /// Whose, an id: `gate/g-1`, `stay/4711`; never a plate.
+        subject: String,
+        /// Since when; none where it ended.
+        since: Option<Time>,
+    },
     /// Something about the gateway itself became true or untrue: the broker refuses us, a
     /// certificate ends, the disk fills. Raises or clears an alarm.
     Condition {

@@ -2,6 +2,7 @@
 //! Block as a whole ([`crate::Input::Setup`]); what differs from the state becomes events, so that
 //! replay needs no config file (invariant 2).
 
+use crate::anomaly::parse::Rules;
 use crate::apportionment::Apportionment;
 use crate::calendar::{Day, day_text_option};
 use crate::event::Audit;
@@ -34,6 +35,9 @@ pub struct Setup {
     /// How costs are shared, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apportionments: BTreeMap<TariffId, Apportionment>,
+    /// What counts as odd, by id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub anomalies: Rules,
 }
 
 /// When bills are due, and when households are reminded. A late fee is no part of it: there is none

@@ -13,6 +13,9 @@ const OLD_ALARMS_MAX: usize = 1_000;
 /// Mutes of alarms that are not open; when there are more, the one that ends first goes.
 const MUTES_MAX: usize = 1_000;
 
+/// The most that feedback raises a threshold by, in percent.
+const RAISED_MAX: u32 = 900;
+
 const NO_ALARM: &str = "there is no alarm of this id, or it has been over for too long";
 const NOT_OPEN: &str = "no alarm of this id is open";
 
@@ -104,12 +107,22 @@ impl Block {
         if note.chars().count() > NOTE_MAX {
             return Err("a note has at most 400 characters");
         }
+        // Only an explicit rule lets feedback move a threshold, and at most ten times over.
+        let raises_percent = match (verdict, self.revision_of(alarm, now)) {
+            (FeedbackVerdict::False, Some((rule, revision))) => {
+                revision.care.on_false_raise_percent.map(|more| {
+                    let have = self.state.anomaly.raised_of(&rule, &alarm.subject);
+                    have.saturating_add(more).min(RAISED_MAX)
+                })
+            }
+            (FeedbackVerdict::True | FeedbackVerdict::False | FeedbackVerdict::Known, _) => None,
+        };
         let feedback = Feedback {
             verdict,
             note: note.trim().to_owned(),
             by: actor.to_owned(),
             at: now,
-            raises_percent: None,
+            raises_percent,
         };
         let mut alarm = Alarm { feedback: Some(Box::new(feedback)), ..alarm.clone() };
         // Whoever reports what was found has been there.
@@ -128,18 +141,31 @@ impl Block {
     ) -> Result<Vec<Event>, &'static str> {
         let alarm = self.state.alarms.get(id).ok_or(NOT_OPEN)?;
         if close_valve {
-            return Err("the alarm's rule does not allow to close a valve");
+            let may = self.revision_of(alarm, now).is_some_and(|(_, r)| r.care.close_valve);
+            if !may {
+                return Err("the alarm's rule does not allow to close a valve");
+            }
+            return Err("no meter of this block has a valve that can be closed from here");
         }
         Ok(noted(Alarm { confirmed_by: Some(actor.to_owned()), ..alarm.clone() }, now))
     }
 
-    fn check_again(&self, _now: Time, id: &AlarmId) -> Result<Vec<Event>, &'static str> {
-        self.state.alarms.get(id).ok_or(NOT_OPEN)?;
-        Err("the alarm's rule has no device check")
+    fn check_again(&self, now: Time, id: &AlarmId) -> Result<Vec<Event>, &'static str> {
+        let alarm = self.state.alarms.get(id).ok_or(NOT_OPEN)?;
+        let plan = self.revision_of(alarm, now).and_then(|(_, revision)| revision.care.check);
+        plan.ok_or("the alarm's rule has no device check")?;
+        if !alarm.subject.starts_with("meter/") {
+            return Err("only alarms about a meter have devices to check");
+        }
+        Ok(noted(Alarm { check: Some(Self::check_begun(now)), ..alarm.clone() }, now))
     }
 
     /// Folds an alarm's change into what is open, what was, and what is muted.
     pub(super) fn fold_alarm(&mut self, alarm: &Alarm) {
+        if alarm.rule.is_some() {
+            let before = self.any_alarm(&alarm.id).ok().cloned();
+            self.fold_rule_alarm(alarm, before.as_ref());
+        }
         match alarm.change {
             AlarmChange::Raised | AlarmChange::Updated => {
                 self.state.alarms.insert(alarm.id.clone(), alarm.clone());

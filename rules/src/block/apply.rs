@@ -43,6 +43,7 @@ impl Block {
             Event::Payment(payment) => {
                 self.apply_to_day(payment);
                 self.state.ledger.apply(&payment.account, &payment.movement);
+                self.fold_payment(payment);
             }
             Event::Notice(notice) => self.apply_notice(notice),
             Event::Gap(_) => {}
@@ -82,7 +83,9 @@ impl Block {
         };
         let (used, moved) = match &reading.verdict {
             Verdict::Held { why, .. } => {
-                return known.hold(id, reading.at, reading.value, *why);
+                let high = known.last.value;
+                known.hold(id, reading.at, reading.value, *why);
+                return self.fold_held(reading, high, multiplier);
             }
             Verdict::Accepted { used, .. } | Verdict::Rollover { used, .. } => {
                 (*used, !used.is_zero())
@@ -108,6 +111,7 @@ impl Block {
         if matches!(reading.verdict, Verdict::Exchanged { .. }) {
             known.rate_from = rated_before;
         }
+        self.fold_used(reading, rated_before, times(used, multiplier).unwrap_or_default());
     }
 
     fn apply_bill(&mut self, bill: &Bill) {
@@ -287,9 +291,13 @@ impl Block {
                     self.state.meters.entry(id.clone()).or_default().multiplier = meter.multiplier;
                 }
                 self.find_sources();
+                self.find_plan();
                 self.watch.silence_due = None;
             }
-            Audit::AccountsSet { at, accounts } => self.set_accounts(*at, accounts),
+            Audit::AccountsSet { at, accounts } => {
+                self.set_accounts(*at, accounts);
+                self.find_plan();
+            }
             Audit::TariffSet { tariff, document, .. } => {
                 setup.tariffs.insert(tariff.clone(), (**document).clone());
                 self.find_window_users();
@@ -319,7 +327,14 @@ impl Block {
                 setup.apportionments.insert(apportionment.clone(), (**document).clone());
                 self.find_used_items();
             }
-            Audit::Removed { at, meters, accounts, tariffs, apportionments } => {
+            Audit::AnomalySet { anomaly, document, .. } => {
+                setup.anomalies.insert(anomaly.clone(), (**document).clone());
+                self.find_plan();
+            }
+            Audit::Removed { at, meters, accounts, tariffs, apportionments, anomalies } => {
+                for id in anomalies {
+                    setup.anomalies.remove(id);
+                }
                 for id in meters {
                     setup.meters.remove(id);
                 }
@@ -336,6 +351,7 @@ impl Block {
                 }
                 self.find_window_users();
                 self.find_used_items();
+                self.find_plan();
                 self.watch.silence_due = None;
             }
             Audit::CommandAccepted { at, id, name, actor, expires_at } => {

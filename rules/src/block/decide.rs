@@ -57,6 +57,8 @@ impl Block {
             Input::Reconcile { now, command, books } => {
                 self.decide_reconcile(*now, command, books, out);
             }
+            // Heard by the watch; judged by the next tick.
+            Input::Lasting { .. } => {}
             Input::Condition { now, code, subject, active, facts } => {
                 let severity = alarm::severity_of_condition(*code, facts);
                 self.set_alarm(*now, *code, subject, severity, active.then_some(facts), out);
@@ -72,6 +74,7 @@ impl Block {
         if known.is_some_and(|known| known.offline) {
             self.clear_meter_alarm(AlarmCode::MeterOffline, id, at, out);
         }
+        self.decide_flags(observation, values, out);
         let readings = judge_all(id, meter, known, at, values);
         if readings.is_empty() {
             return;
@@ -169,6 +172,7 @@ impl Block {
             ClockState::Unsynced => {}
         }
         self.decide_silence(now, out);
+        self.decide_anomalies(now, out);
     }
 
     /// Steps of the clock, and a clock that was never set.
@@ -312,6 +316,12 @@ impl Block {
                 }));
             }
         }
+        for (id, rule) in &wanted.anomalies {
+            if have.anomalies.get(id) != Some(rule) {
+                let (at, anomaly, document) = (now, id.clone(), Box::new(rule.clone()));
+                out.push(Event::Audit(Audit::AnomalySet { at, anomaly, document }));
+            }
+        }
         for meters in changed(&have.meters, &wanted.meters) {
             out.push(Event::Audit(Audit::MetersSet { at: now, meters }));
         }
@@ -324,10 +334,11 @@ impl Block {
             gone(&have.tariffs, &wanted.tariffs),
         );
         let apportionments = gone(&have.apportionments, &wanted.apportionments);
+        let anomalies = gone(&have.anomalies, &wanted.anomalies);
         let nothing = meters.is_empty() && accounts.is_empty() && tariffs.is_empty();
-        if !(nothing && apportionments.is_empty()) {
+        if !(nothing && apportionments.is_empty() && anomalies.is_empty()) {
             let at = now;
-            let gone = Audit::Removed { at, meters, accounts, tariffs, apportionments };
+            let gone = Audit::Removed { at, meters, accounts, tariffs, apportionments, anomalies };
             out.push(Event::Audit(gone));
         }
         for id in have.meters.keys().filter(|id| !wanted.meters.contains_key(*id)) {

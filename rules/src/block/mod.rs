@@ -12,6 +12,7 @@ mod command;
 mod correct;
 mod day;
 mod decide;
+mod detect;
 mod dunning;
 mod money;
 mod moveout;
@@ -25,7 +26,13 @@ use money::GATEWAY;
 pub(crate) use period::terms;
 pub(crate) use share::{amount_line, share_bill};
 
+use crate::anomaly::budget::Budget;
 use crate::anomaly::care::Mute;
+use crate::anomaly::check::Running;
+use crate::anomaly::lasting::States;
+use crate::anomaly::payments::Recent;
+use crate::anomaly::scope::Plan;
+use crate::anomaly::watch::Watcher;
 use crate::billing::{ChargeState, Counter, EndedCharge};
 use crate::calendar::{Day, Zone, day_text_option};
 use crate::event::{Alarm, Bill, Hold, ReadingId};
@@ -102,6 +109,15 @@ struct State {
     /// What is muted, whether it is open or not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     mutes: BTreeMap<AlarmId, Mute>,
+    /// What the detectors know.
+    #[serde(default)]
+    anomaly: Watcher,
+    /// Payments of late.
+    #[serde(default)]
+    payments: Recent,
+    /// Alarms that the rules raised, by month.
+    #[serde(default)]
+    budget: Budget,
     commands_seen: Seen,
     commands_open: BTreeMap<CommandId, OpenCommand>,
 }
@@ -152,6 +168,8 @@ struct Cache {
     changes: BTreeMap<(MeterId, RegisterName), Vec<Time>>,
     /// Items whose billed use is a weight.
     used_items: BTreeSet<ItemId>,
+    /// Which meter is watched by which anomaly rule.
+    plan: Plan,
 }
 
 /// What was heard since the start of the process and is no part of the state.
@@ -169,6 +187,10 @@ struct Watch {
     silence_due: Option<Time>,
     /// The day whose notices are all out.
     told: Option<Day>,
+    /// States that may last too long.
+    states: States,
+    /// Device checks that run.
+    checks: Vec<Running>,
 }
 
 impl From<State> for Block {
@@ -177,6 +199,7 @@ impl From<State> for Block {
         block.cache.zone = Zone::new(&block.state.setup.zone).ok();
         block.find_window_users();
         block.find_used_items();
+        block.find_plan();
         block
     }
 }
@@ -271,7 +294,11 @@ impl Block {
             | Input::Correct { .. }
             | Input::Reconcile { .. }
             | Input::Condition { .. } => {}
+            Input::Lasting { what, subject, since, .. } => {
+                self.watch.states.hear(*what, subject, *since);
+            }
         }
+        self.notice_checks(input);
         if self.watch.silence_due.is_none() {
             self.watch.silence_due = Some(self.silence_due());
         }
@@ -294,7 +321,7 @@ impl Block {
         };
         let soonest = watch.last_tick.map_or(Time::EPOCH, |last| last.plus(TICK_AGAIN));
         let expiry = state.ledger.next_expiry().unwrap_or(Time::MAX).max(waits);
-        let once_a_day = [self.notices_due(), self.day_due(), self.release_due()];
+        let once_a_day = [self.notices_due(), self.day_due(), self.release_due(), self.anomaly_due()];
         let daily = once_a_day.into_iter().flatten().min().unwrap_or(Time::MAX);
         if state.issued.closing {
             return watch.last_tick.or(Some(Time::EPOCH));

@@ -138,14 +138,14 @@ impl TariffFile {
             faults.at(&error.span().unwrap_or(0..0), error.message().to_owned());
         }
         let root = Table::new(document.get_ref(), 0..0);
-        root.only(&["tariff", "apportionment"], &mut faults);
+        root.only(&["tariff", "apportionment", "anomaly"], &mut faults);
         let mut rules: Vec<RuleEntry> = Vec::new();
         let mut apportionments: Vec<ApportionmentEntry> = Vec::new();
         let tables = |key: &str, faults: &mut Faults<'_>| {
             let like = format!("[[{key}]]");
             if root.has(key) { root.tables(key, &like, faults) } else { Vec::new() }
         };
-        if !root.has("tariff") && !root.has("apportionment") {
+        if !root.has("tariff") && !root.has("apportionment") && !root.has("anomaly") {
             root.tables("tariff", "[[tariff]]", &mut faults);
         }
         for table in tables("apportionment", &mut faults) {
