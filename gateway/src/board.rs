@@ -7,14 +7,16 @@
 use crate::books::Books;
 use crate::mqtt::trouble::Trouble;
 use blockgate_drivers::Address;
+use blockgate_rules::anomaly::budget::Report;
 use blockgate_rules::event::{Alarm, Verdict};
 use blockgate_types::{
-    AlarmId, CommandId, FaultClass, LineId, MeterId, ReadFault, RegisterName, Time, Values,
+    AlarmId, CommandId, FaultClass, LineId, MeterId, ReadFault, RegisterName, Span, Time, Values,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// A meter as it was last seen.
 #[derive(Debug, Clone, Default)]
@@ -203,6 +205,10 @@ pub struct Board {
     disk: Mutex<Option<DiskBoard>>,
     unknown: Mutex<Vec<(CommandId, String)>>,
     books: Mutex<Books>,
+    budget: Mutex<Report>,
+    /// Meters that a device check has read more often, and how often: the engine says it, the lines
+    /// follow.
+    pub sampling: watch::Sender<BTreeMap<MeterId, Span>>,
 }
 
 /// A poisoned lock only means that a reader panicked; the values are whole (they are set at once).
@@ -214,6 +220,11 @@ impl Board {
     /// The meters, locked.
     pub fn meters(&self) -> MutexGuard<'_, BTreeMap<MeterId, MeterBoard>> {
         lock(&self.meters)
+    }
+
+    /// How many alarms the rules raised, by month, locked.
+    pub fn budget(&self) -> MutexGuard<'_, Report> {
+        lock(&self.budget)
     }
 
     /// The lines, locked.

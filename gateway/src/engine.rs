@@ -22,6 +22,7 @@ use crate::store::trees::{Applied, Trees};
 use crate::store::{Saver, Store, checkpoint};
 use crate::supervise::Progress;
 use anyhow::Context;
+use blockgate_rules::anomaly::budget::Report;
 use blockgate_rules::calendar::{Zone, parse_day};
 use blockgate_rules::event::{
     Alarm, AlarmChange, Audit, Bill, Event, Outcome, READINGS_PER_RECORD_MAX,
@@ -79,7 +80,7 @@ struct Commit {
     task: JoinHandle<anyhow::Result<()>>,
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     /// The open alarms as of this batch, where they changed.
-    alarms: Option<BTreeMap<AlarmId, Alarm>>,
+    alarms: Option<(BTreeMap<AlarmId, Alarm>, Report)>,
     /// The Block as of this batch, when a checkpoint is due.
     draft: Option<checkpoint::Draft>,
 }
@@ -95,7 +96,7 @@ impl Commit {
 /// What is released by a batch that became durable.
 struct Durable {
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
-    alarms: Option<BTreeMap<AlarmId, Alarm>>,
+    alarms: Option<(BTreeMap<AlarmId, Alarm>, Report)>,
     draft: Option<checkpoint::Draft>,
 }
 
@@ -316,6 +317,7 @@ impl Engine {
         errands: mpsc::Sender<Errand>,
     ) -> Self {
         shared.board.alarms().clone_from(block.alarms());
+        *shared.board.budget() = block.alarm_budget();
         *shared.board.books() = Books::of(&block);
         *shared.board.outbox() = shared.outbox.stats();
         Self {
@@ -412,6 +414,7 @@ impl Engine {
                     let now = self.shared.clock.now();
                     let clock = self.shared.clock.state();
                     self.step(&Input::Tick { now, clock })?;
+                    self.sample();
                     tick_at = Instant::now() + self.until_tick(now);
                 }
             }
@@ -444,6 +447,18 @@ impl Engine {
 
     fn is_full(&self) -> bool {
         self.store.journal.pending_bytes() >= limits::COMMIT_BYTES_MAX
+    }
+
+    /// Tells the lines which meters a device check wants to be read more often.
+    fn sample(&self) {
+        let wanted = self.block.sampling();
+        self.shared.board.sampling.send_if_modified(|told| {
+            let changed = *told != wanted;
+            if changed {
+                *told = wanted;
+            }
+            changed
+        });
     }
 
     fn until_tick(&self, now: Time) -> Duration {
@@ -666,7 +681,8 @@ impl Engine {
                 }
             });
         }
-        let alarms = std::mem::take(&mut self.alarms_changed).then(|| self.block.alarms().clone());
+        let alarms = std::mem::take(&mut self.alarms_changed)
+            .then(|| (self.block.alarms().clone(), self.block.alarm_budget()));
         // Nothing is pending now: the Block is the fold of exactly what this batch completes.
         let saved = self.saving.as_ref().is_none_or(JoinHandle::is_finished);
         let due = self.since_checkpoint >= limits::CHECKPOINT_EVERY_RECORDS && saved;
@@ -700,8 +716,9 @@ impl Engine {
             // Whoever asked may have gone; the outcome is journaled all the same.
             let _ = reply.send(answer);
         }
-        if let Some(alarms) = done.alarms {
+        if let Some((alarms, budget)) = done.alarms {
             *self.shared.board.alarms() = alarms;
+            *self.shared.board.budget() = budget;
         }
         if let Some(draft) = done.draft {
             self.saving = Some(self.save(draft));

@@ -14,6 +14,8 @@ use std::collections::BinaryHeap;
 pub struct Schedule {
     due: BinaryHeap<Reverse<(Time, usize)>>,
     every: Vec<Span>,
+    /// Meters that are read more often for a while.
+    sampled: Vec<Option<Span>>,
 }
 
 impl Schedule {
@@ -21,7 +23,36 @@ impl Schedule {
     #[must_use]
     pub fn new(every: Vec<Span>, now: Time) -> Self {
         let due = (0..every.len()).map(|meter| Reverse((now, meter))).collect();
-        Self { due, every }
+        let sampled = vec![None; every.len()];
+        Self { due, every, sampled }
+    }
+
+    /// How often a meter is polled now.
+    fn every(&self, meter: usize) -> Span {
+        let every = self.every.get(meter).copied().unwrap_or(Span::ZERO);
+        match self.sampled.get(meter).copied().flatten() {
+            Some(sampled) => every.min(sampled),
+            None => every,
+        }
+    }
+
+    /// Which meters are read more often from now on, and how often; the others go back to their own
+    /// interval at their next poll.
+    pub fn sample(&mut self, now: Time, wanted: Vec<Option<Span>>) {
+        let begun: Vec<bool> = wanted
+            .iter()
+            .zip(&self.sampled)
+            .map(|(wanted, before)| wanted.is_some() && wanted != before)
+            .collect();
+        self.sampled = wanted;
+        let due: Vec<(Time, usize)> = self.due.drain().map(|Reverse(next)| next).collect();
+        for (at, meter) in due {
+            let at = match begun.get(meter) {
+                Some(true) => at.min(next_slot(now, self.every(meter))),
+                Some(false) | None => at,
+            };
+            self.due.push(Reverse((at, meter)));
+        }
     }
 
     /// The next meter and when it is due; `None` for a line without meters.
@@ -34,7 +65,7 @@ impl Schedule {
     /// `pause` where the meter is spared.
     pub fn polled(&mut self, now: Time, pause: Option<Span>) {
         let Some(Reverse((_, meter))) = self.due.pop() else { return };
-        let every = self.every.get(meter).copied().unwrap_or(Span::ZERO);
+        let every = self.every(meter);
         let next = match pause {
             Some(pause) => next_slot(now.plus(pause), every),
             None => next_slot(now, every),
@@ -47,7 +78,7 @@ impl Schedule {
     pub fn clock_set(&mut self, now: Time) {
         let meters: Vec<usize> = self.due.drain().map(|Reverse((_, meter))| meter).collect();
         for meter in meters {
-            let every = self.every.get(meter).copied().unwrap_or(Span::ZERO);
+            let every = self.every(meter);
             self.due.push(Reverse((next_slot(now, every), meter)));
         }
     }
@@ -109,6 +140,23 @@ mod tests {
             schedule.polled(time("10:00:00").plus(Span::from_millis(ms)), None);
         }
         assert_eq!(order, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn a_sampled_meter_is_read_more_often_and_goes_back_to_its_own_interval() {
+        let mut schedule = Schedule::new(vec![Span::from_mins(15); 2], time("10:00:00"));
+        schedule.polled(time("10:00:01"), None);
+        schedule.polled(time("10:00:02"), None);
+        schedule.sample(time("10:02:30"), vec![None, Some(Span::from_mins(1))]);
+        for minute in ["10:03:00", "10:04:00"] {
+            assert_eq!(schedule.next(), Some((time(minute), 1)));
+            schedule.polled(time(minute), None);
+        }
+        schedule.sample(time("10:04:30"), vec![None, None]);
+        schedule.polled(time("10:05:00"), None);
+        assert_eq!(schedule.next(), Some((time("10:15:00"), 0)));
+        schedule.polled(time("10:15:01"), None);
+        assert_eq!(schedule.next(), Some((time("10:15:00"), 1)));
     }
 
     #[test]

@@ -11,9 +11,10 @@ use blockgate_drivers::line::Line;
 use blockgate_drivers::meter::{TestRead, read_meter, test_read};
 use blockgate_rules::Input;
 use blockgate_types::{FaultClass, LineId, MeterId, Observation, ReadFault, Span, Time, Values};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -49,6 +50,8 @@ pub struct Worker {
     clock: Arc<dyn Clock>,
     inbox: mpsc::Sender<Input>,
     asks: mpsc::Receiver<Ask>,
+    /// Meters that a device check has read more often.
+    sampling: watch::Receiver<BTreeMap<MeterId, Span>>,
     /// Wall and monotonic time, read together: what the wall clock should say later.
     reference: (Time, Instant),
     /// Since when the wire's use is counted, and for how long it was in use since.
@@ -75,7 +78,20 @@ impl Worker {
             .collect();
         let reference = (now, Instant::now());
         let used = (Instant::now(), Duration::ZERO);
-        Self { line_id, line, meters, schedule, board, clock, inbox, asks, reference, used }
+        let sampling = board.sampling.subscribe();
+        Self {
+            line_id,
+            line,
+            meters,
+            schedule,
+            board,
+            clock,
+            inbox,
+            asks,
+            sampling,
+            reference,
+            used,
+        }
     }
 
     /// The line's id.
@@ -87,7 +103,7 @@ impl Worker {
     /// Polls until told to stop; the exchange on the wire is finished first. `alive` shows the
     /// watchdog that it goes on.
     pub async fn run(mut self, alive: Progress, stop: CancellationToken) {
-        let mut asks_open = true;
+        let (mut asks_open, mut sampling_open) = (true, true);
         loop {
             let wait = self.until_next();
             alive.moved();
@@ -100,9 +116,20 @@ impl Worker {
                     Some(ask) => self.answer(ask).await,
                     None => asks_open = false,
                 },
+                changed = self.sampling.changed(), if sampling_open => match changed {
+                    Ok(()) => self.sample(),
+                    Err(_) => sampling_open = false,
+                },
                 () = sleep(wait) => if !self.poll_due().await { return },
             }
         }
+    }
+
+    /// Follows what the device checks want to be read more often.
+    fn sample(&mut self) {
+        let wanted = self.sampling.borrow_and_update().clone();
+        let of_line = self.meters.iter().map(|meter| wanted.get(&meter.id).copied()).collect();
+        self.schedule.sample(self.clock.now(), of_line);
     }
 
     /// How long until the next poll is due. Short where there is none, so that a step of the wall

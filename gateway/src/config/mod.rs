@@ -2,6 +2,7 @@
 //! profiles in `profiles.d/*.toml` beside it. Read whole or not at all: [`Config::load`] gives every
 //! fault of every file at once, each at its line and column.
 
+mod anomalies;
 mod money;
 mod parse;
 #[cfg(test)]

@@ -45,9 +45,12 @@ pub(super) fn parse(
     let tariffs = rules.rules.iter().map(|rule| (rule.id.clone(), rule.tariff.clone())).collect();
     let shared = rules.apportionments.iter().map(|entry| (entry.id.clone(), entry.rule.clone()));
     let tariffs = Rules { tariffs, apportionments: shared.collect() };
+    let anomalies = super::anomalies::read(rule_texts, &mut faults);
     let document = Document::parse(&main.text);
     let mut config = read(&document, &profiles_by_id, tariffs, folder);
     if let Some(config) = &mut config {
+        config.setup.anomalies = anomalies;
+        super::anomalies::check(&config.setup, rule_texts, &mut faults);
         let accounts = &mut config.setup.accounts;
         let bound = bind(&rules.rules, accounts);
         let shared = check_apportionments(&rules.apportionments, accounts);
@@ -221,6 +224,7 @@ fn read(
         accounts,
         tariffs,
         apportionments,
+        ..Setup::default()
     };
     Some(Config {
         identity,

@@ -329,7 +329,9 @@ async fn alarms(desk: &Desk, request: &Request) -> Answered {
     let rows: Vec<Value> =
         rows.iter().map(|(seq, alarm)| json!({ "seq": seq, "alarm": alarm })).collect();
     let open: Vec<Value> = desk.shared.board.alarms().values().map(|alarm| json!(alarm)).collect();
-    Ok(json_of(&json!({ "open": open, "changes": rows, "next_after": next })))
+    let budget = json!(*desk.shared.board.budget());
+    let answer = json!({ "open": open, "changes": rows, "budget": budget, "next_after": next });
+    Ok(json_of(&answer))
 }
 
 fn stream(desk: &Desk, request: &Request, caller: &Caller) -> Answered {

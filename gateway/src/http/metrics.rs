@@ -67,7 +67,39 @@ pub(super) fn render(shared: &Shared, certificate: Option<&Certificate>) -> Stri
         let open = shared.board.alarms().values().filter(|a| a.severity == severity).count();
         text.sample("alarms", &[("severity", word)], open);
     }
+    budget(&mut text, shared);
     text.0
+}
+
+/// What the anomaly rules raised in the newest month.
+fn budget(text: &mut Text, shared: &Shared) {
+    let report = shared.board.budget().clone();
+    let month = report.months.last();
+    let count = month.map(|month| month.count).unwrap_or_default();
+    text.family(
+        "alarms_month",
+        "gauge",
+        "Alarms of the anomaly rules in the newest month with one.",
+    );
+    for (told, count) in [
+        ("raised", count.raised),
+        ("muted", count.muted),
+        ("true", count.told_true),
+        ("false", count.told_false),
+        ("known", count.known),
+    ] {
+        text.sample("alarms_month", &[("told", told)], count);
+    }
+    text.one(
+        "alarms_month_per_100_households",
+        "gauge",
+        "Alarms of the anomaly rules in that month per 100 households.",
+        month.map_or("0", |month| month.per_100_households.as_str()),
+    );
+    text.one("alarm_households", "gauge", "Households that this is per 100 of.", report.households);
+    if let Some(most) = report.per_100_households_max {
+        text.one("alarm_budget", "gauge", "The most per 100 households and month.", most);
+    }
 }
 
 fn meters(text: &mut Text, shared: &Shared) {

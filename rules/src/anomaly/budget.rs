@@ -78,6 +78,54 @@ impl Budget {
     }
 }
 
+/// What the page and the metrics show: the months, the newest last, and what the budget is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Report {
+    /// Households that the numbers are per hundred of.
+    pub households: u32,
+    /// Alarms per 100 households and month that the rules allow; none without a rule of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_100_households_max: Option<u32>,
+    /// By month.
+    pub months: Vec<Month>,
+}
+
+/// A month of the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Month {
+    /// `2026-03`.
+    pub month: String,
+    /// What was raised and what was said of it.
+    #[serde(flatten)]
+    pub count: Count,
+    /// Alarms per 100 households, to a tenth.
+    pub per_100_households: String,
+    /// Told to be true, of all that somebody judged, in percent; none where nobody has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub right_percent: Option<u32>,
+}
+
+impl Report {
+    /// The report of a budget.
+    #[must_use]
+    pub fn of(budget: &Budget, households: u32, most: Option<u32>) -> Self {
+        let months = budget.months().map(|(month, count)| {
+            let judged =
+                count.told_true.saturating_add(count.told_false).saturating_add(count.known);
+            let right = count.told_true.saturating_add(count.known).saturating_mul(100);
+            let tenths = per_100_households_milli(count.raised, households).checked_div(100);
+            let tenths = tenths.unwrap_or(0);
+            Month {
+                month,
+                count,
+                per_100_households: format!("{}.{}", part(tenths, 1, 10), tenths % 10),
+                right_percent: right.checked_div(judged),
+            }
+        });
+        Self { households, per_100_households_max: most, months: months.collect() }
+    }
+}
+
 /// `2026-03`.
 #[must_use]
 pub fn text(month: i32) -> String {

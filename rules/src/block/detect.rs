@@ -26,10 +26,15 @@ impl Block {
         self.state.anomaly.forget(&self.state.setup.anomalies, &self.cache.plan);
     }
 
-    /// How many alarms the rules raised, by month, and the households they are counted per.
+    /// How many alarms the rules raised, by month, per 100 households.
     #[must_use]
-    pub fn alarm_budget(&self) -> (&budget::Budget, u32) {
-        (&self.state.budget, self.cache.plan.households)
+    pub fn alarm_budget(&self) -> budget::Report {
+        let most = self.state.setup.anomalies.values().find_map(|rule| {
+            let revision = rule.revisions.last().filter(|revision| !revision.off)?;
+            let Detector::Budget { per_100_households } = revision.detector else { return None };
+            Some(per_100_households)
+        });
+        budget::Report::of(&self.state.budget, self.cache.plan.households, most)
     }
 
     /// How often meters are to be read now, beside their own schedule: device checks run.
