@@ -92,14 +92,23 @@ fn false_alarms(houses: &[House], rules: &Rules) -> Result<Vec<Year>, Failure> {
             }
             year.alarms.extend(fed.read(&house.name, *point)?);
         }
-        for alarm in raised(&year.alarms) {
-            println!("  {} {} {} {}", house.name, alarm.at, rule(alarm), alarm.text.en);
-            count += 1;
-        }
         hours += house.covered_hours();
         continuous += baseline::continuous(&house.readings).len();
         least += baseline::least_night_flow(&house.readings, GAMMA_PERCENT).len();
         years.push(year);
+    }
+    // All rules together, those about whole buildings too: one block of all households.
+    let names: Vec<&str> = houses.iter().map(|house| house.name.as_str()).collect();
+    let mut fed = Fed::new(&names, None, rules)?;
+    for (at, who, litres) in merged(houses) {
+        let alarms = fed.read(names.get(who).copied().unwrap_or(""), (at, litres))?;
+        for alarm in raised(&alarms) {
+            println!("  {} {} {} {}", alarm.at, rule(alarm), alarm.subject, alarm.text.en);
+            count += 1;
+        }
+    }
+    if count == 0 {
+        println!("  none");
     }
     let months = hours / 730;
     println!(
@@ -114,6 +123,16 @@ fn false_alarms(houses: &[House], rules: &Rules) -> Result<Vec<Year>, Failure> {
     }
     println!();
     Ok(years)
+}
+
+/// The readings of all households in the order of time.
+fn merged(houses: &[House]) -> Vec<(Time, usize, i64)> {
+    let mut all: Vec<(Time, usize, i64)> = Vec::new();
+    for (n, house) in houses.iter().enumerate() {
+        all.extend(house.readings.iter().map(|(at, litres)| (*at, n, *litres)));
+    }
+    all.sort_unstable();
+    all
 }
 
 /// LeakDB's gamma; the smallest flow at night is zero nearly everywhere, so that it hardly matters.
@@ -301,14 +320,13 @@ fn building(houses: &[House], rules: &Rules) -> Result<(), Failure> {
         "A building of {} households with few holes in their readings, and a master over them:",
         good.len()
     );
-    let names: Vec<&str> = good.iter().map(|house| house.name.as_str()).collect();
+    let names: Vec<String> = good.iter().map(|house| house.name.clone()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let from = good.iter().filter_map(|house| house.readings.first()).map(|p| p.0).max();
     let until = good.iter().filter_map(|house| house.readings.last()).map(|p| p.0).min();
     let (Some(from), Some(until)) = (from, until) else { return Ok(()) };
-    let mut merged: Vec<(Time, usize, i64)> = Vec::new();
-    for (n, house) in good.iter().enumerate() {
-        merged.extend(house.readings.iter().map(|(at, litres)| (*at, n, *litres)));
-    }
+    let good: Vec<House> = good.into_iter().cloned().collect();
+    let mut merged = merged(&good);
     let hours = until.since(from).map_or(0, Span::as_millis) / 3_600_000;
     for hour in 0..hours {
         let at = from.plus(Span::from_hours(hour));

@@ -4,34 +4,49 @@
 
 use super::rule::Lasting;
 use blockgate_types::{Span, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most states that are watched at once; more are not watched.
 pub const STATES_MAX: usize = 10_000;
 
 /// The states that go on, and since when.
 #[derive(Debug, Clone, Default)]
-pub struct States(BTreeMap<(Lasting, String), Time>);
+pub struct States {
+    since: BTreeMap<(Lasting, String), Time>,
+    /// Ended ones; known to be over.
+    over: BTreeSet<(Lasting, String)>,
+}
 
 impl States {
     /// A state began, or ended.
     pub fn hear(&mut self, what: Lasting, subject: &str, since: Option<Time>) {
         let key = (what, subject.to_owned());
         match since {
-            Some(since) if self.0.len() < STATES_MAX || self.0.contains_key(&key) => {
-                self.0.insert(key, since);
+            Some(since) if self.since.len() < STATES_MAX || self.since.contains_key(&key) => {
+                self.over.remove(&key);
+                self.since.insert(key, since);
             }
             Some(_) => {}
             None => {
-                self.0.remove(&key);
+                self.since.remove(&key);
+                if self.over.len() < STATES_MAX {
+                    self.over.insert(key);
+                }
             }
         }
     }
 
-    /// Whether a state goes on.
+    /// Whether a state goes on; `None` where nobody has said anything of it since the start.
     #[must_use]
-    pub fn lasts(&self, what: Lasting, subject: &str) -> bool {
-        self.0.contains_key(&(what, subject.to_owned()))
+    pub fn lasts(&self, what: Lasting, subject: &str) -> Option<bool> {
+        let key = (what, subject.to_owned());
+        let over = self.over.contains(&key);
+        if self.since.contains_key(&key) { Some(true) } else { over.then_some(false) }
+    }
+
+    /// Forgets the end of a state whose alarm was closed.
+    pub fn closed(&mut self, what: Lasting, subject: &str) {
+        self.over.remove(&(what, subject.to_owned()));
     }
 
     /// Of one kind, those that have lasted too long: subject and facts.
@@ -41,7 +56,7 @@ impl States {
         most: Span,
         now: Time,
     ) -> impl Iterator<Item = (&str, BTreeMap<String, String>)> {
-        self.0
+        self.since
             .iter()
             .filter(move |((kind, _), _)| *kind == what)
             .filter_map(move |((_, id), since)| Some((id.as_str(), too_long(most, *since, now)?)))
@@ -50,7 +65,7 @@ impl States {
     /// When the next state of a kind can be too long.
     #[must_use]
     pub fn next(&self, what: Lasting, most: Span, now: Time) -> Option<Time> {
-        let of_kind = self.0.iter().filter(|((kind, _), _)| *kind == what);
+        let of_kind = self.since.iter().filter(|((kind, _), _)| *kind == what);
         of_kind.map(|(_, since)| since.plus(most)).filter(|due| *due > now).min()
     }
 }

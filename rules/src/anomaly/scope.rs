@@ -6,6 +6,9 @@ use crate::setup::{AccountSetup, Setup};
 use blockgate_types::{Decimal, MeterId, RegisterName, TariffId, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A building is judged as a whole from so many meters on; fewer are just a household or two.
+const BUILDING_MIN: u32 = 4;
+
 /// Who is watched how.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -100,6 +103,7 @@ impl Plan {
             }
             plan.meters.insert(id.clone(), member);
         }
+        plan.buildings.retain(|_, meters| *meters >= BUILDING_MIN);
         let groups = plan.groups.clone();
         for (master, subs) in &groups {
             let Some(unit) = plan.meters.get(master).map(|m| (m.unit, m.rules.clone())) else {

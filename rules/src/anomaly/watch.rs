@@ -142,7 +142,7 @@ impl Watcher {
     /// Folds in what passed on a meter's watched register between two readings.
     pub fn take(&mut self, around: Around<'_>, meter: &MeterId, sample: &Sample) {
         let Some(member) = around.plan.meters.get(meter) else { return };
-        if sample.to <= sample.from || member.rules.is_empty() {
+        if sample.to <= sample.from || (member.rules.is_empty() && member.groups.is_empty()) {
             return;
         }
         let mut watch = self.meters.remove(meter).unwrap_or_default();

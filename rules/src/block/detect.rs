@@ -260,9 +260,11 @@ impl Block {
             let over = self.state.alarms.values().filter(|alarm| {
                 alarm.code == code
                     && rule_of(alarm).as_ref() == Some(id)
-                    && !self.watch.states.lasts(*what, &alarm.subject)
-                    // After a start nobody has said yet what lasts.
-                    && self.watch.grace_from.is_none_or(|from| now >= from.plus(STATES_GRACE))
+                    && match self.watch.states.lasts(*what, &alarm.subject) {
+                        Some(lasts) => !lasts,
+                        // After a start it may be that nobody has said it yet.
+                        None => self.watch.grace_from.is_none_or(|f| now >= f.plus(STATES_GRACE)),
+                    }
             });
             out.extend(over.map(|alarm| Event::Alarm(alarm::cleared(alarm, now))));
         }
@@ -388,6 +390,7 @@ impl Block {
             | Input::CommandDone { .. }
             | Input::CommandRefused { .. }
             | Input::Correct { .. }
+            | Input::Reconcile { .. }
             | Input::Lasting { .. }
             | Input::Condition { .. } => {}
         }

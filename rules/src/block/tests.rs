@@ -5,6 +5,7 @@ mod changes;
 mod commands;
 mod correcting;
 mod desk;
+mod detecting;
 mod dunning;
 mod golden_corrections;
 mod money;

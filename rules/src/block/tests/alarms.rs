@@ -29,7 +29,7 @@ fn condition(world: &mut World, now: &str, active: bool) -> Option<Alarm> {
     alarm(&events)
 }
 
-fn alarm(events: &[Event]) -> Option<Alarm> {
+pub(super) fn alarm(events: &[Event]) -> Option<Alarm> {
     events.iter().find_map(|event| {
         let Event::Alarm(alarm) = event else { return None };
         Some(alarm.clone())
