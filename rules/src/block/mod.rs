@@ -321,7 +321,8 @@ impl Block {
         };
         let soonest = watch.last_tick.map_or(Time::EPOCH, |last| last.plus(TICK_AGAIN));
         let expiry = state.ledger.next_expiry().unwrap_or(Time::MAX).max(waits);
-        let once_a_day = [self.notices_due(), self.day_due(), self.release_due(), self.anomaly_due()];
+        let once_a_day =
+            [self.notices_due(), self.day_due(), self.release_due(), self.anomaly_due()];
         let daily = once_a_day.into_iter().flatten().min().unwrap_or(Time::MAX);
         if state.issued.closing {
             return watch.last_tick.or(Some(Time::EPOCH));
