@@ -6,8 +6,11 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "leak_report/baseline.rs"]
 mod baseline;
+#[path = "leak_report/block.rs"]
 mod block;
+#[path = "leak_report/data.rs"]
 mod data;
 
 use block::{Fed, raised};
