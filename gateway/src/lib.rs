@@ -25,6 +25,7 @@
 //! | [`http`] | the local API, the event stream, metrics and the page |
 //! | [`problem`] | the one list of errors, in both languages |
 //! | [`contract`] | the contract with the cloud as AsyncAPI, schemas and examples |
+//! | [`mapper`] | other clouds: Alibaba's thing model, Sparkplug B, Home Assistant |
 //! | [`mqtt`] | topics, wire form, client |
 //! | [`demo`] | a whole simulated block on this machine |
 
@@ -43,6 +44,7 @@ pub mod engine;
 pub mod figures;
 pub mod http;
 pub mod limits;
+pub mod mapper;
 pub mod mqtt;
 pub mod outbox;
 pub mod ports;

@@ -13,10 +13,12 @@ use crate::config::Config;
 use crate::engine::{Engine, Errand};
 use crate::http;
 use crate::limits;
+use crate::mapper;
 use crate::mqtt;
 use crate::outbox::Outbox;
-use crate::ports::Clock;
+use crate::ports::{Clock, RealDisk};
 use crate::store::Store;
+use crate::store::journal::Records;
 use crate::store::record::Origin;
 use crate::supervise::{Group, Supervisor, Watchdog, feed_systemd};
 use anyhow::Context;
@@ -358,6 +360,23 @@ impl Doors {
             tend_outbox(outbox, clock, stop).await;
             Ok::<(), Never>(())
         });
+        for mapper in config.mappers {
+            let records = Records::of(Arc::new(RealDisk), &config.state_dir.join("journal"));
+            let link = mapper::Link {
+                about: mapper::About::of(
+                    &config.setup,
+                    &config.identity.tenant,
+                    &config.identity.gateway,
+                ),
+                config: mapper,
+                records,
+                outbox: shared.outbox.clone(),
+                door: shared.door.clone(),
+                clock: shared.clock.clone(),
+                state: config.state_dir.clone(),
+            };
+            groups.cloud.spawn("mapper", mapper::run(link, groups.cloud.stopping()));
+        }
         if let Some(mqtt) = config.mqtt {
             shared.outbox.set_receipt_timeout(mqtt.receipt_timeout);
             let link = mqtt::client::Link {

@@ -8,6 +8,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use crate::mapper::MapperConfig;
 use crate::mqtt::authority::Authority;
 use blockgate_drivers::Address;
 use blockgate_drivers::line::LineSettings;
@@ -33,6 +34,8 @@ pub struct Config {
     pub clock: ClockTrust,
     /// The way to the cloud; none for a box that only serves its page.
     pub mqtt: Option<MqttConfig>,
+    /// Other clouds beside the native contract.
+    pub mappers: Vec<MapperConfig>,
     /// The page and the API; none for a box without them.
     pub http: Option<HttpConfig>,
     /// The lines by id.
@@ -217,6 +220,8 @@ pub struct MqttConfig {
     pub telemetry_every: Span,
     /// Which MQTT is spoken.
     pub version: MqttVersion,
+    /// Each wait before a new attempt is longer by up to this: for fleets.
+    pub reconnect_spread: Span,
     /// Messages of a backlog a second; 0 without a bound.
     pub backfill_per_second: u32,
     /// SHA-256 of the public keys that the broker may have; any that its CA vouches for where there
@@ -243,6 +248,7 @@ impl MqttConfig {
             receipt_timeout: Span::from_secs(60),
             telemetry_every: Span::from_secs(10),
             version: MqttVersion::Auto,
+            reconnect_spread: Span::ZERO,
             backfill_per_second: 500,
             pins: Vec::new(),
             authority: Authority::default(),

@@ -4,6 +4,7 @@ use super::{
     ClockTrust, Config, FileFault, HttpConfig, Identity, MeterConfig, MqttConfig, MqttVersion,
     Text, money,
 };
+use crate::mapper::{MapperConfig, MapperKind};
 use crate::mqtt::authority::{Authority, Rule, unhex};
 use blockgate_drivers::line::{Framing, LineSettings};
 use blockgate_drivers::profile::Profile;
@@ -200,6 +201,7 @@ fn read(
     let dunning = root.table("dunning").and_then(|table| money::dunning(&table));
     let gateway_id = head.as_ref().map_or("", |(identity, _, _)| identity.gateway.as_str());
     let mqtt = root.table("mqtt").and_then(|table| mqtt(&table, gateway_id, &path));
+    let mappers = mappers(&root, gateway_id, &path);
     let http = root.table("http").and_then(|table| http(&table, &path));
     let lines = lines(&root);
     let defaults = root.table("meter_defaults").map(|t| meter_defaults(&t)).unwrap_or_default();
@@ -232,6 +234,7 @@ fn read(
         commit_interval,
         clock,
         mqtt,
+        mappers,
         http,
         lines,
         meters,
@@ -244,6 +247,16 @@ const MQTT_VERSIONS: [(&str, MqttVersion); 3] =
     [("auto", MqttVersion::Auto), ("5", MqttVersion::Five), ("3.1.1", MqttVersion::Three)];
 
 fn mqtt(table: &Table<'_>, gateway: &str, path: &dyn Fn(&str) -> PathBuf) -> Option<MqttConfig> {
+    mqtt_of(table, gateway, path, true)
+}
+
+/// A broker; `with_done` where nothing else stands in the section.
+fn mqtt_of(
+    table: &Table<'_>,
+    gateway: &str,
+    path: &dyn Fn(&str) -> PathBuf,
+    with_done: bool,
+) -> Option<MqttConfig> {
     let host = table.need_text("host");
     let port = table.integer("port", 1..=65_535).unwrap_or(8883);
     let cert = table.text("cert").map(path);
@@ -270,6 +283,7 @@ fn mqtt(table: &Table<'_>, gateway: &str, path: &dyn Fn(&str) -> PathBuf) -> Opt
         receipt_timeout: bounded(table, "receipt_timeout", Span::from_secs(60), 1000, 86_400_000),
         telemetry_every: bounded(table, "telemetry_every", Span::from_secs(10), 0, 86_400_000),
         version: table.word("version", &MQTT_VERSIONS).unwrap_or(MqttVersion::Auto),
+        reconnect_spread: bounded(table, "reconnect_spread", Span::ZERO, 0, 600_000),
         backfill_per_second: table
             .integer("backfill_per_second", 0..=100_000)
             .and_then(|rate| u32::try_from(rate).ok())
@@ -277,8 +291,52 @@ fn mqtt(table: &Table<'_>, gateway: &str, path: &dyn Fn(&str) -> PathBuf) -> Opt
         pins: pins(table),
         authority: Authority(table.tables("allow").iter().filter_map(allow).collect()),
     };
-    table.done();
+    if with_done {
+        table.done();
+    }
     host.map(|_| config)
+}
+
+/// `[mapper.…]`: other clouds beside the native contract.
+fn mappers(root: &Table<'_>, gateway: &str, path: &dyn Fn(&str) -> PathBuf) -> Vec<MapperConfig> {
+    let Some(all) = root.table("mapper") else { return Vec::new() };
+    let mut found = Vec::new();
+    for name in ["aliyun", "sparkplug", "homeassistant"] {
+        let Some(table) = all.table(name) else { continue };
+        let kind = match name {
+            "aliyun" => {
+                let text = |key| table.need_text(key).unwrap_or_default().to_owned();
+                MapperKind::Aliyun {
+                    product_key: text("product_key"),
+                    device_name: text("device_name"),
+                    device_secret_file: path(table.need_text("device_secret_file").unwrap_or("")),
+                    meter_product_key: text("meter_product_key"),
+                }
+            }
+            "sparkplug" => {
+                MapperKind::Sparkplug { group: table.need_text("group").unwrap_or("").to_owned() }
+            }
+            _ => {
+                let prefix = table.text("prefix").unwrap_or("homeassistant");
+                MapperKind::HomeAssistant { prefix: prefix.to_owned() }
+            }
+        };
+        let words = match &kind {
+            MapperKind::Aliyun { product_key, device_name, meter_product_key, .. } => {
+                vec![product_key, device_name, meter_product_key]
+            }
+            MapperKind::Sparkplug { group } => vec![group],
+            MapperKind::HomeAssistant { prefix } => vec![prefix],
+        };
+        if words.iter().any(|word| word.contains(['/', '+', '#', '\0'])) {
+            table.note("what stands in a topic cannot hold / + or #");
+        }
+        let mqtt = mqtt_of(&table, &format!("{gateway}-{name}"), path, false);
+        table.done();
+        found.extend(mqtt.map(|mqtt| MapperConfig { mqtt, kind }));
+    }
+    all.done();
+    found
 }
 
 /// `pins`: SHA-256 of public keys.

@@ -34,14 +34,14 @@ pub struct Authority(pub Vec<Rule>);
 
 /// A command's document and the signature over it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Opened<'a> {
+pub(crate) struct Opened<'a> {
     /// The plain document.
-    pub(super) text: Cow<'a, [u8]>,
+    pub(crate) text: Cow<'a, [u8]>,
     signature: Option<Vec<u8>>,
 }
 
 /// Takes a signed document out of its wrapping; anything else is the document itself.
-pub(super) fn open(payload: &[u8]) -> Opened<'_> {
+pub(crate) fn open(payload: &[u8]) -> Opened<'_> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Wrapping {
@@ -73,7 +73,7 @@ impl Authority {
     ///
     /// # Errors
     /// Why not, one sentence.
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &self,
         topic: &str,
         opened: &Opened<'_>,

@@ -91,7 +91,8 @@ async fn run_over<O: Post + 'static>(
     broker: Arc<dyn Broker>,
     stop: CancellationToken,
 ) -> Result<(), BadLevel> {
-    let mut backoff = Backoff::new(&link.config.client_id);
+    let mut backoff =
+        Backoff::new(&link.config.client_id).spread_over(link.config.reconnect_spread.into());
     let mut carried = Carried {
         commands: Commands::new(link.door, link.config.authority.clone()),
         suspect: None,

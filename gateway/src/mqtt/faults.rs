@@ -4,7 +4,7 @@ use super::trouble::Trouble;
 use rumqttc::{ConnectReturnCode, ConnectionError, DisconnectReasonCode, PubAckReason, StateError};
 
 /// What an error of the event loop means; `wire` is what the stream below it saw, and knows better.
-pub(super) fn of_poll(error: &ConnectionError, wire: Option<Trouble>) -> Trouble {
+pub(crate) fn of_poll(error: &ConnectionError, wire: Option<Trouble>) -> Trouble {
     match error {
         ConnectionError::ConnectionRefused(code) => of_connack(*code),
         ConnectionError::MqttState(state) => of_state(state, wire),

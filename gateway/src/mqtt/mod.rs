@@ -6,6 +6,7 @@
 //! | [`topics`] | the topic tree below `blockgate/v1/{tenant}/{gateway}/` |
 //! | [`wire`] | receipts, commands, responses, state and live values as JSON |
 //! | [`authority`] | who may order what |
+//! | [`pace`] | how long to wait between two attempts |
 //! | [`trouble`] | why there is no connection: a closed list with a stable word each |
 //!
 //! This module must never decide about money, never log a payload, and never lean on QoS 2, on
@@ -15,15 +16,15 @@ pub mod authority;
 mod backfill;
 pub mod client;
 mod commands;
-mod faults;
+pub(crate) mod faults;
 mod flight;
-mod pace;
+pub mod pace;
 mod pin;
 mod post;
 mod session;
 pub mod tls;
 pub mod topics;
 pub mod trouble;
-mod v311;
+pub(crate) mod v311;
 mod watched;
 pub mod wire;

@@ -21,29 +21,40 @@ const YIELD_MAX: Duration = Duration::from_secs(15 * 60);
 const SLOW: Duration = Duration::from_secs(15);
 
 /// A number that differs from gateway to gateway (FNV-1a).
-pub(super) fn seed(name: &str) -> u64 {
+pub(crate) fn seed(name: &str) -> u64 {
     name.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// The waits of one gateway.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     seed: u64,
     attempts: u32,
     /// Take-overs since the last long connection. Counted apart: between two of them each of the two
     /// clients has a connection that looks good.
     yielded: u32,
+    /// Each wait is longer by up to this.
+    spread: Duration,
 }
 
 impl Backoff {
     /// Waits that differ by this name.
-    pub(super) fn new(name: &str) -> Self {
-        Self { seed: seed(name), attempts: 0, yielded: 0 }
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { seed: seed(name), attempts: 0, yielded: 0, spread: Duration::ZERO }
+    }
+
+    /// With waits that are longer by up to `spread`: a thousand gateways that lose one broker come back
+    /// over so long.
+    #[must_use]
+    pub fn spread_over(mut self, spread: Duration) -> Self {
+        self.spread = spread;
+        self
     }
 
     /// A connection ended after this long.
-    pub(super) fn lived(&mut self, long: Duration) {
+    pub fn lived(&mut self, long: Duration) {
         if long >= GOOD {
             self.attempts = 0;
         }
@@ -53,12 +64,13 @@ impl Backoff {
     }
 
     /// The attempts since the last good connection.
-    pub(super) fn attempts(&self) -> u32 {
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
     /// The wait before the next attempt: between half and all of what the class allows.
-    pub(super) fn next(&mut self, pace: Pace) -> Duration {
+    pub fn next(&mut self, pace: Pace) -> Duration {
         let doubled = |first: Duration, times: u32, max: Duration| {
             first.saturating_mul(1u32.checked_shl(times.min(20)).unwrap_or(u32::MAX)).min(max)
         };
@@ -73,11 +85,12 @@ impl Backoff {
             }
         };
         self.attempts = self.attempts.saturating_add(1);
-        longest / 2 + (longest / 2).mul_f64(f64::from(self.spread()) / 65_535.0)
+        let share = f64::from(self.dice()) / 65_535.0;
+        longest / 2 + (longest / 2).mul_f64(share) + self.spread.mul_f64(share)
     }
 
     /// Splitmix64 of the name and the attempt: the same gateway waits the same in a repeated test.
-    fn spread(&self) -> u16 {
+    fn dice(&self) -> u16 {
         let mut z =
             self.seed.wrapping_add(u64::from(self.attempts).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

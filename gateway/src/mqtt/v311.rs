@@ -26,7 +26,7 @@ const PACKET_MAX: usize = 2 * limits::MQTT_MESSAGE_BYTES_MAX;
 const CHUNK: usize = 8 * 1024;
 
 /// A stream to a broker of MQTT 3.1.1, for a client of MQTT 5.
-pub(super) struct V311 {
+pub(crate) struct V311 {
     inner: Box<dyn BrokerStream>,
     /// From the client, not yet a whole packet.
     from_client: BytesMut,
@@ -40,7 +40,7 @@ pub(super) struct V311 {
 
 impl V311 {
     /// Over an open stream.
-    pub(super) fn new(inner: Box<dyn BrokerStream>) -> Self {
+    pub(crate) fn new(inner: Box<dyn BrokerStream>) -> Self {
         let empty = BytesMut::new;
         Self {
             inner,

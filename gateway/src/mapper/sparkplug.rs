@@ -1,0 +1,216 @@
+//! Sparkplug B 3.0 for readings: the gateway is an edge node, each meter a device.
+//!
+//! ```text
+//! spBv1.0/{group}/NBIRTH/{gateway}          on connecting, seq 0, with bdSeq
+//! spBv1.0/{group}/NDEATH/{gateway}          the last will, with the same bdSeq
+//! spBv1.0/{group}/DBIRTH/{gateway}/{meter}  the registers, units, last values
+//! spBv1.0/{group}/DDATA/{gateway}/{meter}   accepted readings; of before the connection: is_historical
+//! spBv1.0/{group}/NCMD/{gateway}            "Node Control/Rebirth" is obeyed, nothing else
+//! ```
+//!
+//! A value is a Double, because hosts of SCADA draw curves; the exact decimal stands beside it in the
+//! property `exact`. Bills and money do not travel here.
+
+use super::protobuf::{Metric, Value, payload, true_metrics};
+use super::{About, Hello, Mapper, Message, Taken};
+use crate::store::record::Record;
+use blockgate_rules::Event;
+use blockgate_rules::event::Verdict;
+use blockgate_types::{Decimal, MeterId, RegisterName, Time, Unit};
+use std::collections::BTreeMap;
+
+/// The mapper's state: what was born, and the two counters of Sparkplug.
+#[derive(Debug)]
+pub struct Sparkplug {
+    group: String,
+    /// Counts births; the will of a connection carries the number of its birth.
+    births: u8,
+    begun: bool,
+    seq: u8,
+    /// Last values, for births.
+    last: BTreeMap<(MeterId, RegisterName), (Time, Decimal)>,
+    born: bool,
+}
+
+fn ms(time: Time) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(0)
+}
+
+/// For display; the exact number travels as text.
+fn double(value: Decimal) -> f64 {
+    value.to_string().parse().unwrap_or(f64::NAN)
+}
+
+impl Sparkplug {
+    /// For a group.
+    #[must_use]
+    pub fn new(group: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            births: 0,
+            begun: false,
+            seq: 0,
+            last: BTreeMap::new(),
+            born: false,
+        }
+    }
+
+    fn topic(&self, about: &About, kind: &str, device: Option<&MeterId>) -> String {
+        let device = device.map(|id| format!("/{id}")).unwrap_or_default();
+        format!("spBv1.0/{}/{kind}/{}{device}", self.group, about.gateway)
+    }
+
+    /// The next sequence number: 0 is the birth's, 255 is followed by 0.
+    fn next_seq(&mut self) -> u8 {
+        self.seq = self.seq.wrapping_add(1);
+        self.seq
+    }
+
+    fn message(topic: String, payload: Vec<u8>) -> Message {
+        // Sparkplug 3.0: births and data at QoS 0, not retained (tck-id-message-flow-edge-node-birth-publish).
+        Message { topic, payload, assured: false, retain: false, awaits: None }
+    }
+
+    fn bdseq(&self, now: Time) -> Metric<'static> {
+        let value = Value::Unsigned(u64::from(self.births));
+        Metric { name: "bdSeq", timestamp: ms(now), historical: false, value, properties: &[] }
+    }
+
+    fn births_of(&mut self, about: &About, now: Time) -> Vec<Message> {
+        self.seq = 0;
+        self.born = true;
+        let plain = |name, value| Metric {
+            name,
+            timestamp: ms(now),
+            historical: false,
+            value,
+            properties: &[],
+        };
+        let node = [
+            self.bdseq(now),
+            plain("Node Control/Rebirth", Value::Boolean(false)),
+            plain("Properties/Version", Value::Text(&about.version)),
+            plain("Properties/Tenant", Value::Text(&about.tenant)),
+        ];
+        let mut messages = vec![Self::message(
+            self.topic(about, "NBIRTH", None),
+            payload(ms(now), Some(0), &node),
+        )];
+        for (meter, registers) in &about.meters {
+            let seq = self.next_seq();
+            let values: Vec<_> = registers
+                .iter()
+                .filter_map(|(name, (unit, seen))| {
+                    let key = (meter.clone(), name.clone());
+                    let (at, value) = self.last.get(&key).copied().or(*seen)?;
+                    Some((name, *unit, at, value, value.to_string()))
+                })
+                .collect();
+            let units: Vec<String> = values.iter().map(|(_, unit, ..)| unit.to_string()).collect();
+            let properties: Vec<[(&str, &str); 2]> = values
+                .iter()
+                .zip(&units)
+                .map(|((.., exact), unit)| [("engUnit", unit.as_str()), ("exact", exact.as_str())])
+                .collect();
+            let metrics: Vec<Metric<'_>> = values
+                .iter()
+                .zip(&properties)
+                .map(|((name, _, at, value, _), properties)| Metric {
+                    name: name.as_str(),
+                    timestamp: ms(*at),
+                    historical: false,
+                    value: Value::Double(double(*value)),
+                    properties,
+                })
+                .collect();
+            let topic = self.topic(about, "DBIRTH", Some(meter));
+            messages.push(Self::message(topic, payload(ms(now), Some(seq), &metrics)));
+        }
+        messages
+    }
+}
+
+impl Mapper for Sparkplug {
+    fn hello(&mut self, about: &About, now: Time) -> Hello {
+        if std::mem::replace(&mut self.begun, true) {
+            self.births = self.births.wrapping_add(1);
+        }
+        self.born = false;
+        let topic = self.topic(about, "NDEATH", None);
+        let payload = payload(ms(now), None, &[self.bdseq(now)]);
+        let will = Message { topic, payload, assured: true, retain: false, awaits: None };
+        Hello { client_id: None, login: None, will: Some(will) }
+    }
+
+    fn listens(&self, about: &About) -> Vec<String> {
+        vec![self.topic(about, "NCMD", None)]
+    }
+
+    fn born(&mut self, about: &About, now: Time) -> Vec<Message> {
+        self.births_of(about, now)
+    }
+
+    fn event(&mut self, about: &About, record: &Record, late: bool) -> Vec<Message> {
+        let Event::Reading { readings } = &record.data else { return Vec::new() };
+        let mut of: BTreeMap<&MeterId, Vec<(&RegisterName, Unit, Time, Decimal, String)>> =
+            BTreeMap::new();
+        for reading in readings {
+            if matches!(reading.verdict, Verdict::Held { .. })
+                || !about.meters.contains_key(&reading.meter)
+            {
+                continue; // not believed, or not born
+            }
+            self.last.insert(
+                (reading.meter.clone(), reading.register.clone()),
+                (reading.at, reading.value),
+            );
+            let row = (
+                &reading.register,
+                reading.unit,
+                reading.at,
+                reading.value,
+                reading.value.to_string(),
+            );
+            of.entry(&reading.meter).or_default().push(row);
+        }
+        let mut messages = Vec::new();
+        for (meter, rows) in of {
+            let units: Vec<String> = rows.iter().map(|(_, unit, ..)| unit.to_string()).collect();
+            let properties: Vec<[(&str, &str); 2]> = rows
+                .iter()
+                .zip(&units)
+                .map(|((.., exact), unit)| [("engUnit", unit.as_str()), ("exact", exact.as_str())])
+                .collect();
+            let metrics: Vec<Metric<'_>> = rows
+                .iter()
+                .zip(&properties)
+                .map(|((name, _, at, value, _), properties)| Metric {
+                    name: name.as_str(),
+                    timestamp: ms(*at),
+                    historical: late,
+                    value: Value::Double(double(*value)),
+                    properties,
+                })
+                .collect();
+            let seq = self.next_seq();
+            let topic = self.topic(about, "DDATA", Some(meter));
+            messages.push(Self::message(topic, payload(ms(record.time), Some(seq), &metrics)));
+        }
+        messages
+    }
+
+    fn incoming(&mut self, about: &About, topic: &str, payload: &[u8], now: Time) -> Taken {
+        let rebirth = topic == self.topic(about, "NCMD", None)
+            && true_metrics(payload)
+                .is_some_and(|names| names.iter().any(|n| n == "Node Control/Rebirth"));
+        let messages = if rebirth && self.born { self.births_of(about, now) } else { Vec::new() };
+        Taken { messages, ..Taken::default() }
+    }
+
+    fn farewell(&mut self, about: &About, now: Time) -> Vec<Message> {
+        // An ordered end sends its own death: a DISCONNECT keeps the broker from sending the will.
+        let topic = self.topic(about, "NDEATH", None);
+        let payload = payload(ms(now), None, &[self.bdseq(now)]);
+        vec![Message { topic, payload, assured: true, retain: false, awaits: None }]
+    }
+}
