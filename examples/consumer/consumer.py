@@ -145,7 +145,8 @@ class Consumer:
         self.stopping = threading.Event()
         self.gap_since = {}
         version = mqtt.MQTTv5 if options.mqtt == "5" else mqtt.MQTTv311
-        keep = {} if options.mqtt == "5" else {"clean_session": False}
+        # What the broker remembers of us is not needed: the gateways remember.
+        keep = {} if options.mqtt == "5" else {"clean_session": True}
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, options.client_id, protocol=version, **keep)
         self.client.max_queued_messages_set(0)
         self.client.reconnect_delay_set(1, 10)

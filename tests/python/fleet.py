@@ -3,7 +3,7 @@
 consumer and PostgreSQL; a node is killed and a network is cut in the middle. What arrived is compared
 with what the gateways' journals hold, event by event.
 
-  fleet.py --fleet PROGRAM [--gateways N] [--folder DIR] [--faults none|all] [--keep]
+  fleet.py --fleet PROGRAM [--gateways N] [--seconds S] [--folder DIR] [--faults none|all] [--keep]
 
 As root on Debian with rabbitmq-server, postgresql and iproute2; everything runs in network namespaces
 that it makes. Exit 0 when everything arrived once and unaltered, 1 when not, 77 when this machine
@@ -116,9 +116,9 @@ class Cluster:
 class Fleet:
     """The gateways' process; `lines` grows as it reports."""
 
-    def __init__(self, site, program, gateways):
+    def __init__(self, site, program, gateways, seconds):
         self.lines = []
-        self.process = site.start("fleet", [*site.inside, program, "run", str(site.folder), str(gateways), "broker", "8883"],
+        self.process = site.start("fleet", [*site.inside, program, "run", str(site.folder), str(gateways), "broker", "8883", str(seconds)],
                                   stdout=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -155,11 +155,11 @@ def run(options, folder):
             "--ca", str(tls / "ca.crt"), "--cert", str(tls / "cloud.crt"), "--key", str(tls / "cloud.key"), "--mqtt", "3.1.1",
             "--database", "host=127.0.0.1 port=5433 user=blockgate dbname=postgres", "--tenant", "fleet", "--client-id", "consumer",
             "--ask-after", "10", "--stats", "5"], stdout=open(folder / "consumer.json", "wb"))
-        fleet = Fleet(site, options.fleet, options.gateways)
-        limit = 300 + 3 * options.gateways
+        fleet = Fleet(site, options.fleet, options.gateways, options.seconds)
+        limit = 300 + options.seconds + 3 * options.gateways
         faults = []
         bills = options.gateways * 40
-        fleet.until(lambda now: now["bills"] >= bills // 2, limit, "half of the bills are issued")
+        fleet.until(lambda now: now["bills"] >= bills // 10, limit, "a tenth of the bills is issued")
 
         def fault(what, order, mend=None, hold=0.0):
             before = fleet.last()
@@ -184,10 +184,10 @@ def run(options, folder):
             faults.append({"what": what, "disconnected_at_most": lost, "all_connected_after_s": round(recovered, 1)})
 
         if options.faults == "all":
-            fleet.until(lambda now: now["connected"] == options.gateways or now["waiting"] == 0, limit, "all are connected")
-            fault("node 2 killed (SIGKILL)", "kill 2", "start 2")
+            fleet.until(lambda now: now["connected"] == options.gateways, limit, "all are connected")
+            fault("the consumer's node killed (SIGKILL), started again", "kill 1", "start 1")
             fleet.until(lambda now: now["connected"] == options.gateways, limit, "all are connected again")
-            fault("node 3 cut off from the others", "cut 3", "heal 3")
+            fault("a node cut off from all others, healed", "cut 3", "heal 3")
         fleet.process.wait(limit)
         fleet.reader.join(10)
         if fleet.process.returncode:
@@ -228,6 +228,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fleet", required=True, metavar="PROGRAM")
     parser.add_argument("--gateways", type=int, default=20)
+    parser.add_argument("--seconds", type=int, default=25, help="over which the gateways close their month")
+    parser.add_argument("--check", action="store_true", help="only says whether this machine can run it")
     parser.add_argument("--folder")
     parser.add_argument("--faults", choices=("none", "all"), default="all")
     parser.add_argument("--keep", action="store_true")
@@ -235,6 +237,8 @@ def main():
     if reason := cannot():
         print(f"skipped: {reason}", file=sys.stderr)
         return 77
+    if options.check:
+        return 0
     folder = pathlib.Path(options.folder or tempfile.mkdtemp(prefix="fleet-")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)

@@ -38,7 +38,7 @@ def sparkplug_payload():
     message("PropertyValue", (1, "type", field.TYPE_UINT32, one, ""), (8, "string_value", field.TYPE_STRING, one, ""))
     message("PropertySet", (1, "keys", field.TYPE_STRING, many, ""), (2, "values", field.TYPE_MESSAGE, many, ".t.PropertyValue"))
     message("Metric", (1, "name", field.TYPE_STRING, one, ""), (3, "timestamp", field.TYPE_UINT64, one, ""),
-            (4, "datatype", field.TYPE_UINT32, one, ""), (5, "is_historical", field.TYPE_BOOL, one, ""),
+            (4, "datatype", field.TYPE_UINT32, one, ""), (5, "is_historical", field.TYPE_BOOL, one, ""), (7, "is_null", field.TYPE_BOOL, one, ""),
             (9, "properties", field.TYPE_MESSAGE, one, ".t.PropertySet"), (11, "long_value", field.TYPE_UINT64, one, ""),
             (13, "double_value", field.TYPE_DOUBLE, one, ""), (14, "boolean_value", field.TYPE_BOOL, one, ""),
             (15, "string_value", field.TYPE_STRING, one, ""))

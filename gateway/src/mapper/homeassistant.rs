@@ -139,10 +139,10 @@ impl Mapper for HomeAssistant {
         let topic = format!("{}/binary_sensor/blockgate_{gateway}/alarm/config", self.prefix);
         let mut messages = vec![Self::kept(topic, alarm.to_string())];
         for (meter, registers) in &about.meters {
-            for (register, (unit, seen)) in registers {
+            for (register, unit) in registers {
                 messages.push(self.sensor(about, meter, register, *unit));
                 let last = self.last.get(&(meter.clone(), register.clone())).copied();
-                if let Some(value) = last.or(seen.map(|(_, value)| value)) {
+                if let Some(value) = last {
                     messages
                         .push(Self::kept(format!("{base}/{meter}/{register}"), value.to_string()));
                 }

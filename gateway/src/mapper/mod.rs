@@ -20,7 +20,7 @@ pub use task::{Link, run};
 use crate::config::MqttConfig;
 use crate::store::record::Record;
 use blockgate_rules::setup::Setup;
-use blockgate_types::{Decimal, MeterId, RegisterName, Time, Unit};
+use blockgate_types::{MeterId, RegisterName, Time, Unit};
 use std::collections::BTreeMap;
 
 /// A mapper's section of the config.
@@ -127,16 +127,19 @@ pub struct About {
     pub gateway: String,
     /// The program's version.
     pub version: String,
-    /// Meters with their registers and the last accepted values.
-    pub meters: BTreeMap<MeterId, BTreeMap<RegisterName, (Unit, Option<(Time, Decimal)>)>>,
+    /// Meters with their registers.
+    pub meters: BTreeMap<MeterId, Registers>,
 }
+
+/// The billing registers of a meter with their units.
+pub type Registers = BTreeMap<RegisterName, Unit>;
 
 impl About {
     /// From the setup.
     #[must_use]
     pub fn of(setup: &Setup, tenant: &str, gateway: &str) -> Self {
         let registers = |meter: &blockgate_rules::setup::MeterSetup| {
-            meter.registers.iter().map(|r| (r.name.clone(), (r.unit, None))).collect()
+            meter.registers.iter().map(|r| (r.name.clone(), r.unit)).collect()
         };
         Self {
             tenant: tenant.to_owned(),

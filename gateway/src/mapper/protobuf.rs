@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Payload  1 timestamp · 2 metrics* · 3 seq
-//! Metric   1 name · 3 timestamp · 4 datatype · 5 is_historical · 9 properties
+//! Metric   1 name · 3 timestamp · 4 datatype · 5 is_historical · 7 is_null · 9 properties
 //!          11 long · 13 double · 14 boolean · 15 string
 //! PropertySet  1 keys* · 2 values*      PropertyValue  1 type · 8 string
 //! ```
@@ -19,6 +19,8 @@ pub enum Value<'a> {
     Boolean(bool),
     /// String (12).
     Text(&'a str),
+    /// A Double that nobody has read yet: `is_null`.
+    Unread,
 }
 
 /// One metric.
@@ -61,13 +63,16 @@ fn metric(metric: &Metric<'_>) -> Vec<u8> {
     number(3, metric.timestamp, &mut out);
     let kind = match metric.value {
         Value::Unsigned(_) => 8,
-        Value::Double(_) => 10,
+        Value::Double(_) | Value::Unread => 10,
         Value::Boolean(_) => 11,
         Value::Text(_) => 12,
     };
     number(4, kind, &mut out);
     if metric.historical {
         number(5, 1, &mut out);
+    }
+    if metric.value == Value::Unread {
+        number(7, 1, &mut out);
     }
     if !metric.properties.is_empty() {
         let mut set = Vec::new();
@@ -90,6 +95,7 @@ fn metric(metric: &Metric<'_>) -> Vec<u8> {
         }
         Value::Boolean(value) => number(14, u64::from(value), &mut out),
         Value::Text(value) => bytes(15, value.as_bytes(), &mut out),
+        Value::Unread => {}
     }
     out
 }

@@ -98,36 +98,51 @@ impl Sparkplug {
         )];
         for (meter, registers) in &about.meters {
             let seq = self.next_seq();
-            let values: Vec<_> = registers
+            let rows: Vec<Row> = registers
                 .iter()
-                .filter_map(|(name, (unit, seen))| {
-                    let key = (meter.clone(), name.clone());
-                    let (at, value) = self.last.get(&key).copied().or(*seen)?;
-                    Some((name, *unit, at, value, value.to_string()))
-                })
-                .collect();
-            let units: Vec<String> = values.iter().map(|(_, unit, ..)| unit.to_string()).collect();
-            let properties: Vec<[(&str, &str); 2]> = values
-                .iter()
-                .zip(&units)
-                .map(|((.., exact), unit)| [("engUnit", unit.as_str()), ("exact", exact.as_str())])
-                .collect();
-            let metrics: Vec<Metric<'_>> = values
-                .iter()
-                .zip(&properties)
-                .map(|((name, _, at, value, _), properties)| Metric {
-                    name: name.as_str(),
-                    timestamp: ms(*at),
-                    historical: false,
-                    value: Value::Double(double(*value)),
-                    properties,
+                .map(|(name, unit)| {
+                    let seen = self.last.get(&(meter.clone(), name.clone())).copied();
+                    Row::new(name, *unit, seen.map_or(now, |(at, _)| at), seen.map(|(_, v)| v))
                 })
                 .collect();
             let topic = self.topic(about, "DBIRTH", Some(meter));
-            messages.push(Self::message(topic, payload(ms(now), Some(seq), &metrics)));
+            messages.push(Self::message(topic, of_rows(ms(now), seq, &rows, false)));
         }
         messages
     }
+}
+
+/// One register's value on its way into a payload.
+struct Row {
+    name: RegisterName,
+    unit: String,
+    at: Time,
+    value: Option<Decimal>,
+    exact: String,
+}
+
+impl Row {
+    fn new(name: &RegisterName, unit: Unit, at: Time, value: Option<Decimal>) -> Self {
+        let exact = value.map(|value| value.to_string()).unwrap_or_default();
+        Self { name: name.clone(), unit: unit.to_string(), at, value, exact }
+    }
+}
+
+fn of_rows(timestamp: u64, seq: u8, rows: &[Row], historical: bool) -> Vec<u8> {
+    let both: Vec<[(&str, &str); 2]> =
+        rows.iter().map(|r| [("engUnit", r.unit.as_str()), ("exact", r.exact.as_str())]).collect();
+    let metrics: Vec<Metric<'_>> = rows
+        .iter()
+        .zip(&both)
+        .map(|(row, both)| Metric {
+            name: row.name.as_str(),
+            timestamp: ms(row.at),
+            historical,
+            value: row.value.map_or(Value::Unread, |value| Value::Double(double(value))),
+            properties: if row.value.is_some() { both } else { &both[..1] },
+        })
+        .collect();
+    payload(timestamp, Some(seq), &metrics)
 }
 
 impl Mapper for Sparkplug {
@@ -152,49 +167,23 @@ impl Mapper for Sparkplug {
 
     fn event(&mut self, about: &About, record: &Record, late: bool) -> Vec<Message> {
         let Event::Reading { readings } = &record.data else { return Vec::new() };
-        let mut of: BTreeMap<&MeterId, Vec<(&RegisterName, Unit, Time, Decimal, String)>> =
-            BTreeMap::new();
+        let mut of: BTreeMap<&MeterId, Vec<Row>> = BTreeMap::new();
         for reading in readings {
-            if matches!(reading.verdict, Verdict::Held { .. })
-                || !about.meters.contains_key(&reading.meter)
-            {
+            let born =
+                about.meters.get(&reading.meter).is_some_and(|r| r.contains_key(&reading.register));
+            if matches!(reading.verdict, Verdict::Held { .. }) || !born {
                 continue; // not believed, or not born
             }
-            self.last.insert(
-                (reading.meter.clone(), reading.register.clone()),
-                (reading.at, reading.value),
-            );
-            let row = (
-                &reading.register,
-                reading.unit,
-                reading.at,
-                reading.value,
-                reading.value.to_string(),
-            );
+            let key = (reading.meter.clone(), reading.register.clone());
+            self.last.insert(key, (reading.at, reading.value));
+            let row = Row::new(&reading.register, reading.unit, reading.at, Some(reading.value));
             of.entry(&reading.meter).or_default().push(row);
         }
         let mut messages = Vec::new();
         for (meter, rows) in of {
-            let units: Vec<String> = rows.iter().map(|(_, unit, ..)| unit.to_string()).collect();
-            let properties: Vec<[(&str, &str); 2]> = rows
-                .iter()
-                .zip(&units)
-                .map(|((.., exact), unit)| [("engUnit", unit.as_str()), ("exact", exact.as_str())])
-                .collect();
-            let metrics: Vec<Metric<'_>> = rows
-                .iter()
-                .zip(&properties)
-                .map(|((name, _, at, value, _), properties)| Metric {
-                    name: name.as_str(),
-                    timestamp: ms(*at),
-                    historical: late,
-                    value: Value::Double(double(*value)),
-                    properties,
-                })
-                .collect();
             let seq = self.next_seq();
             let topic = self.topic(about, "DDATA", Some(meter));
-            messages.push(Self::message(topic, payload(ms(record.time), Some(seq), &metrics)));
+            messages.push(Self::message(topic, of_rows(ms(record.time), seq, &rows, late)));
         }
         messages
     }

@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! fleet certificates FOLDER             a CA, a server for `broker`, clients `gateway` and `cloud`
-//! fleet run FOLDER GATEWAYS HOST PORT   certificates in FOLDER/tls; one JSON line a quarter second
+//! fleet run FOLDER GATEWAYS HOST PORT SECONDS   certificates in FOLDER/tls; one JSON line a quarter second
 //! ```
 //!
-//! It ends when everything has its receipt, and leaves FOLDER/expected.tsv: gateway, seq, id and
+//! The gateways close their month one after another, over SECONDS. It ends when everything has its receipt, and leaves FOLDER/expected.tsv: gateway, seq, id and
 //! SHA-256 of every event that the journals hold.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a program of the tests")]
@@ -16,7 +16,7 @@ use anyhow::Context;
 use blockgate::board::Board;
 use blockgate::clock::SystemClock;
 use blockgate::command::CommandDoor;
-use blockgate::config::{Identity, MqttConfig};
+use blockgate::config::{Identity, MqttConfig, MqttVersion};
 use blockgate::demo::certificates::{Authority, Pair, Purpose};
 use blockgate::engine::{Engine, Shared};
 use blockgate::mqtt::client::{Link, run as run_mqtt};
@@ -178,6 +178,9 @@ fn start(
     config.key = Some(tls.join("gateway.key"));
     config.telemetry_every = Span::ZERO;
     config.receipt_timeout = Span::from_secs(20);
+    config.keep_alive = Span::from_secs(10);
+    // RabbitMQ 3.10 has nothing else; the first gateways find that out by themselves.
+    config.version = if n < 5 { MqttVersion::Auto } else { MqttVersion::Three };
     let link = Link {
         config,
         identity: Identity { tenant: "fleet".to_owned(), gateway: name.clone() },
@@ -258,7 +261,13 @@ fn look(gateways: &[Gateway], began: Instant) -> Progress {
     now
 }
 
-async fn run(folder: PathBuf, count: usize, host: String, port: u16) -> anyhow::Result<()> {
+async fn run(
+    folder: PathBuf,
+    count: usize,
+    host: String,
+    port: u16,
+    seconds: u64,
+) -> anyhow::Result<()> {
     let began = Instant::now();
     let stop = CancellationToken::new();
     let specs: Arc<[RegisterSpec]> = Arc::from([RegisterSpec {
@@ -278,11 +287,17 @@ async fn run(folder: PathBuf, count: usize, host: String, port: u16) -> anyhow::
     }
     // The bill run begins: the clock is the real one from here on, and the month is over.
     println!("{}", serde_json::json!({ "phase": "bill run", "ms": began.elapsed().as_millis() }));
-    for gateway in &gateways {
-        gateway.clock.set.store(0, Ordering::Relaxed);
-        let now = gateway.clock.now();
-        gateway.hand.send(Input::Tick { now, clock: ClockState::Synced }).await?;
-    }
+    let gateways = Arc::new(gateways);
+    let (all, pause) = (gateways.clone(), Duration::from_secs(seconds) / u32::try_from(count)?);
+    let closing = tokio::spawn(async move {
+        for gateway in all.iter() {
+            gateway.clock.set.store(0, Ordering::Relaxed);
+            let now = gateway.clock.now();
+            gateway.hand.send(Input::Tick { now, clock: ClockState::Synced }).await?;
+            tokio::time::sleep(pause).await;
+        }
+        anyhow::Ok(())
+    });
     let wanted = i64::try_from(count)? * HOUSEHOLDS * 2;
     let mut quiet = 0;
     while quiet < 4 {
@@ -291,6 +306,7 @@ async fn run(folder: PathBuf, count: usize, host: String, port: u16) -> anyhow::
         println!("{}", serde_json::to_string(&now)?);
         quiet = if now.bills >= wanted && now.waiting == 0 { quiet + 1 } else { 0 };
     }
+    closing.await??;
     stop.cancel();
     tokio::time::sleep(Duration::from_secs(3)).await;
     println!("{}", serde_json::json!({ "phase": "delivered", "ms": began.elapsed().as_millis() }));
@@ -336,21 +352,20 @@ fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["certificates", folder] => certificates(Path::new(folder)),
-        ["run", folder, count, host, port] => {
+        ["run", folder, count, host, port, seconds] => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .max_blocking_threads(8)
                 .enable_all()
                 .build()?;
-            runtime.block_on(run(
-                PathBuf::from(folder),
-                count.parse()?,
-                host.to_owned(),
-                port.parse()?,
-            ))?;
+            let (count, port, seconds) = (count.parse()?, port.parse()?, seconds.parse()?);
+            let folder = PathBuf::from(folder);
+            runtime.block_on(run(folder, count, host.to_owned(), port, seconds))?;
             runtime.shutdown_timeout(Duration::from_secs(5));
             Ok(())
         }
-        _ => anyhow::bail!("fleet certificates FOLDER | fleet run FOLDER GATEWAYS HOST PORT"),
+        _ => {
+            anyhow::bail!("fleet certificates FOLDER | fleet run FOLDER GATEWAYS HOST PORT SECONDS")
+        }
     }
 }
