@@ -245,3 +245,47 @@ fn the_reference_consumer_is_complete_and_exact_whatever_fails() {
     drop(consumer);
     site.gateway.stop();
 }
+
+#[test]
+fn certificates_are_exchanged_while_running_and_half_of_one_is_an_alarm() {
+    let mut site = Site::new("");
+    site.gateway.start();
+    let connected = |gateway: &Gateway| {
+        let status = gateway.json("/v1/status")["mqtt"].clone();
+        (status["connected"] == true).then_some(status)
+    };
+    site.gateway.wait("the gateway is connected", connected);
+    let open = |gateway: &Gateway, subject: &str| {
+        let alarms = gateway.json("/v1/alarms");
+        let all = alarms["open"].as_array().cloned().unwrap_or_default();
+        all.into_iter().any(|a| a["code"] == "certificate" && a["subject"] == subject)
+    };
+
+    // Half of the new certificate, as a copy that is under way leaves it.
+    let authority = Authority::new("the next CA").expect("a CA");
+    let pair = authority.issue_for(Purpose::Client, &["gateway"], 2020..2100).expect("a pair");
+    let half = &pair.cert[..pair.cert.len() / 2];
+    site.gateway.write("tls/gateway.crt", half);
+    site.gateway.wait("half a certificate is an alarm", |g| open(g, "files").then_some(()));
+    assert!(connected(&site.gateway).is_some(), "the old ones stay in use");
+
+    // The broker trusts both CAs; then the new pair is whole.
+    let both = format!(
+        "{}{}",
+        std::fs::read_to_string(site.tls("ca.crt")).expect("a CA"),
+        authority.pem()
+    );
+    site.gateway.write("broker/ca.crt", &both);
+    let folder = site.gateway.path("broker").display().to_string();
+    site.broker.stop();
+    site.broker.start(&DOOR.replace("{folder}", &folder));
+    put(&site.gateway.path("tls"), "gateway", &pair);
+    site.gateway.wait("the alarm is over", |g| (!open(g, "files")).then_some(()));
+    site.gateway.wait("connected with the new pair", connected);
+    // The proof that it is the new one: nobody trusts the old CA any more.
+    site.gateway.write("broker/ca.crt", &authority.pem());
+    site.broker.stop();
+    site.broker.start(&DOOR.replace("{folder}", &folder));
+    site.gateway.wait("a broker that trusts only the new CA takes it", connected);
+    site.gateway.stop();
+}
