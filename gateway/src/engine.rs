@@ -115,6 +115,8 @@ async fn finished(commit: &mut Option<Commit>) -> anyhow::Result<Durable> {
 enum Found {
     Bills(Vec<Bill>),
     Books(Vec<Booked>),
+    /// What a rule file would have done, as JSON.
+    Preview(String),
 }
 
 /// A command whose facts are being looked up, off the engine's thread.
@@ -245,6 +247,28 @@ fn room(event: &Event, next: &Event) -> Option<u16> {
         }
         (_, _) => None,
     }
+}
+
+/// A rule file tried on the bills of a month, as the result of a command.
+fn tried_rules(
+    trees: &Trees,
+    books: &Books,
+    file: &str,
+    text: &str,
+    month: Option<&String>,
+    now: Time,
+) -> Result<Found, String> {
+    let (file, text, month) = (file.to_owned(), text.to_owned(), month.cloned());
+    let question = crate::preview::Question { file, text, month };
+    let preview = crate::preview::run(trees, books, &question, now);
+    let mut preview = preview.map_err(|faults| faults.join("; "))?;
+    let changed = preview.changed.len();
+    preview.changed.truncate(limits::PREVIEW_ROWS_MAX);
+    let mut said = serde_json::to_value(&preview).map_err(|e| e.to_string())?;
+    if let Some(said) = said.as_object_mut() {
+        said.insert("changed_bills".to_owned(), changed.into());
+    }
+    Ok(Found::Preview(said.to_string()))
 }
 
 /// What a command needs from the trees.
@@ -573,7 +597,9 @@ impl Engine {
                 }
             }
             // Looked up on a thread of their own: the lines do not wait for it.
-            input::Order::Correct(_) | input::Order::Reconcile { .. } => {
+            input::Order::Correct(_)
+            | input::Order::Reconcile { .. }
+            | input::Order::PreviewRules { .. } => {
                 self.lookups.push_back((command, 0));
                 self.begin_lookup()?;
             }
@@ -616,7 +642,14 @@ impl Engine {
         }
         let (trees, order) = (self.shared.trees.clone(), command.order.clone());
         let zone = self.block.setup().zone.clone();
-        let task = tokio::task::spawn_blocking(move || look(&trees, &order, &zone));
+        let (shared, now) = (self.shared.clone(), self.shared.clock.now());
+        let task = tokio::task::spawn_blocking(move || match &order {
+            input::Order::PreviewRules { file, text, month } => {
+                let books = Books::clone(&shared.board.books());
+                tried_rules(&trees, &books, file, text, month.as_ref(), now)
+            }
+            _ => look(&trees, &order, &zone),
+        });
         self.looking = Some(Looking { command, tried, last_bill: self.last_bill, task });
         Ok(())
     }
@@ -642,6 +675,7 @@ impl Engine {
             (Ok(Found::Books(books)), _) => {
                 self.step(&Input::Reconcile { now, command: Box::new(command), books })?;
             }
+            (Ok(Found::Preview(preview)), _) => self.done(&command, Outcome::Done, preview)?,
             (Ok(Found::Bills(_)), _) => {
                 self.done(&command, Outcome::Failed, "not a correction".to_owned())?;
             }

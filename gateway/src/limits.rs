@@ -147,3 +147,5 @@ pub const EXPORT_ROWS_MAX: usize = 200_000;
 pub const TREES_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Bills that a preview rates again; more are refused: preview another month.
 pub const PREVIEW_BILLS_MAX: usize = 200_000;
+/// Changed bills that the answer of a command names; their number is told whole.
+pub const PREVIEW_ROWS_MAX: usize = 100;

@@ -237,6 +237,16 @@ pub enum Order {
         /// Why.
         reason: String,
     },
+    /// Try a rule file on the bills of a month that is over: what they would have been. Changes nothing.
+    PreviewRules {
+        /// The file's name, an id, for its faults.
+        file: String,
+        /// Its text (TOML).
+        text: String,
+        /// Which month, `2026-03`; the last one that has bills where it is left out.
+        #[serde(default)]
+        month: Option<String>,
+    },
     /// Compare a channel's statement with the books.
     Reconcile {
         /// Which channel.
@@ -369,6 +379,7 @@ impl Order {
             Self::RefundPaid { .. } => "refund-paid",
             Self::VoidRefund { .. } => "void-refund",
             Self::ApplyRules { .. } => "apply-rules",
+            Self::PreviewRules { .. } => "preview-rules",
             Self::Reconcile { .. } => "reconcile",
             Self::CountCash { .. } => "count-cash",
             Self::MoveOut(_) => "move-out",
@@ -401,6 +412,7 @@ impl Order {
             | Self::RefundPaid { .. }
             | Self::VoidRefund { .. }
             | Self::ApplyRules { .. }
+            | Self::PreviewRules { .. }
             | Self::Reconcile { .. }
             | Self::CountCash { .. }
             | Self::MoveOut(_)
@@ -416,7 +428,7 @@ impl Order {
     /// world, and whether it has expired cannot be known. What only reads is carried out.
     #[must_use]
     pub fn needs_true_time(&self) -> bool {
-        !matches!(self, Self::Resend { .. } | Self::ReadNow { .. })
+        !matches!(self, Self::Resend { .. } | Self::ReadNow { .. } | Self::PreviewRules { .. })
     }
 }
 

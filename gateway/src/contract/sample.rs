@@ -136,7 +136,11 @@ impl Maker<'_> {
         if let Some(value) = of_patterns.or(more)
             && object.is_empty()
         {
-            object.insert(key_of(field), self.make(value, "", field, depth + 1));
+            let names = schema.get("propertyNames");
+            let named = names.map(|names| self.make(names, "", field, depth + 1));
+            let key = named.as_ref().and_then(Value::as_str).filter(|key| *key != "example");
+            let key = key.map_or_else(|| key_of(field), str::to_owned);
+            object.insert(key, self.make(value, "", field, depth + 1));
         }
         Value::Object(object)
     }
@@ -233,6 +237,7 @@ fn key_of(field: &str) -> String {
         "accounts" | "weights" => "a-0101",
         "meters" => "m-0101",
         "charges" | "items" => "electricity",
+        "channels" => "cash",
         "facts" => "missing",
         other => other,
     };

@@ -41,6 +41,7 @@ impl Block {
             Order::CheckAlarm { alarm } => self.check_again(now, alarm),
             Order::Resend { .. }
             | Order::ReadNow { .. }
+            | Order::PreviewRules { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
             | Order::Correct(_)

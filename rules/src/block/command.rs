@@ -78,7 +78,7 @@ impl Block {
             Order::ReadNow { meter } if !self.state.setup.meters.contains_key(meter) => {
                 Err(NO_METER)
             }
-            Order::ReadNow { .. } => Ok(None),
+            Order::ReadNow { .. } | Order::PreviewRules { .. } => Ok(None),
             Order::DecideHeld { .. } | Order::ExchangeMeter { .. } | Order::Correct(_)
                 if clock == ClockState::Unsynced =>
             {

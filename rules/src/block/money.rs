@@ -108,6 +108,7 @@ impl Block {
             }
             Order::Resend { .. }
             | Order::ReadNow { .. }
+            | Order::PreviewRules { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
             | Order::ApplyRules { .. }
