@@ -177,6 +177,9 @@ def run(options, folder):
                     break
                 if not dipped and time.monotonic() > began + 30:
                     break
+                if mend and time.monotonic() > began + 60:
+                    cluster.tell(mend)
+                    mend = None
                 time.sleep(0.05)
             recovered = time.monotonic() - began
             if mend:

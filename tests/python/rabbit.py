@@ -126,6 +126,15 @@ class Cluster:
                     sys.exit(f"node {node} does not come up, see {self.folder}/n{node}.log")
                 time.sleep(0.3)
 
+    def policy(self):
+        """Subscriptions survive the node that they were made on: without this a client whose node is gone
+        cannot subscribe anywhere else until that node is back (RabbitMQ 3.10, classic queues)."""
+        said = run("ip", "netns", "exec", self.space(1), "env", f"HOME={self.folder}/n1", "/usr/lib/rabbitmq/bin/rabbitmqctl",
+                   "--longnames", "-n", f"rabbit@{self.address(1)}", "--erlang-cookie", COOKIE, "set_policy", "mqtt",
+                   "^mqtt-subscription-", '{"ha-mode":"all","ha-sync-mode":"automatic"}', "--apply-to", "queues", check=False)
+        if "Setting policy" not in said:
+            sys.exit(f"no policy: {said}")
+
     def status(self):
         return run("ip", "netns", "exec", self.space(1), "/usr/lib/rabbitmq/bin/rabbitmqctl", "--longnames",
                    "-n", f"rabbit@{self.address(1)}", "cluster_status", check=False)
@@ -154,6 +163,7 @@ def main():
         for node in range(1, cluster.nodes + 1):
             cluster.start(node)
             cluster.wait([node])
+        cluster.policy()
         print("ready", flush=True)
         for line in sys.stdin:
             word, *rest = line.split() or [""]
