@@ -23,6 +23,7 @@ import hashlib
 import json
 import queue
 import signal
+import socket
 import sys
 import threading
 import time
@@ -37,6 +38,24 @@ BATCH = 2000          # events in one transaction at most
 LINGER = 0.05         # seconds that a small batch waits for more
 IDS_MAX = 1000        # ids in one receipt
 RESEND_MAX = 1000     # sequence numbers in one resend
+
+
+class Client(mqtt.Client):
+    """Paho begins with a name's first address each time; a node of a cluster may accept connections and
+    no clients, so each attempt begins with the next one."""
+
+    turn = 0
+
+    def _create_socket_connection(self):
+        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(place[4][:2] for place in found))
+        self.turn += 1
+        for number in range(len(addresses)):
+            try:
+                return socket.create_connection(addresses[(self.turn + number) % len(addresses)], 5)
+            except OSError as error:
+                last = error
+        raise last
 
 
 class Store:
@@ -147,9 +166,9 @@ class Consumer:
         version = mqtt.MQTTv5 if options.mqtt == "5" else mqtt.MQTTv311
         # What the broker remembers of us is not needed: the gateways remember.
         keep = {} if options.mqtt == "5" else {"clean_session": True}
-        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, options.client_id, protocol=version, **keep)
+        self.client = Client(mqtt.CallbackAPIVersion.VERSION2, options.client_id, protocol=version, **keep)
         self.client.max_queued_messages_set(0)
-        self.client.reconnect_delay_set(1, 10)
+        self.client.reconnect_delay_set(1, 3)
         if options.ca:
             self.client.tls_set(options.ca, options.cert, options.key)
         if options.user:
