@@ -231,6 +231,7 @@ fn note(board: &Board, event: &Event) {
         Event::Ledger(_)
         | Event::Payment(_)
         | Event::Notice(_)
+        | Event::Parking(_)
         | Event::Gap(_)
         | Event::Audit(_) => {}
     }
@@ -525,6 +526,7 @@ impl Engine {
             | Event::Ledger(_)
             | Event::Payment(_)
             | Event::Notice(_)
+            | Event::Parking(_)
             | Event::Gap(_)
             | Event::Audit(_) => {}
         }
@@ -620,7 +622,15 @@ impl Engine {
             | input::Order::UnmuteAlarm { .. }
             | input::Order::AlarmFeedback { .. }
             | input::Order::ConfirmAlarm { .. }
-            | input::Order::CheckAlarm { .. } => {
+            | input::Order::CheckAlarm { .. }
+            | input::Order::PayStay(_)
+            | input::Order::DiscountStay { .. }
+            | input::Order::CorrectStay { .. }
+            | input::Order::CloseStay { .. }
+            | input::Order::SettleParking { .. }
+            | input::Order::GrantParking { .. }
+            | input::Order::SellPass(_)
+            | input::Order::RevokeParking { .. } => {
                 self.done(&command, Outcome::Failed, "not decided".to_owned())?;
             }
         }

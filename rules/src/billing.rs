@@ -251,6 +251,8 @@ impl<'a> Closing<'a> {
             tier_counter: priced.tier_counter,
             issued_at: self.now,
             due: self.due(priced.rated.total_fen),
+            stay: None,
+            permit: None,
         }))
     }
 

@@ -35,6 +35,8 @@ pub enum Event {
     Bill(Box<Bill>),
     /// A period of the whole block was closed.
     Ledger(PeriodClosed),
+    /// Something happened in the car park.
+    Parking(Box<crate::parking::Parking>),
     /// Money moved, or is going to.
     Payment(Box<Payment>),
     /// What a household is to be told.
@@ -55,6 +57,7 @@ impl Event {
             Self::Reading { .. } => "reading",
             Self::Bill(_) => "bill",
             Self::Ledger(_) => "ledger",
+            Self::Parking(_) => "parking",
             Self::Payment(_) => "payment",
             Self::Notice(_) => "notice",
             Self::Alarm(_) => "alarm",
@@ -70,6 +73,7 @@ impl Event {
             Self::Reading { .. } => "meters".to_owned(),
             Self::Bill(bill) => format!("account/{}", bill.account),
             Self::Ledger(_) => "block".to_owned(),
+            Self::Parking(event) => event.subject(),
             Self::Payment(payment) => format!("account/{}", payment.account),
             Self::Notice(notice) => format!("account/{}", notice.account),
             Self::Alarm(alarm) => format!("alarm/{}", alarm.id),
@@ -282,6 +286,26 @@ pub struct Bill {
     /// The last day on which it is paid in time; none where no rule gives one or nothing is to pay.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
     pub due: Option<Day>,
+    /// Of which stay it is, with its diagram.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stay: Option<Box<StayBill>>,
+    /// Of which right to park it is the price, or what is given back of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<blockgate_types::PermitId>,
+}
+
+/// The stay that a bill is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct StayBill {
+    /// Which stay.
+    pub stay: blockgate_types::StayId,
+    /// When it began.
+    pub entered: Time,
+    /// Until when it is billed.
+    pub until: Time,
+    /// Its stretches of time and what is due for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagram: Vec<crate::parking::lines::Stretch>,
 }
 
 /// What a price was for, beside readings.
@@ -346,6 +370,12 @@ pub struct Corrects {
 }
 
 impl Bill {
+    /// Whether it is for parking: made when it happens, not at a month's close.
+    #[must_use]
+    pub fn is_parking(&self) -> bool {
+        self.stay.is_some() || self.permit.is_some()
+    }
+
     /// What passed on its meters, without that of sub-meters; `None` beyond what is exact.
     #[must_use]
     pub fn used(&self) -> Option<Decimal> {
@@ -741,6 +771,14 @@ pub enum Audit {
         version: String,
         /// Hash of its config.
         config_hash: String,
+    },
+    /// The car park was set up or changed.
+    ParkingSet {
+        /// When.
+        at: Time,
+        /// Its new form; none where the block has none any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parking: Option<Box<crate::parking::setup::ParkingSetup>>,
     },
     /// What holds for the whole block was set.
     BlockSet {

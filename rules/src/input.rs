@@ -7,8 +7,8 @@ use crate::ledger::{Channel, Source, Toward};
 use crate::money::Fen;
 use crate::setup::Setup;
 use blockgate_types::{
-    AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, MeterId, Observation, RegisterName,
-    Span, Time,
+    AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, MeterId, Observation, PermitId,
+    Plate, RegisterName, Span, StayId, Time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,8 @@ pub enum Input {
         /// Why, for people.
         why: String,
     },
+    /// A vehicle came to a lane.
+    Passed(blockgate_types::Passage),
     /// What a command that the gateway carried out came to ([`Order::Resend`], [`Order::ReadNow`]).
     CommandDone {
         /// Wall time.
@@ -277,6 +279,64 @@ pub enum Order {
         /// Why.
         reason: String,
     },
+    /// Record the payment of what is due for a stay now.
+    PayStay(Box<PayStay>),
+    /// Take something off what a stay costs: a merchant's minutes, a coupon.
+    DiscountStay {
+        /// Which stay.
+        stay: StayId,
+        /// So many minutes from the entry.
+        #[serde(default)]
+        minutes: u32,
+        /// So much.
+        #[serde(default)]
+        amount_fen: Fen,
+        /// Who gives it.
+        by: String,
+    },
+    /// Put right the plate or the entry of a stay.
+    CorrectStay {
+        /// Which stay.
+        stay: StayId,
+        /// Its plate.
+        #[serde(default)]
+        plate: Option<Plate>,
+        /// When it began.
+        #[serde(default)]
+        entered: Option<Time>,
+        /// Why.
+        reason: String,
+    },
+    /// End a stay whose exit was missed, without a charge.
+    CloseStay {
+        /// Which stay.
+        stay: StayId,
+        /// Why.
+        reason: String,
+    },
+    /// Take something off the list of what a person should look at.
+    SettleParking {
+        /// Which: as the list names it.
+        stay: StayId,
+        /// What was found.
+        reason: String,
+    },
+    /// Give or change a right to park: a visitor's, a contractor's.
+    GrantParking {
+        /// Which.
+        permit: PermitId,
+        /// What it is.
+        terms: Box<crate::parking::setup::Permit>,
+    },
+    /// Sell or renew a monthly pass.
+    SellPass(Box<SellPass>),
+    /// End a right to park; what of a pass is unused goes back to its account.
+    RevokeParking {
+        /// Which.
+        permit: PermitId,
+        /// Why.
+        reason: String,
+    },
     /// Mute an alarm, open or not: nobody is sent out for it until then. The same alarm stays muted
     /// when it opens again before that.
     MuteAlarm {
@@ -316,6 +376,45 @@ pub enum Order {
         /// Which alarm.
         alarm: AlarmId,
     },
+}
+
+/// A payment for a stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayStay {
+    /// For which stay.
+    pub stay: StayId,
+    /// How much: exactly what is due now.
+    pub amount_fen: Fen,
+    /// On which way.
+    pub channel: Channel,
+    /// The channel's reference; the same one is not recorded twice. Empty where there is none.
+    #[serde(default)]
+    pub reference: String,
+    /// Cash that was handed over.
+    #[serde(default)]
+    pub tendered_fen: Option<Fen>,
+}
+
+/// A monthly pass that is sold or renewed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SellPass {
+    /// The permit that it is, or prolongs.
+    pub permit: PermitId,
+    /// Its vehicles.
+    pub plates: Vec<Plate>,
+    /// Who pays.
+    pub account: AccountId,
+    /// The first day: `2026-05-01`.
+    pub from: String,
+    /// For how many months, from day to day.
+    pub months: u32,
+    /// The price of one month.
+    pub price_fen: Fen,
+    /// How many of its vehicles park at once; none for all.
+    #[serde(default)]
+    pub spaces: Option<u32>,
 }
 
 /// Money that came in, or is announced.
@@ -383,6 +482,14 @@ impl Order {
             Self::Reconcile { .. } => "reconcile",
             Self::CountCash { .. } => "count-cash",
             Self::MoveOut(_) => "move-out",
+            Self::PayStay(_) => "pay-stay",
+            Self::DiscountStay { .. } => "discount-stay",
+            Self::CorrectStay { .. } => "correct-stay",
+            Self::CloseStay { .. } => "close-stay",
+            Self::SettleParking { .. } => "settle-parking",
+            Self::GrantParking { .. } => "grant-parking",
+            Self::SellPass(_) => "sell-pass",
+            Self::RevokeParking { .. } => "revoke-parking",
             Self::MuteAlarm { .. } => "mute-alarm",
             Self::UnmuteAlarm { .. } => "unmute-alarm",
             Self::AlarmFeedback { .. } => "alarm-feedback",
@@ -420,7 +527,13 @@ impl Order {
             | Self::UnmuteAlarm { .. }
             | Self::AlarmFeedback { .. }
             | Self::ConfirmAlarm { .. }
-            | Self::CheckAlarm { .. } => false,
+            | Self::CheckAlarm { .. }
+            | Self::PayStay(_)
+            | Self::DiscountStay { .. }
+            | Self::CorrectStay { .. }
+            | Self::CloseStay { .. }
+            | Self::SettleParking { .. } => false,
+            Self::GrantParking { .. } | Self::SellPass(_) | Self::RevokeParking { .. } => true,
         }
     }
 

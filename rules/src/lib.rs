@@ -21,6 +21,7 @@
 //! | [`correction`] | what should have been billed minus what was: difference bills |
 //! | [`alarm`] | the texts of alarms, and how urgent they are |
 //! | [`anomaly`] | leaks and oddities: detectors, their rules, device checks, the alarm budget |
+//! | [`parking`] | stays: what they cost, who may come and go |
 //! | [`block`] | the state as a whole: decide and apply |
 #![deny(
     clippy::unwrap_used,
@@ -44,6 +45,7 @@ pub mod input;
 pub mod ledger;
 pub mod metering;
 pub mod money;
+pub mod parking;
 pub mod preview;
 pub mod reconcile;
 pub mod rulebook;

@@ -38,6 +38,9 @@ pub struct Setup {
     /// What counts as odd, by id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub anomalies: Rules,
+    /// The car park; none for a block without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parking: Option<std::sync::Arc<crate::parking::setup::ParkingSetup>>,
 }
 
 /// When bills are due, and when households are reminded. A late fee is no part of it: there is none

@@ -60,6 +60,7 @@ pub fn trail(
             | Event::Ledger(_)
             | Event::Notice(_)
             | Event::Alarm(_)
+            | Event::Parking(_)
             | Event::Gap(_)
             | Event::Audit(_) => continue,
         };

@@ -3,6 +3,7 @@
 //! progress go to standard error.
 #![allow(clippy::print_stdout, reason = "standard output is what a command line is for")]
 
+mod board;
 mod check;
 mod contract;
 mod decode;
@@ -95,6 +96,9 @@ enum Command {
     #[command(after_help = "Example:\n  blockgate contract --out contract/\n\n\
         What a cloud engineer needs beside docs/cloud.md, as this very program speaks it.")]
     Contract(contract::Args),
+    /// Prints the board of a parking tariff, made from the rule that charges
+    #[command(after_help = "Example:\n  blockgate board parking.toml --on 2026-05-01")]
+    Board(board::Args),
     /// Looks into the journal
     #[command(
         subcommand,
@@ -120,6 +124,7 @@ impl Command {
             Self::Decode(args) => args.json,
             Self::Rate(args) => args.json,
             Self::Contract(args) => args.json,
+            Self::Board(args) => args.json,
             Self::Journal(command) => command.json(),
             Self::Scan(args) => args.json,
             Self::Profile(command) => command.json(),
@@ -151,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Profile(command) => Ok(profile::run(&command)),
         Command::Rate(args) => rate::run(&args),
         Command::Contract(args) => contract::run(&args),
+        Command::Board(args) => board::run(&args),
         Command::Journal(command) => journal::run(&command),
         Command::Outbox(args) => journal::outbox(&args),
         Command::Rebuild(args) => journal::rebuild(&args),

@@ -4,6 +4,7 @@
 
 mod anomalies;
 mod money;
+mod parking;
 mod parse;
 #[cfg(test)]
 mod tests;

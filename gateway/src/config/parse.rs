@@ -12,6 +12,7 @@ use blockgate_drivers::transport::{Parity, Target};
 use blockgate_drivers::{Address, Protocol};
 use blockgate_rules::Fen;
 use blockgate_rules::apportionment::Apportionment;
+use blockgate_rules::parking::ParkingTariff;
 use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup, SubMeter};
 use blockgate_rules::tariff::{
     BasePrice, Pricing, RuleError, RuleFile, Tariff, TariffFile, bind, check_apportionments,
@@ -45,7 +46,8 @@ pub(super) fn parse(
     let rules = tariff_rules(rule_texts, &mut faults);
     let tariffs = rules.rules.iter().map(|rule| (rule.id.clone(), rule.tariff.clone())).collect();
     let shared = rules.apportionments.iter().map(|entry| (entry.id.clone(), entry.rule.clone()));
-    let tariffs = Rules { tariffs, apportionments: shared.collect() };
+    let parking = rules.parking.iter().cloned().collect();
+    let tariffs = Rules { tariffs, apportionments: shared.collect(), parking };
     let anomalies = super::anomalies::read(rule_texts, &mut faults);
     let document = Document::parse(&main.text);
     let mut config = read(&document, &profiles_by_id, tariffs, folder);
@@ -102,6 +104,7 @@ fn own_profiles(texts: &[Text], faults: &mut Vec<FileFault>) -> BTreeMap<String,
 struct Rules {
     tariffs: BTreeMap<TariffId, Tariff>,
     apportionments: BTreeMap<TariffId, Apportionment>,
+    parking: BTreeMap<TariffId, ParkingTariff>,
 }
 
 fn tariff_rules(texts: &[Text], faults: &mut Vec<FileFault>) -> RuleFile {
@@ -119,6 +122,14 @@ fn tariff_rules(texts: &[Text], faults: &mut Vec<FileFault>) -> RuleFile {
                         faults.push(FileFault { file: text.name.clone(), fault });
                     }
                     all.apportionments.push(entry);
+                }
+                for (id, tariff) in file.parking {
+                    if all.parking.iter().any(|(known, _)| *known == id) {
+                        let message = format!("parking tariff {id} stands in another file already");
+                        let fault = Fault { line: 1, column: 1, message };
+                        faults.push(FileFault { file: text.name.clone(), fault });
+                    }
+                    all.parking.push((id, tariff));
                 }
                 for rule in file.rules {
                     if let Some(known) = all.rules.iter().find(|known| known.id == rule.id) {
@@ -207,6 +218,7 @@ fn read(
     let defaults = root.table("meter_defaults").map(|t| meter_defaults(&t)).unwrap_or_default();
     let (meters, meter_setups) = meters(&root, &lines, profiles, &defaults);
     let accounts = accounts(&root, &meter_setups, &rules);
+    let parking = super::parking::parking(&root, &rules.parking, &accounts);
     root.done();
 
     let (identity, zone, state_dir) = head?;
@@ -214,7 +226,7 @@ fn read(
     if (root.has("mqtt") && mqtt.is_none()) || (root.has("http") && http.is_none()) {
         return None;
     }
-    let Rules { tariffs, apportionments } = rules;
+    let Rules { tariffs, apportionments, parking: _ } = rules;
     // Where nothing is said, each refund needs a second person.
     let refund_alone_max_fen = refund_alone_max.and_then(Fen::round).unwrap_or_default();
     let setup = Setup {
@@ -226,6 +238,7 @@ fn read(
         accounts,
         tariffs,
         apportionments,
+        parking: parking.map(Arc::new),
         ..Setup::default()
     };
     Some(Config {

@@ -75,6 +75,7 @@ pub fn encode(
         | Event::Payment(_)
         | Event::Alarm(_)
         | Event::Notice(_)
+        | Event::Parking(_)
         | Event::Gap(_)
         | Event::Audit(_) => format!("{}-{seq}", origin.boot),
     };

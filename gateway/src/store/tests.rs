@@ -53,6 +53,8 @@ pub(crate) fn bill(n: u64) -> Event {
         tier_counter: None,
         issued_at: minute(n),
         due: None,
+        stay: None,
+        permit: None,
     }))
 }
 

@@ -56,7 +56,15 @@ impl Block {
             | Order::RequestRefund(_)
             | Order::ApproveRefund { .. }
             | Order::RefundPaid { .. }
-            | Order::VoidRefund { .. } => return None,
+            | Order::VoidRefund { .. }
+            | Order::PayStay(_)
+            | Order::DiscountStay { .. }
+            | Order::CorrectStay { .. }
+            | Order::CloseStay { .. }
+            | Order::SettleParking { .. }
+            | Order::GrantParking { .. }
+            | Order::SellPass(_)
+            | Order::RevokeParking { .. } => return None,
         })
     }
 

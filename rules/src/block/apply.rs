@@ -46,6 +46,7 @@ impl Block {
                 self.fold_payment(payment);
             }
             Event::Notice(notice) => self.apply_notice(notice),
+            Event::Parking(event) => self.apply_parking(event),
             Event::Gap(_) => {}
             Event::Audit(audit) => self.apply_audit(audit),
         }
@@ -119,6 +120,10 @@ impl Block {
         self.state.ledger.bill(bill, fund);
         if bill.corrects.is_some() {
             return self.apply_difference(bill);
+        }
+        // A stay's or a pass's bill is no charge of a month: the month's close does not count it.
+        if bill.is_parking() {
+            return;
         }
         super::period::add_issued(&mut self.state.issued, bill.total_fen);
         let end = self.state.open_month.zip(self.cache.zone.as_ref());
@@ -277,6 +282,10 @@ impl Block {
         let setup = &mut self.state.setup;
         match audit {
             Audit::Started { .. } | Audit::ClockStepped { .. } => {}
+            Audit::ParkingSet { parking, .. } => {
+                setup.parking =
+                    parking.as_ref().map(|parking| std::sync::Arc::new((**parking).clone()));
+            }
             Audit::BlockSet { zone, close_grace, refund_alone_max_fen, dunning, .. } => {
                 setup.refund_alone_max_fen = *refund_alone_max_fen;
                 setup.dunning = *dunning;

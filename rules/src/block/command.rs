@@ -61,6 +61,17 @@ impl Block {
             }
             return;
         }
+        if let Some(decided) = self.decide_parking(now, clock, command) {
+            match decided {
+                Ok(events) => {
+                    out.push(accepted);
+                    out.extend(events);
+                    out.push(answer(Outcome::Done, ""));
+                }
+                Err(why) => out.push(answer(Outcome::Refused, why)),
+            }
+            return;
+        }
         if let Some(decided) = self.decide_care(now, command) {
             match decided {
                 Ok(events) => {
@@ -95,6 +106,14 @@ impl Block {
             | Order::ApplyRules { .. }
             | Order::CountCash { .. }
             | Order::MoveOut(_)
+            | Order::PayStay(_)
+            | Order::DiscountStay { .. }
+            | Order::CorrectStay { .. }
+            | Order::CloseStay { .. }
+            | Order::SettleParking { .. }
+            | Order::GrantParking { .. }
+            | Order::SellPass(_)
+            | Order::RevokeParking { .. }
             | Order::MuteAlarm { .. }
             | Order::UnmuteAlarm { .. }
             | Order::AlarmFeedback { .. }

@@ -48,6 +48,7 @@ impl Block {
             Input::CommandRefused { now, command, why } => {
                 self.decide_refused(*now, command, why, out);
             }
+            Input::Passed(passage) => self.decide_passage(passage, out),
             Input::CommandDone { now, id, outcome, detail } => {
                 self.decide_done(*now, id, *outcome, detail, out);
             }
@@ -297,6 +298,10 @@ impl Block {
                 refund_alone_max_fen: wanted.refund_alone_max_fen,
                 dunning: wanted.dunning,
             }));
+        }
+        if have.parking != wanted.parking {
+            let parking = wanted.parking.as_ref().map(|parking| Box::new((**parking).clone()));
+            out.push(Event::Audit(Audit::ParkingSet { at: now, parking }));
         }
         for (id, tariff) in &wanted.tariffs {
             if have.tariffs.get(id) != Some(tariff) {

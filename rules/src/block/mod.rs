@@ -16,6 +16,7 @@ mod detect;
 mod dunning;
 mod money;
 mod moveout;
+mod park;
 mod period;
 mod release;
 mod replay;
@@ -100,6 +101,9 @@ struct State {
     /// Rule files in force by command, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     applied: BTreeMap<String, crate::rulebook::AppliedRules>,
+    /// Who is in the car park; shared with those who answer barriers.
+    #[serde(default)]
+    parking: std::sync::Arc<crate::parking::state::ParkingState>,
     /// Bills that were corrected, with the number of the last correction.
     corrected: BTreeMap<BillId, u32>,
     alarms: BTreeMap<AlarmId, Alarm>,
@@ -293,6 +297,7 @@ impl Block {
             | Input::CommandDone { .. }
             | Input::Correct { .. }
             | Input::Reconcile { .. }
+            | Input::Passed(_)
             | Input::Condition { .. } => {}
             Input::Lasting { what, subject, since, .. } => {
                 self.watch.states.hear(*what, subject, *since);

@@ -120,11 +120,23 @@ impl Block {
             | Order::UnmuteAlarm { .. }
             | Order::AlarmFeedback { .. }
             | Order::ConfirmAlarm { .. }
-            | Order::CheckAlarm { .. } => return None,
+            | Order::CheckAlarm { .. }
+            | Order::PayStay(_)
+            | Order::DiscountStay { .. }
+            | Order::CorrectStay { .. }
+            | Order::CloseStay { .. }
+            | Order::SettleParking { .. }
+            | Order::GrantParking { .. }
+            | Order::SellPass(_)
+            | Order::RevokeParking { .. } => return None,
         })
     }
 
-    fn payment(&self, id: &CommandId, order: &RecordPayment) -> Result<Paid, &'static str> {
+    pub(super) fn payment(
+        &self,
+        id: &CommandId,
+        order: &RecordPayment,
+    ) -> Result<Paid, &'static str> {
         let ledger = &self.state.ledger;
         let known = self.state.setup.accounts.contains_key(&order.account);
         if !known && ledger.standing(&order.account).owed.is_empty() {

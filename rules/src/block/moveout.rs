@@ -314,5 +314,7 @@ fn damage_bill(
         tier_counter: None,
         issued_at: closing.now,
         due: closing.due(damage.amount_fen),
+        stay: None,
+        permit: None,
     })
 }

@@ -177,5 +177,7 @@ pub(crate) fn share_bill(cost: &Bill, member: &Member, now: Time) -> Option<Bill
         tier_counter: None,
         issued_at: now,
         due: cost.due.filter(|_| member.total().is_some_and(|total| total > Fen::ZERO)),
+        stay: None,
+        permit: None,
     })
 }

@@ -9,6 +9,7 @@ mod detecting;
 mod dunning;
 mod golden_corrections;
 mod money;
+mod parking;
 mod scenarios;
 mod sharing;
 mod simulation;
@@ -231,6 +232,13 @@ pub(super) fn shown(events: &[Event]) -> Vec<String> {
             }
             Event::Notice(n) => {
                 lines.push(format!("notice {} {:?} {}", n.account, n.reason, n.amount_fen));
+            }
+            Event::Parking(parking) => {
+                let json = serde_json::to_value(parking).unwrap();
+                let means =
+                    json["means"]["of"].as_str().map(|m| format!(" {m}")).unwrap_or_default();
+                let told = json["told"].as_str().map(|t| format!(" {t}")).unwrap_or_default();
+                lines.push(format!("parking {}{means}{told}", json["what"].as_str().unwrap()));
             }
             Event::Gap(g) => lines.push(format!("gap {}", g.missing)),
             Event::Audit(crate::event::Audit::Command { outcome, detail, .. }) => {

@@ -111,6 +111,8 @@ pub struct RuleFile {
     pub rules: Vec<RuleEntry>,
     /// How costs are shared.
     pub apportionments: Vec<ApportionmentEntry>,
+    /// What parking costs.
+    pub parking: Vec<(TariffId, crate::parking::ParkingTariff)>,
 }
 
 impl RuleEntry {

@@ -28,6 +28,8 @@ use crate::apportionment::{Apportioned, Direction, Portion, apportion};
 use crate::calendar::{self, Day, Month, parse_day};
 use crate::event::{BillLine, Text};
 use crate::money::Fen;
+use crate::parking::ParkingTariff;
+use crate::parking::lines::{StayInput, Stretch, rate_stay};
 use crate::setup::AccountSetup;
 use blockgate_types::{AccountId, Decimal, TariffId, Unit, parse_decimal};
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,9 @@ pub struct RateOutput {
     /// The tier counter afterwards.
     #[serde(with = "blockgate_types::decimal::text")]
     pub cumulative_after: Decimal,
+    /// A stay's stretches of time, for its diagram.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagram: Vec<Stretch>,
 }
 
 /// The input document.
@@ -103,7 +108,12 @@ pub fn rate_document(
     input_name: &str,
 ) -> Result<RateOutput, Vec<RuleError>> {
     let file = TariffFile::read(rule_text, rule_name)?;
-    let input = read(input_text, input_name)?;
+    let keys = keys(input_text);
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    if !file.parking.is_empty() && (StayInput::is_asked(&keys) || file.rules.is_empty()) {
+        return parked(file.parking, input_text, input_name);
+    }
+    let input: RateInput = read(input_text, input_name)?;
     let tariffs = file.rules.into_iter().map(|rule| (rule.id, rule.tariff)).collect();
     let fault = |message: String| {
         let file = input_name.to_owned();
@@ -125,7 +135,35 @@ pub fn rate_document(
         exact: rated.exact,
         total_fen: rated.total_fen,
         cumulative_after: rated.after,
+        diagram: Vec::new(),
     })
+}
+
+/// The keys of a document, whatever they hold.
+fn keys(text: &str) -> Vec<String> {
+    if text.trim_start().starts_with('{') {
+        let object: Result<BTreeMap<String, serde::de::IgnoredAny>, _> = serde_json::from_str(text);
+        return object.map(|object| object.into_keys().collect()).unwrap_or_default();
+    }
+    let table: Result<toml::Table, _> = toml::from_str(text);
+    table.map(|table| table.into_iter().map(|(key, _)| key).collect()).unwrap_or_default()
+}
+
+/// Prices a stay.
+fn parked(
+    tariffs: Vec<(TariffId, ParkingTariff)>,
+    input_text: &str,
+    input_name: &str,
+) -> Result<RateOutput, Vec<RuleError>> {
+    let input: StayInput = read(input_text, input_name)?;
+    let fault = |message: String| {
+        let file = input_name.to_owned();
+        vec![RuleError { file, line: 1, column: 1, message }]
+    };
+    let (id, tariff) = choose(tariffs, input.tariff()).map_err(fault)?;
+    let (mut output, diagram) = rate_stay(id, &tariff, &input).map_err(fault)?;
+    output.diagram = diagram;
+    Ok(output)
 }
 
 /// Shares a cost among members: a line for each part of each share, with its weight and the place of
@@ -201,11 +239,12 @@ fn shared(rules: Vec<ApportionmentEntry>, input: &RateInput) -> Result<RateOutpu
         exact: Decimal::new(fen.0, 2),
         total_fen: fen,
         cumulative_after: Decimal::ZERO,
+        diagram: Vec::new(),
     })
 }
 
 /// JSON where it begins with a brace, else TOML.
-fn read(text: &str, name: &str) -> Result<RateInput, Vec<RuleError>> {
+fn read<T: serde::de::DeserializeOwned>(text: &str, name: &str) -> Result<T, Vec<RuleError>> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
@@ -219,10 +258,7 @@ fn read(text: &str, name: &str) -> Result<RateInput, Vec<RuleError>> {
     })
 }
 
-fn choose(
-    tariffs: Vec<(TariffId, Tariff)>,
-    wanted: Option<&str>,
-) -> Result<(TariffId, Tariff), String> {
+fn choose<T>(tariffs: Vec<(TariffId, T)>, wanted: Option<&str>) -> Result<(TariffId, T), String> {
     let known: Vec<String> = tariffs.iter().map(|(id, _)| id.to_string()).collect();
     let known = known.join(", ");
     let mut left = match wanted {

@@ -14,7 +14,7 @@ pub mod document;
 mod items;
 pub mod parse;
 pub mod rate;
-mod read;
+pub(crate) mod read;
 
 pub use binding::{Adjustment, Binding, Change, RuleEntry, RuleFile, bind, check_apportionments};
 pub use document::{RateOutput, rate_document};

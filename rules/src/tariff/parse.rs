@@ -138,14 +138,14 @@ impl TariffFile {
             faults.at(&error.span().unwrap_or(0..0), error.message().to_owned());
         }
         let root = Table::new(document.get_ref(), 0..0);
-        root.only(&["tariff", "apportionment", "anomaly"], &mut faults);
+        root.only(&["tariff", "apportionment", "parking", "anomaly"], &mut faults);
         let mut rules: Vec<RuleEntry> = Vec::new();
         let mut apportionments: Vec<ApportionmentEntry> = Vec::new();
         let tables = |key: &str, faults: &mut Faults<'_>| {
             let like = format!("[[{key}]]");
             if root.has(key) { root.tables(key, &like, faults) } else { Vec::new() }
         };
-        if !root.has("tariff") && !root.has("apportionment") && !root.has("anomaly") {
+        if !["tariff", "apportionment", "parking", "anomaly"].iter().any(|key| root.has(key)) {
             root.tables("tariff", "[[tariff]]", &mut faults);
         }
         for table in tables("apportionment", &mut faults) {
@@ -166,8 +166,19 @@ impl TariffFile {
                 rules.push(rule);
             }
         }
+        let mut parking: Vec<(TariffId, crate::parking::ParkingTariff)> = Vec::new();
+        for table in tables("parking", &mut faults) {
+            let Some((id, tariff)) = crate::parking::parse::parking(&table, &mut faults) else {
+                continue;
+            };
+            if parking.iter().any(|(known, _)| *known == id) {
+                let message = format!("there are two parking tariffs \"{id}\"");
+                faults.at(&table.place_of("id"), message);
+            }
+            parking.push((id, tariff));
+        }
         if faults.list.is_empty() {
-            Ok(RuleFile { rules, apportionments })
+            Ok(RuleFile { rules, apportionments, parking })
         } else {
             Err(faults.sorted())
         }

@@ -11,26 +11,26 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The faults found so far.
-pub(super) struct Faults<'t> {
+pub(crate) struct Faults<'t> {
     file: &'t str,
     text: &'t str,
-    pub(super) list: Vec<RuleError>,
+    pub(crate) list: Vec<RuleError>,
 }
 
 impl<'t> Faults<'t> {
-    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+    pub(crate) fn new(file: &'t str, text: &'t str) -> Self {
         Self { file, text, list: Vec::new() }
     }
 
     /// Notes a fault at a byte of the text. Columns count characters, from 1.
-    pub(super) fn at(&mut self, place: &Range<usize>, message: impl Into<String>) {
+    pub(crate) fn at(&mut self, place: &Range<usize>, message: impl Into<String>) {
         let (line, column) = self.place(place);
         let file = self.file.to_owned();
         self.list.push(RuleError { file, line, column, message: message.into() });
     }
 
     /// Line and column of a byte of the text, both from 1.
-    pub(super) fn place(&self, place: &Range<usize>) -> (usize, usize) {
+    pub(crate) fn place(&self, place: &Range<usize>) -> (usize, usize) {
         let before = self.text.get(..place.start.min(self.text.len())).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
         let column = before.get(line_start..).unwrap_or_default().chars().count();
@@ -38,12 +38,12 @@ impl<'t> Faults<'t> {
     }
 
     /// The file's name.
-    pub(super) fn file(&self) -> &'t str {
+    pub(crate) fn file(&self) -> &'t str {
         self.file
     }
 
     /// The faults by place.
-    pub(super) fn sorted(mut self) -> Vec<RuleError> {
+    pub(crate) fn sorted(mut self) -> Vec<RuleError> {
         self.list.sort_by_key(|fault| (fault.line, fault.column));
         self.list
     }
@@ -51,18 +51,18 @@ impl<'t> Faults<'t> {
 
 /// A table with its place.
 #[derive(Clone)]
-pub(super) struct Table<'a, 'i> {
+pub(crate) struct Table<'a, 'i> {
     map: &'a DeTable<'i>,
-    pub(super) place: Range<usize>,
+    pub(crate) place: Range<usize>,
 }
 
 impl<'a, 'i> Table<'a, 'i> {
-    pub(super) fn new(map: &'a DeTable<'i>, place: Range<usize>) -> Self {
+    pub(crate) fn new(map: &'a DeTable<'i>, place: Range<usize>) -> Self {
         Self { map, place }
     }
 
     /// Notes every key that is not among `known`, and the nearest one that is.
-    pub(super) fn only(&self, known: &[&str], faults: &mut Faults<'_>) {
+    pub(crate) fn only(&self, known: &[&str], faults: &mut Faults<'_>) {
         for key in self.map.keys() {
             let name: &str = key.get_ref();
             if known.contains(&name) {
@@ -79,12 +79,17 @@ impl<'a, 'i> Table<'a, 'i> {
         }
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = (&'a str, Range<usize>)> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'a str, Range<usize>)> {
         self.map.keys().map(|key| (key.get_ref().as_ref(), key.span()))
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.map.get(key).is_some()
+    }
+
+    /// Whether a key's value is just this text, where another form is a table.
+    pub(crate) fn is_text(&self, key: &str, text: &str) -> bool {
+        self.get(key).and_then(|value| value.get_ref().as_str()) == Some(text)
     }
 
     fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'i>>> {
@@ -92,7 +97,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// The place of a key's value, or of the table.
-    pub(super) fn place_of(&self, key: &str) -> Range<usize> {
+    pub(crate) fn place_of(&self, key: &str) -> Range<usize> {
         self.get(key).map_or_else(|| self.place.clone(), Spanned::span)
     }
 
@@ -101,7 +106,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A text; noted where it is missing or something else.
-    pub(super) fn text(&self, key: &str, like: &str, faults: &mut Faults<'_>) -> Option<&'a str> {
+    pub(crate) fn text(&self, key: &str, like: &str, faults: &mut Faults<'_>) -> Option<&'a str> {
         let Some(value) = self.get(key) else {
             self.missing(key, like, faults);
             return None;
@@ -115,7 +120,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A decimal number in a string.
-    pub(super) fn decimal(&self, key: &str, faults: &mut Faults<'_>) -> Option<Decimal> {
+    pub(crate) fn decimal(&self, key: &str, faults: &mut Faults<'_>) -> Option<Decimal> {
         match self.get(key) {
             Some(value) => decimal_of(value, faults),
             None => {
@@ -126,12 +131,12 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A decimal number in a string, where there is one.
-    pub(super) fn optional_decimal(&self, key: &str, faults: &mut Faults<'_>) -> Option<Decimal> {
+    pub(crate) fn optional_decimal(&self, key: &str, faults: &mut Faults<'_>) -> Option<Decimal> {
         self.get(key).and_then(|value| decimal_of(value, faults))
     }
 
     /// A day.
-    pub(super) fn day(&self, key: &str, faults: &mut Faults<'_>) -> Option<Day> {
+    pub(crate) fn day(&self, key: &str, faults: &mut Faults<'_>) -> Option<Day> {
         let text = self.text(key, "\"2026-01-01\"", faults)?;
         let day = parse_day(text);
         if day.is_none() {
@@ -142,7 +147,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// Month and day of every year.
-    pub(super) fn day_of_year(&self, key: &str, faults: &mut Faults<'_>) -> Option<(i8, i8)> {
+    pub(crate) fn day_of_year(&self, key: &str, faults: &mut Faults<'_>) -> Option<(i8, i8)> {
         let text = self.text(key, "\"01-01\"", faults)?;
         // Any year without 29 February: the day must come every year.
         let day = parse_day(&format!("2025-{text}"));
@@ -154,7 +159,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// True or false.
-    pub(super) fn flag(&self, key: &str, faults: &mut Faults<'_>) -> Option<bool> {
+    pub(crate) fn flag(&self, key: &str, faults: &mut Faults<'_>) -> Option<bool> {
         let Some(value) = self.get(key) else {
             self.missing(key, "true", faults);
             return None;
@@ -167,7 +172,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// One of a closed list of words.
-    pub(super) fn choice<T: Copy>(
+    pub(crate) fn choice<T: Copy>(
         &self,
         key: &str,
         words: &[(&str, T)],
@@ -185,7 +190,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A text in both languages.
-    pub(super) fn label(&self, key: &str, faults: &mut Faults<'_>) -> Option<Text> {
+    pub(crate) fn label(&self, key: &str, faults: &mut Faults<'_>) -> Option<Text> {
         const LIKE: &str = "{ zh = \"电费\", en = \"Electricity\" }";
         let table = self.table(key, LIKE, faults)?;
         table.only(&["zh", "en"], faults);
@@ -195,7 +200,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A table.
-    pub(super) fn table(&self, key: &str, like: &str, faults: &mut Faults<'_>) -> Option<Self> {
+    pub(crate) fn table(&self, key: &str, like: &str, faults: &mut Faults<'_>) -> Option<Self> {
         let Some(value) = self.get(key) else {
             self.missing(key, like, faults);
             return None;
@@ -209,7 +214,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A list of tables.
-    pub(super) fn tables(&self, key: &str, like: &str, faults: &mut Faults<'_>) -> Vec<Self> {
+    pub(crate) fn tables(&self, key: &str, like: &str, faults: &mut Faults<'_>) -> Vec<Self> {
         let mut tables = Vec::new();
         for value in self.list(key, like, faults) {
             match value.get_ref().as_table() {
@@ -224,7 +229,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A list of texts with their places.
-    pub(super) fn texts(
+    pub(crate) fn texts(
         &self,
         key: &str,
         like: &str,
@@ -235,7 +240,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A list of decimal numbers in strings.
-    pub(super) fn decimals(&self, key: &str, faults: &mut Faults<'_>) -> Vec<Decimal> {
+    pub(crate) fn decimals(&self, key: &str, faults: &mut Faults<'_>) -> Vec<Decimal> {
         let values = self.list(key, "[\"150\", \"150\"]", faults);
         values.iter().filter_map(|value| decimal_of(value, faults)).collect()
     }
@@ -261,7 +266,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A whole number that may be negative.
-    pub(super) fn integer(&self, key: &str, faults: &mut Faults<'_>) -> Option<i32> {
+    pub(crate) fn integer(&self, key: &str, faults: &mut Faults<'_>) -> Option<i32> {
         let Some(value) = self.get(key) else {
             self.missing(key, "-1", faults);
             return None;
@@ -275,7 +280,7 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// A whole number.
-    pub(super) fn number(&self, key: &str, faults: &mut Faults<'_>) -> Option<u32> {
+    pub(crate) fn number(&self, key: &str, faults: &mut Faults<'_>) -> Option<u32> {
         let Some(value) = self.get(key) else {
             self.missing(key, "5", faults);
             return None;

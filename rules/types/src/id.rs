@@ -105,6 +105,16 @@ ids! {
     AlarmId,
     /// A command, given by its sender.
     CommandId,
+    /// A lane of a car park: one barrier, one direction.
+    LaneId,
+    /// An area of a car park.
+    AreaId,
+    /// A camera that reads plates.
+    CameraId,
+    /// A stay of a vehicle; derived from its entry.
+    StayId,
+    /// A vehicle's right to park: a monthly pass, a household's visitor.
+    PermitId,
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@
 //! | [`id`] | typed ids: meter, line, account, item, … |
 //! | [`register`] | what a device's register means: name, unit, role |
 //! | [`observation`] | what one poll of one meter brought, good or bad |
+//! | [`plate`] | a number plate, masked wherever it is printed |
+//! | [`passage`] | what a camera saw at a lane |
 //! | [`strict`] | the reader of strict TOML: every fault at its line and column |
 #![deny(
     clippy::unwrap_used,
@@ -23,14 +25,21 @@
 pub mod decimal;
 pub mod id;
 pub mod observation;
+pub mod passage;
+pub mod plate;
 pub mod register;
 pub mod strict;
 pub mod time;
 pub mod unit;
 
 pub use decimal::{Decimal, parse_decimal};
-pub use id::{AccountId, AlarmId, BillId, CommandId, IdError, ItemId, LineId, MeterId, TariffId};
+pub use id::{
+    AccountId, AlarmId, AreaId, BillId, CameraId, CommandId, IdError, ItemId, LaneId, LineId,
+    MeterId, PermitId, StayId, TariffId,
+};
 pub use observation::{FaultClass, Observation, ReadFault, Values};
+pub use passage::{Passage, PlateColour, PlateRead};
+pub use plate::{Plate, PlateError};
 pub use register::{RegisterName, RegisterSpec, Role};
 pub use time::{ClockState, Span, Time, TimeError};
 pub use unit::Unit;

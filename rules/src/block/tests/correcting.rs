@@ -27,6 +27,7 @@ pub(super) fn bills(world: &World) -> Vec<Bill> {
         | Event::Payment(_)
         | Event::Alarm(_)
         | Event::Notice(_)
+        | Event::Parking(_)
         | Event::Gap(_)
         | Event::Audit(_) => None,
     };

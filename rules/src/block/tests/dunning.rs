@@ -63,6 +63,7 @@ fn notices(events: &[Event]) -> Vec<Notice> {
         | Event::Ledger(_)
         | Event::Payment(_)
         | Event::Alarm(_)
+        | Event::Parking(_)
         | Event::Gap(_)
         | Event::Audit(_) => None,
     };

@@ -778,6 +778,7 @@ fn the_close_of_a_large_block_goes_tick_by_tick_and_bills_each_charge_once() {
             | Event::Payment(_)
             | Event::Notice(_)
             | Event::Alarm(_)
+            | Event::Parking(_)
             | Event::Gap(_)
             | Event::Audit(_) => None,
         })

@@ -139,6 +139,7 @@ fn a_crash_between_the_shares_leaves_none_out_and_none_twice() {
                 | Event::Payment(_)
                 | Event::Alarm(_)
                 | Event::Notice(_)
+                | Event::Parking(_)
                 | Event::Gap(_)
                 | Event::Audit(_) => None,
             };
@@ -228,6 +229,7 @@ fn a_loss_is_what_the_master_counts_beyond_its_subs_and_has_a_bound() {
                 | Event::Payment(_)
                 | Event::Alarm(_)
                 | Event::Notice(_)
+                | Event::Parking(_)
                 | Event::Gap(_)
                 | Event::Audit(_) => None,
             });
@@ -320,6 +322,7 @@ fn a_corrected_cost_is_shared_anew_and_a_corrected_use_is_a_corrected_weight() {
             | Event::Payment(_)
             | Event::Alarm(_)
             | Event::Notice(_)
+            | Event::Parking(_)
             | Event::Gap(_)
             | Event::Audit(_) => None,
         });

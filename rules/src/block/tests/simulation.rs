@@ -281,6 +281,7 @@ fn check_periods(world: &World) {
             | Event::Payment(_)
             | Event::Alarm(_)
             | Event::Notice(_)
+            | Event::Parking(_)
             | Event::Gap(_)
             | Event::Audit(_) => {}
         }
@@ -305,6 +306,7 @@ fn check_commands(world: &World) {
             | Event::Payment(_)
             | Event::Alarm(_)
             | Event::Notice(_)
+            | Event::Parking(_)
             | Event::Gap(_) => {}
         }
     }
