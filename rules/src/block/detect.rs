@@ -392,6 +392,7 @@ impl Block {
             | Input::Correct { .. }
             | Input::Reconcile { .. }
             | Input::Lasting { .. }
+            | Input::Passed(_)
             | Input::Condition { .. } => {}
         }
     }
