@@ -214,6 +214,7 @@ impl Block {
             | Order::RefundPaid { .. }
             | Order::VoidRefund { .. }
             | Order::ApplyRules { .. }
+            | Order::PreviewRules { .. }
             | Order::Reconcile { .. }
             | Order::CountCash { .. }
             | Order::MoveOut(_)
