@@ -289,3 +289,52 @@ fn certificates_are_exchanged_while_running_and_half_of_one_is_an_alarm() {
     site.gateway.wait("a broker that trusts only the new CA takes it", connected);
     site.gateway.stop();
 }
+
+/// One household that owes a fee, and the rule that the fee comes from.
+const ACCOUNT: &str = "[[account]]\nid = \"a-1\"\nbuilding = \"1\"\narea_m2 = \"80\"\ncharges = [\n  \
+    { item = \"property-fee\", tariff = \"property-fee\" },\n]\n";
+
+#[test]
+fn payments_and_rule_files_come_by_command_and_each_reference_once() {
+    let mut site = Site::new("");
+    let rules = std::fs::read_to_string(source("rules/tariffs/property.toml")).expect("the rule");
+    site.gateway.write("rules.d/property.toml", &rules);
+    let config = std::fs::read_to_string(site.gateway.config()).expect("the config");
+    site.gateway.write("blockgate.toml", &format!("{config}{ACCOUNT}"));
+    let mut client = Client::start(&site);
+    site.gateway.start();
+    client.tell("collect 4");
+
+    let pay = r#"{"account":"a-1","amount_fen":5000,"channel":"wechat","reference":"wx-1","toward":{"of":"bills","items":["property-fee"]}}"#;
+    let paid = client.tell(&format!("command record-payment {pay}"));
+    assert_eq!(paid["words"], json!(["accepted", "done"]), "{paid}");
+    let id = paid["id"].as_str().expect("an id").to_owned();
+    let again = client.tell(&format!("repeat {id}"));
+    assert_eq!(again["words"], json!(["accepted", "duplicate"]), "{again}");
+    let other = client.tell(&format!("command record-payment {pay}"));
+    assert_eq!(other["words"], json!(["accepted", "refused"]), "the reference is known: {other}");
+    let fraction = pay.replace("5000", "50.5");
+    // Not by the schema, so not by the client: mosquitto's own sends it.
+    let document = format!(
+        "{{\"id\":\"c-f\",\"issued_at\":\"2026-01-01T00:00:00Z\",\"expires_at\":\"2026-01-02T00:00:00Z\",\
+         \"actor\":\"x\",\"args\":{fraction}}}"
+    );
+    let mut publish = Command::new("mosquitto_pub");
+    publish.args(["-h", "localhost", "-p", &site.broker.port.to_string(), "-q", "1"]);
+    publish.args(["--cafile", &site.tls("ca.crt"), "--cert", &site.tls("cloud.crt")]);
+    publish.args(["--key", &site.tls("cloud.key"), "-t", &format!("{PREFIX}cmd/record-payment")]);
+    succeeds(publish.args(["-m", &document]));
+
+    // A rule file that does not hold is refused with its faults, and nothing is in force by it.
+    let wrong = r#"{"file":"fees","text":"[[tariff]]","reason":"test"}"#;
+    let refused = client.tell(&format!("command apply-rules {wrong}"));
+    assert_eq!(refused["words"], json!(["accepted", "refused"]), "{refused}");
+    let preview = client.tell(r#"command preview-rules {"file":"fees","text":"[[tariff]]"}"#);
+    assert_eq!(preview["words"], json!(["accepted", "refused"]), "{preview}");
+
+    let journal = site.gateway.journal();
+    let payments: Vec<&Value> = journal.iter().filter(|r| r["data"]["kind"] == "payment").collect();
+    assert_eq!(payments.len(), 1, "{payments:?}");
+    assert_eq!(payments[0]["data"]["amount_fen"], 5000, "{payments:?}");
+    site.gateway.stop();
+}
