@@ -1,21 +1,34 @@
 #!/bin/bash
-# cross/build.sh arm64|armhf|amd64 [cargo arguments]: the release binary for another architecture.
-# CMD=test runs the tests under qemu-user instead. NOT TRIED from this tree yet.
+# cross/build.sh amd64|arm64|armhf [cargo arguments]: the release binary for an architecture, by the
+# compiler of cross/toolchain.sh. `CMD=test` runs the tests under qemu-user instead.
+#
+# The build is reproducible: no path of the building machine is in the binary, and its times are the
+# commit's. Two builds of one commit give the same bytes (packaging/reproducible.sh shows it).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-case "${1:?which architecture: arm64, armhf or amd64}" in
-  amd64) triple=x86_64-unknown-linux-gnu tools=x86_64-linux-gnu emulator=() ;;
-  arm64) triple=aarch64-unknown-linux-gnu tools=aarch64-linux-gnu emulator=(qemu-aarch64-static -L /usr/aarch64-linux-gnu) ;;
-  armhf) triple=armv7-unknown-linux-gnueabihf tools=arm-linux-gnueabihf emulator=(qemu-arm-static -L /usr/arm-linux-gnueabihf) ;;
-  *) echo "unknown architecture $1: arm64, armhf or amd64" >&2; exit 2 ;;
+case "${1:?which architecture: amd64, arm64 or armhf}" in
+  amd64) triple=x86_64-unknown-linux-gnu tools=x86_64-linux-gnu emulator= ;;
+  arm64) triple=aarch64-unknown-linux-gnu tools=aarch64-linux-gnu emulator="qemu-aarch64-static -L /usr/aarch64-linux-gnu" ;;
+  armhf) triple=armv7-unknown-linux-gnueabihf tools=arm-linux-gnueabihf emulator="qemu-arm-static -L /usr/arm-linux-gnueabihf" ;;
+  *) echo "unknown architecture $1: amd64, arm64 or armhf" >&2; exit 2 ;;
 esac
 shift
+
+toolchain=${BLOCKGATE_TOOLCHAIN:-$PWD/target/toolchain}
+[ -x "$toolchain/rustc" ] || bash cross/toolchain.sh "$toolchain"
+export RUSTC=$toolchain/rustc RUSTDOC=$toolchain/rustdoc
 
 # ring compiles C, so the C compiler must be the target's too.
 lower=${triple//-/_} upper=$(tr a-z- A-Z_ <<<"$triple")
 export "CC_$lower=$tools-gcc" "AR_$lower=$tools-ar"
 export "CARGO_TARGET_${upper}_LINKER=$tools-gcc"
-[ ${#emulator[@]} = 0 ] || export "CARGO_TARGET_${upper}_RUNNER=${emulator[*]}"
+[ -z "$emulator" ] || export "CARGO_TARGET_${upper}_RUNNER=$emulator"
+
+home=${CARGO_HOME:-$HOME/.cargo}
+export "CARGO_TARGET_${upper}_RUSTFLAGS=--remap-path-prefix=$PWD=/build --remap-path-prefix=$home=/cargo"
+export "CFLAGS_$lower=-ffile-prefix-map=$PWD=/build -ffile-prefix-map=$home=/cargo"
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+export SOURCE_DATE_EPOCH
 
 exec cargo "${CMD:-build}" --release --locked --target "$triple" --package blockgate "$@"

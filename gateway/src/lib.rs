@@ -23,6 +23,7 @@
 //! | [`store`] | journal (truth), sled trees (derived), checkpoint, rebuild |
 //! | [`outbox`] | what waits for the cloud until its receipt |
 //! | [`http`] | the local API, the event stream, metrics and the page |
+//! | [`provision`] | a box becomes a member of a fleet: identity, broker, certificates |
 //! | [`problem`] | the one list of errors, in both languages |
 //! | [`contract`] | the contract with the cloud as AsyncAPI, schemas and examples |
 //! | [`mapper`] | other clouds: Alibaba's thing model, Sparkplug B, Home Assistant |
@@ -50,6 +51,7 @@ pub mod outbox;
 pub mod ports;
 pub mod preview;
 pub mod problem;
+pub mod provision;
 pub mod receipt;
 pub mod run;
 pub mod store;

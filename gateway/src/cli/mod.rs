@@ -8,8 +8,10 @@ mod check;
 mod contract;
 mod decode;
 mod demo;
+mod generate;
 mod journal;
 mod profile;
+mod provision;
 mod rate;
 mod read;
 mod run;
@@ -53,11 +55,17 @@ enum Command {
         blockgate demo --speed 60 --listen 127.0.0.1:8080")]
     Demo(demo::Args),
     /// Checks config, profiles and rules; prints every error as file:line:column
-    #[command(after_help = "Example:\n  blockgate check --config /etc/blockgate/blockgate.toml")]
+    #[command(
+        after_help = "Examples:\n  blockgate check --config /etc/blockgate/blockgate.toml\n  \
+        blockgate check --store      before an upgrade: can this version read what is stored?"
+    )]
     Check {
         /// The config file
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
+        /// Also reads the store as a start of this version would, and changes nothing; the daemon may run
+        #[arg(long)]
+        store: bool,
     },
     /// Reads one meter now, through the running daemon when there is one
     #[command(
@@ -113,13 +121,30 @@ enum Command {
         after_help = "Example:\n  systemctl stop blockgate && blockgate rebuild && systemctl start blockgate"
     )]
     Rebuild(journal::RebuildArgs),
+    /// Makes this box a member of a fleet: identity, broker, certificates, from one file
+    #[command(after_help = "Examples:\n  blockgate provision fleet.toml --dry-run\n  \
+        blockgate provision fleet.toml && systemctl reload-or-restart blockgate\n\n\
+        The file's form stands in the manual and in docs/provisioning.md.")]
+    Provision(provision::ProvisionArgs),
+    /// Shows, requests and installs the certificate towards the cloud
+    #[command(subcommand, after_help = "Example:\n  blockgate certificate request > gw-1.csr")]
+    Certificate(provision::CertificateCommand),
+    /// Writes the manual pages and the shells' completions, for packages
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 impl Command {
     /// Whether one JSON document was asked for.
     fn json(&self) -> bool {
         match self {
-            Self::Run { .. } | Self::Demo(_) | Self::Check { .. } | Self::Rebuild(_) => false,
+            Self::Run { .. }
+            | Self::Demo(_)
+            | Self::Check { .. }
+            | Self::Rebuild(_)
+            | Self::Provision(_)
+            | Self::Certificate(_)
+            | Self::Generate(_) => false,
             Self::Read(args) => args.json,
             Self::Decode(args) => args.json,
             Self::Rate(args) => args.json,
@@ -149,7 +174,10 @@ pub fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Run { config } => run::run(&config),
         Command::Demo(args) => demo::run(&args),
-        Command::Check { config } => Ok(check::run(&config)),
+        Command::Check { config, store } => Ok(check::run(&config, store)),
+        Command::Provision(args) => provision::provision(&args),
+        Command::Certificate(command) => provision::certificate(&command),
+        Command::Generate(args) => generate::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Decode(args) => decode::run(&args),
         Command::Scan(args) => scan::run(&args),

@@ -104,11 +104,40 @@ impl Config {
     pub fn load(file: &Path) -> Result<Self, Vec<FileFault>> {
         let folder = file.parent().unwrap_or_else(|| Path::new("."));
         let mut faults = Vec::new();
-        let main = read(file, &mut faults);
-        let rules = read_folder(&folder.join("rules.d"), &mut faults);
-        let profiles = read_folder(&folder.join("profiles.d"), &mut faults);
-        let Some(main) = main else { return Err(faults) };
-        match Self::parse(&main, &rules, &profiles, folder) {
+        match (read(file, &mut faults), Self::read_beside(folder, &mut faults)) {
+            (Some(main), (rules, profiles)) => {
+                Self::parse_all(&main, &rules, &profiles, folder, faults)
+            }
+            (None, _) => Err(faults),
+        }
+    }
+
+    /// As [`Config::load`], for a text that is not in its file yet.
+    ///
+    /// # Errors
+    /// Every fault of the text and of the files beside it.
+    pub fn load_with(main: &Text, folder: &Path) -> Result<Self, Vec<FileFault>> {
+        let mut faults = Vec::new();
+        let (rules, profiles) = Self::read_beside(folder, &mut faults);
+        Self::parse_all(main, &rules, &profiles, folder, faults)
+    }
+
+    /// The texts of `rules.d` and `profiles.d`.
+    fn read_beside(folder: &Path, faults: &mut Vec<FileFault>) -> (Vec<Text>, Vec<Text>) {
+        (
+            read_folder(&folder.join("rules.d"), faults),
+            read_folder(&folder.join("profiles.d"), faults),
+        )
+    }
+
+    fn parse_all(
+        main: &Text,
+        rules: &[Text],
+        profiles: &[Text],
+        folder: &Path,
+        mut faults: Vec<FileFault>,
+    ) -> Result<Self, Vec<FileFault>> {
+        match Self::parse(main, rules, profiles, folder) {
             Ok(config) if faults.is_empty() => Ok(config),
             Ok(_) => Err(faults),
             Err(more) => {

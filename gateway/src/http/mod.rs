@@ -121,7 +121,8 @@ pub async fn run(
     let server = serve::Server::open(&config, listener, state_dir)?;
     if let Some(code) = shared.accounts.take_set_up_code() {
         // The one time that it is shown: whoever reads the box's own log stands beside the box.
-        tracing::warn!(%code, "no password yet: open /setup with this code, it is valid once");
+        // In the text too: `journalctl` shows no fields of its own accord.
+        tracing::warn!(%code, "no password yet: open /setup with the code {code}, it is valid once");
     }
     let ring = Arc::new(events::Ring::new());
     let durable = shared.durable.subscribe();

@@ -15,6 +15,7 @@ pub mod checkpoint;
 mod faulty;
 mod history;
 pub mod journal;
+pub mod probe;
 pub mod rebuild;
 pub mod record;
 pub mod trees;

@@ -59,7 +59,7 @@ pub(crate) fn bill(n: u64) -> Event {
 }
 
 /// Journals `count` events, every tenth of them a bill, as the engine does.
-fn journal(store: &mut Store, block: &mut Block, count: u64) {
+pub(crate) fn journal(store: &mut Store, block: &mut Block, count: u64) {
     for _ in 0..count {
         let seq = store.journal.next_seq();
         let event = if seq.is_multiple_of(10) { bill(seq) } else { reading(seq) };
