@@ -357,6 +357,7 @@ async fn main() -> Anyhow<()> {
         },
         setup: RwLock::new(Arc::new(Setup::default())),
         durable: broadcast::Sender::new(16),
+        lanes: blockgate::lanes::Lanes::none(),
     });
     let config = HttpConfig { listen, cert: None, key: None, hosts: Vec::new() };
     let listener = http::bind(&config).await?;

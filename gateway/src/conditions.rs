@@ -80,7 +80,33 @@ fn look(shared: &Shared, now: Time) -> Vec<(AlarmCode, String, Option<Facts>)> {
         found.push((AlarmCode::Store, "disk".to_owned(), full));
     }
     found.push((AlarmCode::ClockUnsynced, "clock".to_owned(), unsynced));
+    look_at_lanes(shared, now, &mut found);
     found
+}
+
+/// Cameras that are silent, lanes that work by their fail-safe, and devices whose requests are replayed.
+fn look_at_lanes(shared: &Shared, now: Time, found: &mut Vec<(AlarmCode, String, Option<Facts>)>) {
+    let lanes = &shared.lanes;
+    for (camera, silent) in lanes.silent(now, shared.status.started) {
+        let lane = lanes.camera(&camera).map(|camera| camera.lane.to_string());
+        let facts = silent.then(|| Facts::from([("lane".to_owned(), lane.unwrap_or_default())]));
+        found.push((AlarmCode::CameraOffline, format!("camera/{camera}"), facts));
+    }
+    let trouble = lanes.disk_in_trouble();
+    for (lane, barrier) in &lanes.config().barriers {
+        let policy = match barrier.fail_safe {
+            crate::config::lanes::FailSafe::Open => "open",
+            crate::config::lanes::FailSafe::Ask => "ask",
+            crate::config::lanes::FailSafe::Hold => "hold",
+        };
+        let facts = trouble.then(|| Facts::from([("policy".to_owned(), policy.to_owned())]));
+        found.push((AlarmCode::LaneFailSafe, format!("lane/{lane}"), facts));
+    }
+    for (holder, last) in lanes.replays() {
+        let fresh = now.since(last).is_none_or(|span| span <= limits::REPLAY_ALARM);
+        let facts = fresh.then(|| Facts::from([("holder".to_owned(), holder.clone())]));
+        found.push((AlarmCode::DeviceReplay, format!("token/{holder}"), facts));
+    }
 }
 
 /// Asks the state folder's file system how much is left; one system call, which reads no disk.

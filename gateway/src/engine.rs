@@ -10,6 +10,8 @@
 //! Any error of the journal ends the process: what is in memory may be ahead of the disk, and a
 //! replay heals it. An error of the trees does not: they are derived.
 
+mod lanes;
+
 use crate::board::Board;
 use crate::books::Books;
 use crate::command::{Answer, Order};
@@ -83,13 +85,15 @@ struct Commit {
     alarms: Option<(BTreeMap<AlarmId, Alarm>, Report)>,
     /// The Block as of this batch, when a checkpoint is due.
     draft: Option<checkpoint::Draft>,
+    lanes: lanes::Waiting,
 }
 
 impl Commit {
     /// Waits for the disk.
     async fn done(mut self) -> anyhow::Result<Durable> {
         (&mut self.task).await.context("the commit's thread")??;
-        Ok(Durable { answers: self.answers, alarms: self.alarms, draft: self.draft })
+        let Self { answers, alarms, draft, lanes, .. } = self;
+        Ok(Durable { answers, alarms, draft, lanes })
     }
 }
 
@@ -98,17 +102,18 @@ struct Durable {
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
     alarms: Option<(BTreeMap<AlarmId, Alarm>, Report)>,
     draft: Option<checkpoint::Draft>,
+    lanes: lanes::Waiting,
 }
 
 /// Waits for the commit under way, for ever when there is none. May be dropped and called again.
 async fn finished(commit: &mut Option<Commit>) -> anyhow::Result<Durable> {
     let Some(open) = commit else { return std::future::pending().await };
     let joined = (&mut open.task).await;
-    let Some(Commit { answers, alarms, draft, .. }) = commit.take() else {
+    let Some(Commit { answers, alarms, draft, lanes, .. }) = commit.take() else {
         return std::future::pending().await;
     };
     joined.context("the commit's thread")??;
-    Ok(Durable { answers, alarms, draft })
+    Ok(Durable { answers, alarms, draft, lanes })
 }
 
 /// What a command needed from the trees.
@@ -328,6 +333,7 @@ pub struct Engine {
     saving: Option<JoinHandle<()>>,
     /// Signs of life: of the decisions, and of the batch that is on its way to the disk.
     alive: Option<(Progress, Progress)>,
+    barriers: lanes::Barriers,
 }
 
 impl Engine {
@@ -368,6 +374,7 @@ impl Engine {
             follower: None,
             saving: None,
             alive: None,
+            barriers: lanes::Barriers::default(),
         }
     }
 
@@ -393,7 +400,9 @@ impl Engine {
         let mut commit_at: Option<Instant> = None;
         let mut tick_at = Instant::now();
         let mut orders_open = true;
+        let mut crossings = self.barriers.crossings.take();
         loop {
+            self.end_lost_openings()?;
             if commit.is_none() && self.has_pending() {
                 let at = *commit_at.get_or_insert_with(|| Instant::now() + self.commit_interval);
                 if self.urgent || self.is_full() || at <= Instant::now() {
@@ -414,12 +423,17 @@ impl Engine {
                 () = stop.cancelled(), if !inbox.is_closed() => {
                     inbox.close();
                     orders.close();
+                    crossings = None;
                 }
                 done = finished(&mut commit) => {
                     let done = done.context("making a batch durable")?;
                     self.release(done);
                 }
                 looked = looked(&mut self.looking), if room => self.looked(looked)?,
+                car = lanes::next(&mut crossings), if room => match car {
+                    Some(car) => self.take_crossing(car)?,
+                    None => crossings = None,
+                },
                 order = orders.recv(), if room && orders_open => match order {
                     Some(order) => self.take_order(order)?,
                     None => orders_open = false,
@@ -429,6 +443,7 @@ impl Engine {
                         break; // closed and empty
                     }
                     for input in batch.drain(..) {
+                        self.hear(&input)?;
                         self.step(&input)?;
                     }
                 }
@@ -509,6 +524,7 @@ impl Engine {
 
     /// Applies an event and puts it into a record: readings that follow one another share one.
     fn append(&mut self, event: Event) -> anyhow::Result<()> {
+        self.see(&event);
         match &event {
             Event::Alarm(_) => {
                 self.alarms_changed = true;
@@ -604,6 +620,9 @@ impl Engine {
             | input::Order::PreviewRules { .. } => {
                 self.lookups.push_back((command, 0));
                 self.begin_lookup()?;
+            }
+            input::Order::OpenBarrier { lane, reason } => {
+                self.open_barrier(&command, lane, reason)?;
             }
             input::Order::DecideHeld { .. }
             | input::Order::ExchangeMeter { .. }
@@ -734,7 +753,8 @@ impl Engine {
         if let Some((_, store)) = &self.alive {
             store.moved();
         }
-        Ok(Some(Commit { task, answers: std::mem::take(&mut self.answers), alarms, draft }))
+        let lanes = self.cut_lanes();
+        Ok(Some(Commit { task, answers: std::mem::take(&mut self.answers), alarms, draft, lanes }))
     }
 
     /// Where durable batches go; its thread is started with the first. Not a task of the runtime's
@@ -764,6 +784,7 @@ impl Engine {
             *self.shared.board.alarms() = alarms;
             *self.shared.board.budget() = budget;
         }
+        self.release_lanes(done.lanes);
         if let Some(draft) = done.draft {
             self.saving = Some(self.save(draft));
         }

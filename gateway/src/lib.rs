@@ -11,6 +11,7 @@
 //! | [`bus`] | the tasks that own the lines: when which meter is polled |
 //! | [`engine`] | the single writer: decide, append, commit, release |
 //! | [`command`] | the one door for orders |
+//! | [`lanes`] | cameras, barriers: pushes, questions, openings |
 //! | [`conditions`] | what the gateway notices about itself |
 //! | [`control`] | the socket of the command line |
 //! | [`cli`] | the command line |
@@ -44,6 +45,7 @@ pub mod demo;
 pub mod engine;
 pub mod figures;
 pub mod http;
+pub mod lanes;
 pub mod limits;
 pub mod mapper;
 pub mod mqtt;

@@ -1,6 +1,7 @@
 //! Every bound of the gateway (invariant 10). A queue, cache or retry that is not bounded here is a
 //! bug. Each says what happens when it is reached.
 
+use blockgate_types::Span;
 use std::time::Duration;
 
 /// Inputs that wait for the engine; a full inbox holds the lines back (they poll later).
@@ -42,7 +43,7 @@ pub const MQTT_CORRELATION_MAX: usize = 1024;
 /// Live rows kept in the telemetry ring per meter; the oldest go first.
 pub const TELEMETRY_ROWS_PER_METER_MAX: usize = 2 * 24 * 60;
 /// Connections to the page and the API at once; more are closed at once.
-pub const HTTP_CONNECTIONS_MAX: usize = 64;
+pub const HTTP_CONNECTIONS_MAX: usize = 128;
 /// Bytes of a request body.
 pub const HTTP_BODY_MAX: u64 = 64 * 1024;
 /// Time for a request's header.
@@ -58,7 +59,7 @@ pub const GUESS_SOURCES_MAX: usize = 256;
 /// Passwords hashed at once (19 MiB each); more wait.
 pub const HASHES_AT_ONCE: usize = 2;
 /// Connections of one address at once; more are closed at once.
-pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 24;
+pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 48;
 /// Time for a TLS handshake.
 pub const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a request's body.
@@ -149,3 +150,40 @@ pub const TREES_LOOK_EVERY: Duration = Duration::from_millis(20);
 pub const PREVIEW_BILLS_MAX: usize = 200_000;
 /// Changed bills that the answer of a command names; their number is told whole.
 pub const PREVIEW_ROWS_MAX: usize = 100;
+/// Bytes of a camera's push, pictures included; a longer one is refused.
+pub const CAMERA_BODY_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes of a barrier's question.
+pub const QUESTION_BODY_MAX: u64 = 4 * 1024;
+/// Requests a second that a device's token may make where `tokens.toml` says nothing; more are
+/// answered 429.
+pub const DEVICE_RATE: u32 = 300;
+/// How far a signed request's time may be from ours.
+pub const SIGNED_WINDOW: Span = Span::from_secs(60);
+/// Nonces of signed requests that are remembered; beyond, signed requests are answered 429.
+pub const NONCES_MAX: usize = 65_536;
+/// How long a replayed request stays an alarm.
+pub const REPLAY_ALARM: Span = Span::from_hours(1);
+/// Cars at barriers that wait for the engine; more are answered by the lane's fail-safe policy.
+pub const CROSSINGS_MAX: usize = 256;
+/// Openings that wait for one barrier; more fail.
+pub const ACTS_MAX: usize = 8;
+/// Rows of questions that wait for the journal; a barrier that asks more is answered 429.
+pub const ASKS_MAX: usize = 8192;
+/// How often the questions of barriers go to the journal.
+pub const ASKS_EVERY: Duration = Duration::from_millis(200);
+/// A batch that the disk has not taken for so long is trouble: lanes work by their fail-safe policy.
+pub const DISK_TROUBLE_AFTER: Duration = Duration::from_secs(2);
+/// How long a camera's answer waits for the disk; its own timeout is 5 s.
+pub const CROSSING_MAX: Duration = Duration::from_secs(3);
+/// A camera that sends the same record again within this is answered as the first time.
+pub const REPEAT_WITHIN: Duration = Duration::from_secs(30);
+/// Records of one camera that are remembered for that.
+pub const REPEATS_MAX: usize = 64;
+/// How long one request to a camera or barrier may take.
+pub const DEVICE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Bytes of a device's answer.
+pub const DEVICE_ANSWER_MAX: usize = 64 * 1024;
+/// How often an arm's position is asked for after an opening.
+pub const ARM_EVERY: Duration = Duration::from_millis(500);
+/// A camera's clock may be off by so much and is still believed.
+pub const CAMERA_CLOCK_OFF: Span = Span::from_secs(60);

@@ -12,6 +12,8 @@ use crate::command::CommandDoor;
 use crate::config::Config;
 use crate::engine::{Engine, Errand};
 use crate::http;
+use crate::lanes::gate::Gate;
+use crate::lanes::{Lanes, asks};
 use crate::limits;
 use crate::mapper;
 use crate::mqtt;
@@ -69,6 +71,7 @@ pub struct Field {
     hand: mpsc::Sender<Input>,
     errands: mpsc::Receiver<Errand>,
     workers: Vec<Worker>,
+    gates: Vec<Gate>,
     reads: Reads,
     clock: Arc<dyn Clock>,
     first: Vec<Input>,
@@ -158,6 +161,19 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     let (door, orders) = CommandDoor::new();
     let (errand, errands) = mpsc::channel(limits::ERRANDS_MAX);
     let (workers, reads) = lines(config, &board, clock, connect, &hand);
+    let (lanes, ends) = Lanes::new(config.lanes_at.clone(), hand.clone());
+    let gates = ends.acts.into_iter().map(|(lane, barrier, acts, arm)| Gate {
+        lane,
+        config: barrier,
+        lanes: lanes.clone(),
+        connect: connect.clone(),
+        clock: clock.clone(),
+        hand: hand.clone(),
+        acts,
+        arm,
+        locked_out: false,
+    });
+    let gates = gates.collect();
     let mut first = vec![
         Input::Started {
             now: clock.now(),
@@ -196,9 +212,11 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         status,
         setup: RwLock::new(Arc::new(config.setup.clone())),
         durable: shared.durable.clone(),
+        lanes: lanes.clone(),
     });
     let commit_interval = config.commit_interval.into();
-    let engine = Engine::new(store, block, shared, origin.clone(), commit_interval, errand);
+    let mut engine = Engine::new(store, block, shared, origin.clone(), commit_interval, errand);
+    engine.with_lanes(lanes.clone(), ends.crossings);
     let field = Field {
         engine,
         inbox,
@@ -206,6 +224,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         hand: hand.clone(),
         errands,
         workers,
+        gates,
         reads: reads.clone(),
         clock: clock.clone(),
         first,
@@ -251,7 +270,8 @@ impl Field {
     /// # Errors
     /// None in practice: the inbox is new.
     pub async fn start(self, groups: &Groups) -> anyhow::Result<()> {
-        let Self { mut engine, inbox, orders, hand, errands, workers, reads, clock, first } = self;
+        let Self { mut engine, inbox, orders, hand, errands, workers, gates, reads, clock, first } =
+            self;
         let mut watchdog = Watchdog::new();
         engine.watched(watchdog.part("engine"), watchdog.part("store"));
         for input in first {
@@ -263,6 +283,13 @@ impl Field {
             let alive = watchdog.part(name.clone());
             groups.lines.spawn(name, async move {
                 worker.run(alive, stop).await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
+        for gate in gates {
+            let (name, stop) = (format!("gate {}", gate.lane), groups.lines.stopping());
+            groups.lines.spawn(name, async move {
+                gate.run(stop).await;
                 Ok::<(), std::convert::Infallible>(())
             });
         }
@@ -340,6 +367,12 @@ impl Doors {
         let (outbox, stop) = (shared.outbox.clone(), doors.stopping());
         doors.spawn("control", async move {
             crate::control::run(control, outbox, reads, stop).await;
+            Ok::<(), Never>(())
+        });
+        let (lanes, clock) = (shared.lanes.clone(), shared.clock.clone());
+        let (asked, stop) = (hand.clone(), doors.stopping());
+        doors.spawn("asks", async move {
+            asks::run(lanes, clock, asked, stop).await;
             Ok::<(), Never>(())
         });
         let (board, state, stop) = (shared.clone(), config.state_dir.clone(), doors.stopping());

@@ -961,6 +961,17 @@ pub enum Audit {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         anomalies: Vec<TariffId>,
     },
+    /// A barrier is about to open: written before anything moves.
+    GateOpening(crate::gate::Opening),
+    /// What came of an opening: exactly one each.
+    GateOutcome(crate::gate::OpeningOutcome),
+    /// What barriers asked and were answered from memory.
+    GateAsked {
+        /// When it was written.
+        at: Time,
+        /// The questions, those that are alike in one row.
+        asks: Vec<crate::gate::Asked>,
+    },
     /// A command was accepted; its outcome follows (invariant 7). One without an outcome at the
     /// next start is answered `unknown`.
     CommandAccepted {

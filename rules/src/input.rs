@@ -7,8 +7,8 @@ use crate::ledger::{Channel, Source, Toward};
 use crate::money::Fen;
 use crate::setup::Setup;
 use blockgate_types::{
-    AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, MeterId, Observation, PermitId,
-    Plate, RegisterName, Span, StayId, Time,
+    AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, LaneId, MeterId, Observation,
+    PermitId, Plate, RegisterName, Span, StayId, Time,
 };
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +107,18 @@ pub enum Input {
         /// Since when; none where it ended.
         since: Option<Time>,
     },
+    /// A barrier is to open. The gateway acts when this is durable, and reports back by
+    /// [`Input::GateOpened`].
+    GateOpening(crate::gate::Opening),
+    /// What came of an opening.
+    GateOpened(crate::gate::OpeningOutcome),
+    /// What barriers asked and were answered from memory, on facts that are durable.
+    GateAsked {
+        /// Wall time.
+        now: Time,
+        /// The questions.
+        asks: Vec<crate::gate::Asked>,
+    },
     /// Something about the gateway itself became true or untrue: the broker refuses us, a
     /// certificate ends, the disk fills. Raises or clears an alarm.
     Condition {
@@ -161,6 +173,13 @@ pub enum Order {
     ReadNow {
         /// Which meter.
         meter: MeterId,
+    },
+    /// Open a lane's barrier once, whatever the rules say: a person is there and sees why.
+    OpenBarrier {
+        /// Which lane's.
+        lane: LaneId,
+        /// Why; not empty.
+        reason: String,
     },
     /// Decide on a register that is held for review.
     DecideHeld {
@@ -466,6 +485,7 @@ impl Order {
         match self {
             Self::Resend { .. } => "resend",
             Self::ReadNow { .. } => "read-now",
+            Self::OpenBarrier { .. } => "open-barrier",
             Self::DecideHeld { .. } => "decide-held",
             Self::ExchangeMeter { .. } => "exchange-meter",
             Self::Correct(_) => "correct",
@@ -505,6 +525,7 @@ impl Order {
     #[must_use]
     pub fn moves_something(&self) -> bool {
         match self {
+            Self::OpenBarrier { .. } => true,
             Self::Resend { .. }
             | Self::ReadNow { .. }
             | Self::DecideHeld { .. }

@@ -22,6 +22,7 @@
 //! | [`alarm`] | the texts of alarms, and how urgent they are |
 //! | [`anomaly`] | leaks and oddities: detectors, their rules, device checks, the alarm budget |
 //! | [`parking`] | stays: what they cost, who may come and go |
+//! | [`gate`] | barriers as actions: intent, outcome, what was asked |
 //! | [`block`] | the state as a whole: decide and apply |
 #![deny(
     clippy::unwrap_used,
@@ -41,6 +42,7 @@ pub mod block;
 pub mod calendar;
 pub mod correction;
 pub mod event;
+pub mod gate;
 pub mod input;
 pub mod ledger;
 pub mod metering;

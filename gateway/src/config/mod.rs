@@ -3,6 +3,7 @@
 //! fault of every file at once, each at its line and column.
 
 mod anomalies;
+pub mod lanes;
 mod money;
 mod parking;
 mod parse;
@@ -43,6 +44,8 @@ pub struct Config {
     pub lines: BTreeMap<LineId, LineSettings>,
     /// The meters by id, as the lines need them.
     pub meters: BTreeMap<MeterId, MeterConfig>,
+    /// Cameras and barriers.
+    pub lanes_at: lanes::LanesConfig,
     /// Meters, accounts and tariffs as the rules need them.
     pub setup: Setup,
     /// SHA-256 over all files, the first sixteen hexadecimal digits.

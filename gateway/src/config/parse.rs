@@ -219,6 +219,7 @@ fn read(
     let (meters, meter_setups) = meters(&root, &lines, profiles, &defaults);
     let accounts = accounts(&root, &meter_setups, &rules);
     let parking = super::parking::parking(&root, &rules.parking, &accounts);
+    let lanes_at = super::lanes::read(&root, &path);
     root.done();
 
     let (identity, zone, state_dir) = head?;
@@ -251,6 +252,7 @@ fn read(
         http,
         lines,
         meters,
+        lanes_at,
         setup,
         hash: String::new(),
     })
@@ -388,7 +390,13 @@ fn allow(table: &Table<'_>) -> Option<Rule> {
 }
 
 /// A span with a default and bounds in milliseconds.
-fn bounded(table: &Table<'_>, key: &'static str, default: Span, min: i64, max: i64) -> Span {
+pub(super) fn bounded(
+    table: &Table<'_>,
+    key: &'static str,
+    default: Span,
+    min: i64,
+    max: i64,
+) -> Span {
     let span: Span = table.parsed(key).unwrap_or(default);
     if !(min..=max).contains(&span.as_millis()) {
         let (min, max) = (Span::from_millis(min), Span::from_millis(max));

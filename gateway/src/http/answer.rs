@@ -1,6 +1,7 @@
 //! The API's answers. Reads come from the board and the archive; the only change is a command.
 
 use super::auth::{Caller, Login};
+use super::barrier;
 use super::certificate::Certificate;
 use super::commands::{self, Answers};
 use super::events::{self, Ring};
@@ -129,6 +130,21 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
         Ask::Outbox => no_query(Ok(json_of(&wire::outbox_json(shared)))),
         Ask::Events => stream(desk, request, caller),
         Ask::Money(ask) => super::money::answer(desk, request, ask).await,
+        Ask::PaymentStatus(body) => {
+            let (by, lanes, _) = barrier::caller_of(caller);
+            barrier::payment_status(shared, &by, &lanes, &body)
+        }
+        Ask::Camera(camera, vendor, body) => {
+            let (_, _, cameras) = barrier::caller_of(caller);
+            let media = request.header("content-type").unwrap_or_default();
+            barrier::push(shared, &cameras, &camera, vendor, media, &body).await
+        }
+        Ask::Parking(ask) => Ok(json_of(&barrier::parking(shared, ask, &request.query)?)),
+        Ask::Lanes => no_query(Ok(json_of(&barrier::lanes_json(shared)))),
+        Ask::Lane(id) => {
+            let lane = barrier::lane_json(shared, &id).ok_or(Code::NotFound)?;
+            no_query(Ok(json_of(&lane)))
+        }
         Ask::Command(body) => {
             if !request.has_type("application/json") {
                 return Err(Code::UnsupportedMediaType.into());

@@ -31,6 +31,21 @@ impl Site {
         }
     }
 
+    /// Whether a request names a host of ours.
+    ///
+    /// # Errors
+    /// [`Code::HostNotAllowed`].
+    pub(super) fn host_fits(&self, host: Option<&str>) -> Result<(), Problem> {
+        match host {
+            Some(host) if self.knows(host) => Ok(()),
+            Some(host) => {
+                let host: String = host.chars().take(80).collect();
+                Err(Problem::new(Code::HostNotAllowed, host))
+            }
+            None => Err(Problem::new(Code::HostNotAllowed, "the request names no host, or two")),
+        }
+    }
+
     /// A rebound name is never an address, so every address is fine; names must be known.
     fn knows(&self, host: &str) -> bool {
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
@@ -57,18 +72,7 @@ pub(super) fn admit(
     if request.path == "/healthz" {
         return Ok(Caller::Nobody);
     }
-    match &request.host {
-        Some(host) if site.knows(host) => {}
-        Some(host) => {
-            return Err(Problem::new(
-                Code::HostNotAllowed,
-                host.chars().take(80).collect::<String>(),
-            ));
-        }
-        None => {
-            return Err(Problem::new(Code::HostNotAllowed, "the request names no host, or two"));
-        }
-    }
+    site.host_fits(request.host.as_deref())?;
     let path = request.path.as_str();
     let set_up = path == "/setup" || (path != "/login" && open(path));
     if !accounts.is_set_up() && !set_up {

@@ -14,6 +14,7 @@
 //! | `routes` | the closed list of what can be asked |
 //! | `answer` | the API's answers |
 //! | `money` | questions about accounts, receipts, arrears, figures |
+//! | `barrier` | what barriers ask and cameras push, before warp |
 //! | [`wire`] | its JSON |
 //! | `events`, `commands`, `metrics` | the event stream, orders, Prometheus |
 //! | `page` | the maintenance page, without JavaScript too |
@@ -22,6 +23,7 @@
 mod answer;
 pub mod archive;
 pub mod auth;
+mod barrier;
 pub mod certificate;
 mod commands;
 mod events;
@@ -55,6 +57,7 @@ use std::sync::{Arc, RwLock};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
+use warp::reply::Response;
 
 /// Who this gateway is and since when it runs.
 #[derive(Debug, Clone)]
@@ -95,6 +98,8 @@ pub struct Shared {
     pub setup: RwLock<Arc<Setup>>,
     /// Durable events as the engine commits them: sequence number and envelope.
     pub durable: broadcast::Sender<(u64, Bytes)>,
+    /// Cameras, barriers, and what they are told.
+    pub lanes: Arc<crate::lanes::Lanes>,
 }
 
 /// Binds the configured address.
@@ -144,7 +149,8 @@ pub async fn run(
         stop: stop.clone(),
     });
     let renewing = server.certificate().cloned().map(|c| tokio::spawn(renew(c, stop.clone())));
-    let served = server.serve(routes::routes(desk), stop).await;
+    let fast = barrier::Barrier { desk: desk.clone() };
+    let served = server.serve(routes::routes(desk), Some(fast), stop).await;
     filling.abort();
     if let Some(renewing) = renewing {
         renewing.abort();

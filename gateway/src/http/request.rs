@@ -120,21 +120,27 @@ pub(super) fn refuse(problem: impl Into<Problem>) -> Rejection {
 
 /// Reads a body of at most [`limits::HTTP_BODY_MAX`] within [`limits::HTTP_BODY_TIMEOUT`], chunked or not.
 pub(super) fn body() -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clone {
-    warp::body::stream().and_then(|stream| async move {
-        let whole = tokio::time::timeout(limits::HTTP_BODY_TIMEOUT, collect(stream)).await;
+    body_up_to(limits::HTTP_BODY_MAX)
+}
+
+/// The same with a bound of its own.
+pub(super) fn body_up_to(most: u64) -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clone {
+    warp::body::stream().and_then(move |stream| async move {
+        let whole = tokio::time::timeout(limits::HTTP_BODY_TIMEOUT, collect(stream, most)).await;
         whole.unwrap_or_else(|_| Err(Code::RequestTimeout.into())).map_err(refuse)
     })
 }
 
 async fn collect<B: Buf>(
     stream: impl Stream<Item = Result<B, warp::Error>>,
+    most: u64,
 ) -> Result<Bytes, Problem> {
     let mut stream = pin!(stream);
     let mut whole = BytesMut::new();
     while let Some(part) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
         let mut part = part.map_err(|fault| Problem::new(Code::BadRequest, fault.to_string()))?;
         let size = whole.len().saturating_add(part.remaining());
-        if u64::try_from(size).is_ok_and(|size| size > limits::HTTP_BODY_MAX) {
+        if u64::try_from(size).is_ok_and(|size| size > most) {
             return Err(Code::PayloadTooLarge.into());
         }
         whole.extend_from_slice(&part.copy_to_bytes(part.remaining()));

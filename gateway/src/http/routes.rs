@@ -3,12 +3,15 @@
 //! one [`recover`], so that no text of warp's own ever leaves.
 
 use super::auth::{Caller, Scope};
+use super::barrier::ParkingAsk;
 use super::money::MoneyAsk;
-use super::request::{Refused, Request, body, head};
+use super::request::{Refused, Request, body, body_up_to, head};
 use super::{answer, gate, page};
+use crate::limits;
 use crate::problem::{Code, Problem};
 use crate::store::trees::money::Kept;
-use blockgate_types::{AccountId, BillId, MeterId};
+use blockgate_drivers::barrier::Vendor;
+use blockgate_types::{AccountId, BillId, CameraId, LaneId, MeterId};
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -39,6 +42,11 @@ pub(super) enum Ask {
     Events,
     Money(MoneyAsk),
     Command(Bytes),
+    PaymentStatus(Bytes),
+    Camera(CameraId, Vendor, Bytes),
+    Lanes,
+    Lane(LaneId),
+    Parking(ParkingAsk),
     Asset(String),
     Language(String),
     LoginPage,
@@ -69,6 +77,8 @@ impl Ask {
             | Self::SetUpPage
             | Self::SetUp(_) => None,
             Self::Ready | Self::Metrics => Some(Scope::Metrics),
+            Self::PaymentStatus(_) => Some(Scope::PaymentStatus),
+            Self::Camera(..) => Some(Scope::Camera),
             Self::OpenApi
             | Self::Status
             | Self::Meters
@@ -77,6 +87,9 @@ impl Ask {
             | Self::Bills
             | Self::Bill(_)
             | Self::Alarms
+            | Self::Lanes
+            | Self::Lane(_)
+            | Self::Parking(_)
             | Self::Outbox
             | Self::Events
             | Self::Money(_)
@@ -127,6 +140,13 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/v1/rules", Some(Scope::Read)),
     ("POST", "/v1/preview", Some(Scope::Read)),
     ("POST", "/v1/commands", Some(Scope::Command)),
+    ("POST", "/v1/payment-status", Some(Scope::PaymentStatus)),
+    ("POST", "/v1/cameras/{}/{}", Some(Scope::Camera)),
+    ("GET", "/v1/lanes", Some(Scope::Read)),
+    ("GET", "/v1/stays", Some(Scope::Read)),
+    ("GET", "/v1/areas", Some(Scope::Read)),
+    ("GET", "/v1/unresolved", Some(Scope::Read)),
+    ("GET", "/v1/lanes/{}", Some(Scope::Read)),
     ("GET", "/assets/{}", None),
     ("GET", "/language/{}", None),
     ("GET", "/login", None),
@@ -296,6 +316,20 @@ fn asks() -> BoxedFilter<(Ask,)> {
         get("rules", Ask::Money(MoneyAsk::Rules)),
         post("preview", |body| Ask::Money(MoneyAsk::Preview(body))),
         post("commands", Ask::Command),
+        post("payment-status", Ask::PaymentStatus),
+        get("lanes", Ask::Lanes),
+        get("stays", Ask::Parking(ParkingAsk::Stays)),
+        get("areas", Ask::Parking(ParkingAsk::Areas)),
+        get("unresolved", Ask::Parking(ParkingAsk::Unresolved)),
+        get_id("lanes", Ask::Lane),
+        warp::path("cameras")
+            .and(warp::path::param::<CameraId>())
+            .and(warp::path::param::<Vendor>())
+            .and(warp::path::end())
+            .and(warp::post())
+            .and(body_up_to(limits::CAMERA_BODY_MAX))
+            .map(Ask::Camera)
+            .boxed(),
     ]));
     let trail = v1().and(warp::path("accounts")).and(warp::path::param::<AccountId>());
     let trail = trail.and(warp::path("trail")).and(warp::path::end()).and(warp::get());

@@ -2,6 +2,7 @@
 //! stop that ends within [`limits::HTTP_STOP_TIMEOUT`] even with event streams open. warp's own
 //! server has no TLS and no header timeout.
 
+use super::barrier::Barrier;
 use super::certificate::Certificate;
 use crate::config::HttpConfig;
 use crate::limits;
@@ -70,7 +71,12 @@ impl Server {
     ///
     /// # Errors
     /// When the TLS setup cannot be made.
-    pub async fn serve<F>(self, filter: F, stop: CancellationToken) -> io::Result<()>
+    pub(super) async fn serve<F>(
+        self,
+        filter: F,
+        fast: Option<Barrier>,
+        stop: CancellationToken,
+    ) -> io::Result<()>
     where
         F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
         F::Extract: Reply,
@@ -100,7 +106,8 @@ impl Server {
             let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
             let Some(place) = peers.enter(peer.ip()) else { continue };
             let connection = Connection { socket, peer: peer.ip(), _slot: slot, _place: place };
-            tokio::spawn(connection.run(tls.clone(), filter.clone(), grace.watcher()));
+            let (filter, fast) = (filter.clone(), fast.clone());
+            tokio::spawn(connection.run(tls.clone(), filter, fast, grace.watcher()));
         }
         drop(self.listener);
         if tokio::time::timeout(limits::HTTP_STOP_TIMEOUT, grace.shutdown()).await.is_err() {
@@ -118,28 +125,44 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run<F>(self, tls: Option<TlsAcceptor>, filter: F, watcher: Watcher)
-    where
+    async fn run<F>(
+        self,
+        tls: Option<TlsAcceptor>,
+        filter: F,
+        fast: Option<Barrier>,
+        watcher: Watcher,
+    ) where
         F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
         F::Extract: Reply,
         F::Future: Send,
     {
         let _ = self.socket.set_nodelay(true);
         let Some(tls) = tls else {
-            return converse(self.socket, self.peer, false, filter, watcher).await;
+            return converse(self.socket, self.peer, false, filter, fast, watcher).await;
         };
         let shaken = tokio::time::timeout(limits::HTTP_HANDSHAKE_TIMEOUT, tls.accept(self.socket));
         if let Ok(Ok(stream)) = shaken.await {
             let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            converse(stream, self.peer, h2, filter, watcher).await;
+            converse(stream, self.peer, h2, filter, fast, watcher).await;
         }
     }
 }
 
+enum Way<F, C> {
+    Fast(F),
+    Common(C),
+}
+
 /// Serves one connection. The protocol is known (by ALPN, or HTTP/1.1 on plain TCP), so that no
 /// silent client can wait before the header timeout begins.
-async fn converse<S, F>(stream: S, peer: IpAddr, h2: bool, filter: F, watcher: Watcher)
-where
+async fn converse<S, F>(
+    stream: S,
+    peer: IpAddr,
+    h2: bool,
+    filter: F,
+    fast: Option<Barrier>,
+    watcher: Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Filter<Error = Rejection> + Clone + Send + Sync + 'static,
     F::Extract: Reply,
@@ -160,8 +183,19 @@ where
     let builder = if h2 { builder.http2_only() } else { builder.http1_only() };
     let routes = TowerToHyperService::new(warp::service(filter));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        routes.call(request)
+        let way = match &fast {
+            Some(fast) if Barrier::takes(&request) => Way::Fast(fast.clone().answer(request, peer)),
+            Some(_) | None => {
+                request.extensions_mut().insert(Peer(peer));
+                Way::Common(routes.call(request))
+            }
+        };
+        async move {
+            match way {
+                Way::Fast(answer) => Ok(answer.await),
+                Way::Common(answer) => answer.await,
+            }
+        }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(fault) = watcher.watch(connection).await {
@@ -219,7 +253,7 @@ mod tests {
         let server = Server::open(&config, listener, Path::new("/nonexistent")).unwrap();
         let address = server.address();
         let hello = warp::path("hello").map(|| "hello");
-        (address, tokio::spawn(server.serve(hello, stop.clone())))
+        (address, tokio::spawn(server.serve(hello, None, stop.clone())))
     }
 
     #[tokio::test(start_paused = true)]
@@ -279,7 +313,7 @@ mod tests {
         let server = Server::open(&config, listener, dir.path()).unwrap();
         let address = server.address();
         let hello = warp::path("hello").map(|| "hello");
-        let task = tokio::spawn(server.serve(hello, stop.clone()));
+        let task = tokio::spawn(server.serve(hello, None, stop.clone()));
 
         let mut roots = rustls::RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();

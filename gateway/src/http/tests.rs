@@ -91,9 +91,33 @@ fn tokens() -> String {
         let hex: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
         format!("[tokens.{name}]\nsha256 = \"{hex}\"\nscopes = [{scopes}]\n")
     };
-    entry("all", "\"metrics\", \"read\", \"command\"")
+    entry("all", "\"metrics\", \"read\", \"command\", \"payment-status\", \"camera\"")
         + &entry("metrics", "\"metrics\"")
         + &entry("none", "")
+}
+
+/// One lane with a camera, opened by the answer to its push.
+fn lanes() -> Arc<crate::lanes::Lanes> {
+    use crate::config::lanes::{BarrierConfig, CameraConfig, FailSafe, LanesConfig};
+    use crate::config::lanes::{OpenBy, PositionBy};
+    use blockgate_drivers::barrier::Vendor;
+    let lane = blockgate_types::LaneId::new("m-0101").unwrap();
+    let vendor = Vendor::Vzenith;
+    let camera = CameraConfig { lane: lane.clone(), vendor, serial: None, offline_after: None };
+    let barrier = BarrierConfig {
+        vendor,
+        open: OpenBy::Answer,
+        target: None,
+        user: None,
+        password_file: None,
+        channel: 1,
+        position: PositionBy::Nowhere,
+        arm_within: blockgate_types::Span::from_secs(1),
+        fail_safe: FailSafe::Ask,
+    };
+    let camera = (blockgate_types::CameraId::new("cam-1").unwrap(), camera);
+    let config = LanesConfig { cameras: [camera].into(), barriers: [(lane, barrier)].into() };
+    crate::lanes::Lanes::new(config, tokio::sync::mpsc::channel(1).0).0
 }
 
 /// The site over invented data; `login` says whether somebody has set a password.
@@ -150,6 +174,7 @@ async fn house(login: bool) -> House {
         },
         setup: RwLock::default(),
         durable: broadcast::Sender::new(16),
+        lanes: lanes(),
     });
     let (stop, ring) = (CancellationToken::new(), Arc::new(events::Ring::new()));
     let desk = Arc::new(answer::Desk {
@@ -186,6 +211,7 @@ fn filled(template: &str) -> String {
     match template {
         "/assets/{}" => "/assets/none.css".to_owned(),
         "/language/{}" => "/language/en".to_owned(),
+        "/v1/cameras/{}/{}" => "/v1/cameras/cam-1/vzenith".to_owned(),
         t if t.contains("bills") => t.replace("{}", "bill-1"),
         t if t.contains("export") => t.replace("{}", "fees.csv"),
         t if t.contains("receipts") => t.replace("{}", "1"),
@@ -434,17 +460,33 @@ async fn every_documented_operation_answers_and_every_api_route_is_documented() 
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let method = method.to_uppercase();
-            let template = path.replace("{id}", "{}");
+            let template = path.replace("{id}", "{}").replace("{camera}/{vendor}", "{}/{}");
             documented.push((method.clone(), template.clone()));
             if path == "/v1/events" {
                 continue;
             }
             let request = ask(&method, &filled(&template)).header("authorization", "Bearer all");
-            let answer =
-                with_command(request).header("idempotency-key", "doc").reply(&house.routes).await;
+            let json = |body: &str| {
+                let request =
+                    ask(&method, &filled(&template)).header("authorization", "Bearer all");
+                request.header("content-type", "application/json").body(body)
+            };
+            let request = match path.as_str() {
+                "/v1/payment-status" => json(r#"{"lane":"m-0101","plate":"粤B12345"}"#),
+                "/v1/cameras/{camera}/{vendor}" => json(r#"{"serialno":"x"}"#),
+                _ => with_command(request),
+            };
+            let answer = request.header("idempotency-key", "doc").reply(&house.routes).await;
             // The invented meter has no register, so it has no history to answer with.
             // Nor are there accounts and receipts.
-            let none = ["/history", "/accounts/{id}", "/receipts/{id}"];
+            let none = [
+                "/v1/stays",
+                "/v1/areas",
+                "/v1/unresolved",
+                "/history",
+                "/accounts/{id}",
+                "/receipts/{id}",
+            ];
             let want = if none.iter().any(|end| path.ends_with(end)) {
                 404
             } else if path == "/v1/preview" {
@@ -540,7 +582,7 @@ async fn an_event_stream_replays_what_was_missed_and_ends_with_the_stop() {
     let listener = bind(&config).await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = serve::Server::open(&config, listener, Path::new("/nonexistent")).unwrap();
-    let serving = tokio::spawn(server.serve(house.routes.clone(), house.stop.clone()));
+    let serving = tokio::spawn(server.serve(house.routes.clone(), None, house.stop.clone()));
     let open = async |last: &str| {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let head = format!(

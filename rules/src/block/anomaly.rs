@@ -42,6 +42,7 @@ impl Block {
             Order::Resend { .. }
             | Order::ReadNow { .. }
             | Order::PreviewRules { .. }
+            | Order::OpenBarrier { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
             | Order::Correct(_)

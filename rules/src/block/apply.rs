@@ -363,6 +363,9 @@ impl Block {
                 self.find_plan();
                 self.watch.silence_due = None;
             }
+            Audit::GateOpening(opening) => self.apply_opening(opening),
+            Audit::GateOutcome(done) => self.apply_opened(done),
+            Audit::GateAsked { .. } => {}
             Audit::CommandAccepted { at, id, name, actor, expires_at } => {
                 let (name, actor) = (name.clone(), actor.clone());
                 let open = OpenCommand { name, actor, expires_at: *expires_at };

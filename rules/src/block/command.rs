@@ -90,6 +90,10 @@ impl Block {
                 Err(NO_METER)
             }
             Order::ReadNow { .. } | Order::PreviewRules { .. } => Ok(None),
+            Order::OpenBarrier { reason, .. } if reason.trim().is_empty() => {
+                Err("say why: reason is empty")
+            }
+            Order::OpenBarrier { .. } => Ok(None),
             Order::DecideHeld { .. } | Order::ExchangeMeter { .. } | Order::Correct(_)
                 if clock == ClockState::Unsynced =>
             {

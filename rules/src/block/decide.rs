@@ -41,7 +41,11 @@ impl Block {
                         detail: "the gateway was restarted before it was known".to_owned(),
                     }));
                 }
+                self.decide_lost_openings(*now, out);
             }
+            Input::GateOpening(opening) => self.decide_opening(opening, out),
+            Input::GateOpened(done) => self.decide_opened(done, out),
+            Input::GateAsked { now, asks } => Self::decide_asked(*now, asks, out),
             Input::Command { now, clock, command } => {
                 self.decide_command(*now, *clock, command, out);
             }

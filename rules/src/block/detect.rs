@@ -393,6 +393,9 @@ impl Block {
             | Input::Reconcile { .. }
             | Input::Lasting { .. }
             | Input::Passed(_)
+            | Input::GateOpening(_)
+            | Input::GateOpened(_)
+            | Input::GateAsked { .. }
             | Input::Condition { .. } => {}
         }
     }

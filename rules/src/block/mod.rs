@@ -14,6 +14,7 @@ mod day;
 mod decide;
 mod detect;
 mod dunning;
+mod gate;
 mod money;
 mod moveout;
 mod park;
@@ -37,14 +38,15 @@ use crate::anomaly::watch::Watcher;
 use crate::billing::{ChargeState, Counter, EndedCharge};
 use crate::calendar::{Day, Zone, day_text_option};
 use crate::event::{Alarm, Bill, Hold, ReadingId};
+use crate::gate::Opening;
 use crate::input::Input;
 use crate::ledger::Ledger;
 use crate::metering::{MeterState, RegisterState};
 use crate::money::Fen;
 use crate::setup::Setup;
 use blockgate_types::{
-    AccountId, AlarmId, BillId, ClockState, CommandId, Decimal, ItemId, MeterId, RegisterName,
-    Span, TariffId, Time,
+    AccountId, ActionId, AlarmId, BillId, ClockState, CommandId, Decimal, ItemId, MeterId,
+    RegisterName, Span, TariffId, Time,
 };
 use replay::Seen;
 pub use replay::{COMMANDS_SEEN_LEAST, COMMANDS_SEEN_MAX};
@@ -124,6 +126,9 @@ struct State {
     budget: Budget,
     commands_seen: Seen,
     commands_open: BTreeMap<CommandId, OpenCommand>,
+    /// Barriers that were told to open, until it is known what came of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    openings: BTreeMap<ActionId, Opening>,
 }
 
 /// An alarm that is over.
@@ -298,6 +303,9 @@ impl Block {
             | Input::Correct { .. }
             | Input::Reconcile { .. }
             | Input::Passed(_)
+            | Input::GateOpening(_)
+            | Input::GateOpened(_)
+            | Input::GateAsked { .. }
             | Input::Condition { .. } => {}
             Input::Lasting { what, subject, since, .. } => {
                 self.watch.states.hear(*what, subject, *since);

@@ -202,6 +202,7 @@ impl Block {
             }
             Order::Resend { .. }
             | Order::ReadNow { .. }
+            | Order::OpenBarrier { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
             | Order::Correct(_)

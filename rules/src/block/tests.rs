@@ -7,6 +7,7 @@ mod correcting;
 mod desk;
 mod detecting;
 mod dunning;
+mod gate;
 mod golden_corrections;
 mod money;
 mod parking;

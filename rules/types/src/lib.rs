@@ -34,8 +34,8 @@ pub mod unit;
 
 pub use decimal::{Decimal, parse_decimal};
 pub use id::{
-    AccountId, AlarmId, AreaId, BillId, CameraId, CommandId, IdError, ItemId, LaneId, LineId,
-    MeterId, PermitId, StayId, TariffId,
+    AccountId, ActionId, AlarmId, AreaId, BillId, CameraId, CommandId, IdError, ItemId, LaneId,
+    LineId, MeterId, PermitId, StayId, TariffId,
 };
 pub use observation::{FaultClass, Observation, ReadFault, Values};
 pub use passage::{Passage, PlateColour, PlateRead};

@@ -9,10 +9,12 @@
 //! No secret is ever kept in clear, logged (but the set-up code, once) or compared other than as a
 //! hash. Hashing takes 19 MiB and runs off the runtime's threads, two at a time.
 
+mod devices;
 mod guesses;
 mod sessions;
 mod tokens;
 
+pub use devices::{Devices, Refusal, Shown};
 pub use sessions::{AGE, IDLE, Note, Person};
 pub use tokens::{Device, Scope};
 
@@ -61,7 +63,11 @@ impl Role {
         match (self, scope) {
             (
                 Self::Operator,
-                Scope::PaymentStatus | Scope::Metrics | Scope::Read | Scope::Command,
+                Scope::PaymentStatus
+                | Scope::Metrics
+                | Scope::Read
+                | Scope::Command
+                | Scope::Camera,
             ) => true,
         }
     }
@@ -75,7 +81,7 @@ pub enum Caller {
     /// A logged-in person.
     Person(Person),
     /// The holder of a token.
-    Device(Device),
+    Device(Arc<Device>),
 }
 
 impl Caller {
@@ -122,7 +128,6 @@ struct State {
     setup_code: Option<String>,
     /// The code in clear, until it has been shown once.
     fresh_code: Option<String>,
-    tokens: Tokens,
     sessions: Sessions,
     guesses: Guesses,
 }
@@ -133,6 +138,8 @@ pub struct Accounts {
     dir: PathBuf,
     random: SystemRandom,
     hashing: Arc<Semaphore>,
+    /// Devices need no lock that a person's login could hold.
+    devices: Devices,
     /// One set-up at a time: the code is valid once.
     set_up: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -167,13 +174,13 @@ impl Accounts {
             dir: dir.to_owned(),
             random,
             hashing: Arc::new(Semaphore::new(limits::HASHES_AT_ONCE)),
+            devices: Devices::new(tokens),
             set_up: tokio::sync::Mutex::new(()),
             state: Mutex::new(State {
                 user,
                 one_time: None,
                 setup_code,
                 fresh_code,
-                tokens,
                 sessions: Sessions::default(),
                 guesses: Guesses::new(Instant::now()),
             }),
@@ -356,8 +363,14 @@ impl Accounts {
 
     /// Whose token it is.
     #[must_use]
-    pub fn device(&self, token: &str) -> Option<Device> {
-        self.state().tokens.find(token).cloned()
+    pub fn device(&self, token: &str) -> Option<Arc<Device>> {
+        self.devices.bearer(token)
+    }
+
+    /// The devices: their tokens, signatures and rates.
+    #[must_use]
+    pub fn devices(&self) -> &Devices {
+        &self.devices
     }
 
     async fn hash(&self, password: String) -> Result<String, Problem> {
