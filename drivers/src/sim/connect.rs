@@ -1,5 +1,6 @@
 //! How a master reaches the simulated lines.
 
+use super::barrier::SimBarrier;
 use super::line::SimLine;
 use crate::profile::SerialDefaults;
 use crate::transport::{Connect, Connecting, Stream, Target};
@@ -15,6 +16,7 @@ const PIPE: usize = 4096;
 #[derive(Default)]
 struct Inner {
     lines: BTreeMap<String, SimLine>,
+    barriers: BTreeMap<String, SimBarrier>,
     refused: BTreeSet<String>,
     served: BTreeMap<String, AbortHandle>,
     tasks: JoinSet<()>,
@@ -44,6 +46,13 @@ impl SimConnect {
     #[must_use]
     pub fn with(self, target: &str, line: SimLine) -> Self {
         self.lock().lines.insert(target.to_owned(), line);
+        self
+    }
+
+    /// Puts a barrier behind a target's name.
+    #[must_use]
+    pub fn with_barrier(self, target: &str, barrier: SimBarrier) -> Self {
+        self.lock().barriers.insert(target.to_owned(), barrier);
         self
     }
 
@@ -77,6 +86,15 @@ impl Connect for SimConnect {
         Box::pin(async move {
             let name = target.to_string();
             let mut inner = self.lock();
+            let barrier = inner.barriers.get(&name).filter(|_| !inner.refused.contains(&name));
+            if let Some(barrier) = barrier.cloned() {
+                let (near, far) = tokio::io::duplex(PIPE);
+                while inner.tasks.try_join_next().is_some() {}
+                inner.tasks.spawn(async move {
+                    let _closed = barrier.serve(far).await;
+                });
+                return Ok(Stream::boxed(near));
+            }
             let line = inner.lines.get(&name).filter(|_| !inner.refused.contains(&name)).cloned();
             let Some(line) = line else {
                 return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused"));

@@ -10,8 +10,10 @@
 //! | [`SimLine`] | a wire with many units; serves any byte stream, silent for absent units |
 //! | [`Fault`], [`When`] | what goes wrong, and when |
 //! | [`SimConnect`] | the `Connect` port whose targets are simulated lines |
+//! | [`SimCamera`], [`SimBarrier`] | a camera that pushes, repeats and replays; a barrier with an arm |
 //! | [`serve_tcp`] | a simulated line behind a TCP listener |
 
+mod barrier;
 mod connect;
 mod encode;
 mod fault;
@@ -19,6 +21,7 @@ mod line;
 mod meter;
 mod serial;
 
+pub use barrier::{KEPT_MAX, RESENDS, Reaction, SimBarrier, SimCamera, SimPush, SimVendor};
 pub use connect::{SimConnect, serve_tcp};
 pub use fault::{Fault, When};
 pub use line::{Pace, SimClock, SimLine};

@@ -7,6 +7,7 @@
 //! cloud and page live in real time on the doors' thread.
 
 pub mod broker;
+pub mod cars;
 pub mod certificates;
 pub mod clock;
 pub mod cloud;
@@ -55,7 +56,7 @@ pub struct Summary {
     pub bills: u64,
     /// Their sum.
     pub total_fen: i64,
-    /// Passages of vehicles: none before there is parking.
+    /// Passages of vehicles.
     pub passages: u64,
     /// Alarms raised.
     pub alarms: u64,
@@ -116,6 +117,7 @@ async fn run_block(
     let weeks = consumption::Weeks::load().map_err(|_| anyhow::anyhow!("the demo's data"))?;
     let clock = Arc::new(DemoClock::starting_at(options.from));
     let connect = world::field(&weeks, clock.for_meters(), options.from, options.seed);
+    let (connect, barriers) = cars::field(connect);
 
     std::fs::create_dir_all(data.join("tls"))?;
     let tls = certificates::write(&data.join("tls")).context("certificates")?;
@@ -136,6 +138,19 @@ async fn run_block(
     let page = thread.handle.spawn(async move { doors.start(&opening).await }).await??;
     greet(&data, page, &login, broker_port);
     inner.start(&groups).await?;
+    let cars = cars::Cars {
+        lanes: shared.lanes.clone(),
+        door: shared.door.clone(),
+        clock: clock.clone(),
+        barriers,
+        from: options.from,
+        seed: options.seed,
+    };
+    let stop = groups.lines.stopping();
+    groups.lines.spawn("cars", async move {
+        cars.run(stop).await;
+        Ok::<(), std::convert::Infallible>(())
+    });
 
     let until = options.lasts.map(|lasts| options.from.plus(lasts));
     let started = RealTime::start();
@@ -174,7 +189,7 @@ async fn run_block(
         readings: done.readings.get(),
         bills: done.bills.get(),
         total_fen: done.billed_fen.get_signed(),
-        passages: 0,
+        passages: shared.lanes.passages.get(),
         alarms: done.alarms.get(),
         published: counts.events,
         receipted: shared.outbox.stats().through,
@@ -210,7 +225,9 @@ fn config(data: &Path, listen: &str, broker: u16, headless: bool) -> anyhow::Res
 }
 
 fn greet(data: &Path, page: Option<SocketAddr>, login: &(String, String), broker: u16) {
-    eprintln!("blockgate demo: 60 households on three lines, five models of meter");
+    eprintln!(
+        "blockgate demo: 60 households on three lines, five models of meter; a car park with four lanes"
+    );
     if let Some(page) = page {
         let (user, password) = login;
         eprintln!("  page     http://{page}/   user {user}   password {password}");

@@ -30,7 +30,7 @@ fn model(household: usize) -> &'static str {
 }
 
 /// Flat 0101 is the first of building 1.
-fn flat(household: usize) -> String {
+pub(super) fn flat(household: usize) -> String {
     format!(
         "{}{:02}{:02}",
         household / PER_LINE + 1,
@@ -80,6 +80,7 @@ pub fn config(listen: &str, broker_port: u16) -> Text {
             if household % 3 == 2 { "electricity-tou" } else { "electricity-tiered" },
         );
     }
+    text.push_str(&super::cars::config());
     Text { name: "blockgate.toml".to_owned(), text }
 }
 
@@ -161,6 +162,7 @@ fn source(
 pub fn rules() -> Vec<Text> {
     [
         ("rules.d/electricity.toml", include_str!("../../../rules/tariffs/electricity.toml")),
+        ("rules.d/parking.toml", include_str!("../../../rules/tariffs/parking.toml")),
         ("rules.d/property.toml", include_str!("../../../rules/tariffs/property.toml")),
     ]
     .into_iter()
