@@ -1,8 +1,12 @@
 //! How long the close of a month takes from the tick that makes it due until its last bill is durable
-//! and waits for the cloud: 1,000 households with eight lines each, through the real engine, journal,
-//! trees and outbox. Beside it a bare loop that writes the same bytes and syncs as often.
+//! and waits for the cloud: households with ten items each, through the real engine, journal, trees and
+//! outbox. Beside it, in the same run, a bare loop that writes the same bytes and syncs as often, and a
+//! naive program in Python with SQLite (`tests/money/naive_sqlite.py`).
 //!
-//! `cargo run --release -p blockgate --example month_close [FOLDER] [ROUNDS]`
+//! `cargo run --release -p blockgate --example month_close [FOLDER] [ROUNDS] [HOUSEHOLDS]…`
+//!
+//! Without numbers of households: 1,000. Up to 2,000 households are read every hour of the month, more
+//! only at its begin and end.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::unwrap_used)]
 
@@ -29,9 +33,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-const HOUSEHOLDS: i64 = 1_000;
 /// Item, tariff, and whether it is metered.
-const ITEMS: [(&str, &str, bool); 8] = [
+const ITEMS: [(&str, &str, bool); 10] = [
     ("electricity", "electricity-tiered", true),
     ("electricity-2", "electricity-tiered-year", true),
     ("electricity-3", "electricity-tou", true),
@@ -40,6 +43,8 @@ const ITEMS: [(&str, &str, bool); 8] = [
     ("gas", "electricity-tiered-year", true),
     ("property", "property-fee", false),
     ("garbage", "garbage-fee", false),
+    ("parking", "garbage-fee", false),
+    ("security", "property-fee", false),
 ];
 
 struct SetClock(AtomicI64);
@@ -54,7 +59,7 @@ impl Clock for SetClock {
     }
 }
 
-fn setup() -> Setup {
+fn setup(households: i64) -> Setup {
     let files = [
         include_str!("../../rules/tariffs/electricity.toml"),
         include_str!("../../rules/tariffs/water.toml"),
@@ -68,7 +73,7 @@ fn setup() -> Setup {
     for text in files {
         setup.tariffs.extend(TariffFile::parse(text, "").unwrap());
     }
-    for n in 0..HOUSEHOLDS {
+    for n in 0..households {
         let meter = MeterId::new(&format!("m-{n:04}")).unwrap();
         let register = BillingRegister {
             name: RegisterName::new("energy_import").unwrap(),
@@ -120,7 +125,7 @@ fn journal_bytes(state: &Path) -> usize {
     files.map(|entry| used(entry.unwrap().path())).sum()
 }
 
-async fn close(dir: &Path) -> (Duration, Duration, usize) {
+async fn close(dir: &Path, households: i64) -> (Duration, Duration, usize) {
     let specs: Arc<[RegisterSpec]> = Arc::from([RegisterSpec {
         name: RegisterName::new("energy_import").unwrap(),
         unit: Unit::KilowattHour,
@@ -149,27 +154,29 @@ async fn close(dir: &Path) -> (Duration, Duration, usize) {
     let stop = CancellationToken::new();
     let engine = Engine::new(store, block, shared, origin, Duration::from_secs(1), errand);
     let running = tokio::spawn(engine.run(inbox, orders, stop.clone()));
-    let setup = Box::new(setup());
+    let setup = Box::new(setup(households));
     hand.send(Input::Setup { now: start, setup }).await.unwrap();
     hand.send(Input::Tick { now: start, clock: ClockState::Synced }).await.unwrap();
-    for hour in 0..=hours {
+    let every = if households > 2_000 { hours } else { 1 };
+    for hour in (0..=hours).step_by(usize::try_from(every).unwrap()) {
         let at = start.plus(Span::from_hours(hour));
         if hour < hours {
             clock.0.store(at.as_millis(), Ordering::Relaxed);
         }
-        for household in 0..HOUSEHOLDS {
+        for household in 0..households {
             hand.send(reading(&specs, household, at, hour)).await.unwrap();
         }
     }
     let mut look = tokio::time::interval(Duration::from_millis(1));
-    while board.counts.readings.get() < (HOUSEHOLDS * (hours + 1)).unsigned_abs() {
+    let readings = households * (hours / every + 1);
+    while board.counts.readings.get() < readings.unsigned_abs() {
         look.tick().await;
     }
     let before = journal_bytes(dir);
     clock.0.store(end.as_millis(), Ordering::Relaxed);
     let began = Instant::now();
     hand.send(Input::Tick { now: end, clock: ClockState::Synced }).await.unwrap();
-    let bills = HOUSEHOLDS.unsigned_abs() * ITEMS.len() as u64;
+    let bills = households.unsigned_abs() * ITEMS.len() as u64;
     while board.counts.bills.get() < bills {
         look.tick().await;
     }
@@ -198,32 +205,57 @@ fn bare(file: &Path, bytes: usize) -> Duration {
     began.elapsed()
 }
 
+/// The naive program; nothing where there is no Python.
+fn python(dir: &Path, households: i64) -> Option<Duration> {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/money/naive_sqlite.py");
+    let mut run = std::process::Command::new("python3");
+    let run = run.arg(program).arg(households.to_string()).arg(dir).output().ok()?;
+    let seconds: f64 = String::from_utf8_lossy(&run.stdout).trim().parse().ok()?;
+    Some(Duration::from_secs_f64(seconds))
+}
+
 fn main() {
     let mut args = std::env::args().skip(1);
     let dir = PathBuf::from(args.next().unwrap_or_else(|| "month-close".to_owned()));
     let rounds: usize = args.next().map_or(5, |n| n.parse().unwrap());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (mut ours, mut all, mut theirs, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    for round in 0..rounds {
-        let state = dir.join(round.to_string());
-        let _ = std::fs::remove_dir_all(&state);
-        let (took, followed, bytes) = runtime.block_on(close(&state));
-        let file = dir.join("bare");
-        theirs.push(bare(&file, bytes));
-        ours.push(took);
-        all.push(followed);
-        size = bytes;
-        std::fs::remove_dir_all(&state).unwrap();
+    let mut sizes: Vec<i64> = args.map(|n| n.parse().unwrap()).collect();
+    if sizes.is_empty() {
+        sizes.push(1_000);
     }
-    ours.sort_unstable();
-    all.sort_unstable();
-    theirs.sort_unstable();
-    let (ours, all, theirs) = (ours[rounds / 2], all[rounds / 2], theirs[rounds / 2]);
-    let (bills, mib) = (HOUSEHOLDS * 8, size as f64 / 1_048_576.0);
-    println!("medians of {rounds} rounds: {bills} bills of {HOUSEHOLDS} households, {mib:.1} MiB");
-    println!("durable in {} ms", ours.as_millis());
-    println!("in trees and outbox in {} ms", all.as_millis());
-    println!("bare write + fdatasync of as many bytes {} ms", theirs.as_millis());
-    println!("ratio {:.1}", ours.as_secs_f64() / theirs.as_secs_f64());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for households in sizes {
+        let (mut ours, mut all, mut theirs, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut naive = Vec::new();
+        for round in 0..rounds {
+            let state = dir.join(round.to_string());
+            let _ = std::fs::remove_dir_all(&state);
+            let (took, followed, bytes) = runtime.block_on(close(&state, households));
+            let file = dir.join("bare");
+            theirs.push(bare(&file, bytes));
+            ours.push(took);
+            all.push(followed);
+            naive.extend(python(&dir, households));
+            size = bytes;
+            std::fs::remove_dir_all(&state).unwrap();
+        }
+        for list in [&mut ours, &mut all, &mut theirs, &mut naive] {
+            list.sort_unstable();
+        }
+        let (ours, all, theirs) = (ours[rounds / 2], all[rounds / 2], theirs[rounds / 2]);
+        let (bills, mib) = (households * ITEMS.len() as i64, size as f64 / 1_048_576.0);
+        println!(
+            "medians of {rounds} rounds: {bills} bills of {households} households, {mib:.1} MiB"
+        );
+        println!("durable in {} ms", ours.as_millis());
+        println!("per 1,000 households {:.1} ms", ours.as_secs_f64() * 1e6 / households as f64);
+        println!("in trees and outbox in {} ms", all.as_millis());
+        println!("bare write + fdatasync of as many bytes {} ms", theirs.as_millis());
+        println!("ratio to the bare write {:.1}", ours.as_secs_f64() / theirs.as_secs_f64());
+        if let Some(naive) = naive.get(naive.len() / 2) {
+            println!("naive Python + SQLite {} ms", naive.as_millis());
+            let ratio = naive.as_secs_f64() / ours.as_secs_f64();
+            println!("faster than naive Python + SQLite by {ratio:.1}");
+        }
+    }
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -32,6 +32,11 @@ pub enum Ask {
     },
     /// The outbox in numbers, with its dead letters.
     Outbox,
+    /// A rule file against the bills of a month that is over.
+    Preview {
+        /// What is asked.
+        question: Box<crate::preview::Question>,
+    },
 }
 
 /// Makes the socket. One that a dead daemon left is replaced: the store's lock says that we are the
@@ -54,7 +59,7 @@ pub fn listen(state_dir: &Path) -> anyhow::Result<UnixListener> {
 /// Answers until told to stop, one caller after the other.
 pub async fn run(
     listener: UnixListener,
-    outbox: Arc<Outbox>,
+    shared: Arc<crate::http::Shared>,
     reads: Reads,
     stop: CancellationToken,
 ) {
@@ -67,27 +72,44 @@ pub async fn run(
             tokio::time::sleep(limits::ACCEPT_PAUSE).await;
             continue;
         };
-        let answered = answer(stream, &outbox, &reads);
+        let answered = answer(stream, &shared, &reads);
         // A caller that goes away, or says nothing, must not hold up the next.
         let _ = tokio::time::timeout(limits::CONTROL_MAX, answered).await;
     }
 }
 
-async fn answer(stream: UnixStream, outbox: &Outbox, reads: &Reads) -> std::io::Result<()> {
+async fn answer(
+    stream: UnixStream,
+    shared: &Arc<crate::http::Shared>,
+    reads: &Reads,
+) -> std::io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(from.take(limits::HTTP_BODY_MAX)).read_line(&mut line).await?;
+    BufReader::new(from.take(limits::CONTROL_BYTES_MAX)).read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
         Ok(Ask::Read { meter }) => match reads.read(&meter).await {
             Some(read) => test_read_json(&meter, &read),
             None => json!({ "error": format!("there is no meter {meter}") }),
         },
-        Ok(Ask::Outbox) => outbox_json(outbox),
+        Ok(Ask::Outbox) => outbox_json(&shared.outbox),
+        Ok(Ask::Preview { question }) => previewed(shared.clone(), *question).await,
         Err(error) => json!({ "error": error.to_string() }),
     };
     let mut text = answer.to_string();
     text.push('\n');
     to.write_all(text.as_bytes()).await
+}
+
+/// A rule file against past bills, off the runtime's threads.
+async fn previewed(shared: Arc<crate::http::Shared>, question: crate::preview::Question) -> Value {
+    let made = tokio::task::spawn_blocking(move || {
+        let (books, now) = (shared.board.books().clone(), shared.clock.now());
+        match shared.trees.trees() {
+            Some(trees) => crate::preview::run(trees, &books, &question, now),
+            None => Err(vec!["there are no bills to look at".to_owned()]),
+        }
+    });
+    crate::cli::preview_answer(made.await.unwrap_or_else(|error| Err(vec![error.to_string()])))
 }
 
 /// Asks the daemon of a state directory; `None` when none is running.

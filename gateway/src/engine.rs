@@ -410,6 +410,7 @@ impl Engine {
                     commit_at = None;
                 }
             }
+            self.settle_estimates()?;
             if !self.lookups.is_empty() && self.looking.is_none() {
                 self.begin_lookup()?;
             }
@@ -634,6 +635,7 @@ impl Engine {
             | input::Order::ApproveRefund { .. }
             | input::Order::RefundPaid { .. }
             | input::Order::VoidRefund { .. }
+            | input::Order::EstimateReading { .. }
             | input::Order::ApplyRules { .. }
             | input::Order::CountCash { .. }
             | input::Order::MoveOut(_)
@@ -651,6 +653,21 @@ impl Engine {
             | input::Order::SellPass(_)
             | input::Order::RevokeParking { .. } => {
                 self.done(&command, Outcome::Failed, "not decided".to_owned())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Orders what puts estimated readings right, once a real one is there.
+    fn settle_estimates(&mut self) -> anyhow::Result<()> {
+        if !self.block.has_estimates_to_settle() {
+            return Ok(());
+        }
+        let (now, clock) = (self.shared.clock.now(), self.shared.clock.state());
+        for command in self.block.estimates_to_settle(now) {
+            self.step(&Input::Command { now, clock, command: command.clone() })?;
+            if self.block.is_open(&command.id) {
+                self.lookups.push_back((command, 0));
             }
         }
         Ok(())

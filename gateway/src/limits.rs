@@ -187,3 +187,5 @@ pub const DEVICE_ANSWER_MAX: usize = 64 * 1024;
 pub const ARM_EVERY: Duration = Duration::from_millis(500);
 /// A camera's clock may be off by so much and is still believed.
 pub const CAMERA_CLOCK_OFF: Span = Span::from_secs(60);
+/// Bytes of a question on the control socket: a rule file fits in.
+pub const CONTROL_BYTES_MAX: u64 = 256 * 1024;

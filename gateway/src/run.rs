@@ -364,9 +364,9 @@ impl Doors {
         let Self { config, shared, origin, hand, reads } = self;
         let doors = &groups.doors;
         let control = crate::control::listen(&config.state_dir)?;
-        let (outbox, stop) = (shared.outbox.clone(), doors.stopping());
+        let (asked, stop) = (shared.clone(), doors.stopping());
         doors.spawn("control", async move {
-            crate::control::run(control, outbox, reads, stop).await;
+            crate::control::run(control, asked, reads, stop).await;
             Ok::<(), Never>(())
         });
         let (lanes, clock) = (shared.lanes.clone(), shared.clock.clone());

@@ -457,7 +457,12 @@ fn total_at(
 }
 
 fn quoted(point: &Point) -> EvidenceReading {
-    EvidenceReading { reading: point.reading, at: point.at, value: point.value }
+    EvidenceReading {
+        estimated: point.estimated,
+        reading: point.reading,
+        at: point.at,
+        value: point.value,
+    }
 }
 
 /// `bill-` and the first 20 bytes of the SHA-256 of what it bills, in hexadecimal (invariant 8).

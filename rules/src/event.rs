@@ -206,6 +206,17 @@ pub enum Verdict {
         #[serde(with = "blockgate_types::decimal::text")]
         used: Decimal,
     },
+    /// Not read: estimated, because a bill was due and the meter gave none. Billed like a reading, and
+    /// put right by the next real one.
+    Estimated {
+        /// The reading before.
+        from: ReadingId,
+        /// What is taken to have passed, before the multiplier.
+        #[serde(with = "blockgate_types::decimal::text")]
+        used: Decimal,
+        /// Why, and by what.
+        why: String,
+    },
     /// A person began anew from this value; nothing is billed between.
     Rebased {
         /// The reading before.
@@ -468,6 +479,9 @@ pub struct Evidence {
 /// A journaled reading as a bill quotes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EvidenceReading {
+    /// It was estimated, not read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
     /// Which record.
     pub reading: ReadingId,
     /// When.

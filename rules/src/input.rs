@@ -204,6 +204,22 @@ pub enum Order {
         #[serde(with = "blockgate_types::decimal::text")]
         initial_value: Decimal,
     },
+    /// Estimate a reading that a bill needs and the meter does not give.
+    EstimateReading {
+        /// Which meter.
+        meter: MeterId,
+        /// Which register.
+        register: RegisterName,
+        /// The value; the mean use since the first reading where it is left out.
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "blockgate_types::decimal::text_option"
+        )]
+        value: Option<Decimal>,
+        /// Why.
+        reason: String,
+    },
     /// Put right what was billed: the differences follow as bills of their own.
     Correct(Box<Correction>),
     /// Record money that came in, or is announced.
@@ -497,6 +513,7 @@ impl Order {
             Self::ApproveRefund { .. } => "approve-refund",
             Self::RefundPaid { .. } => "refund-paid",
             Self::VoidRefund { .. } => "void-refund",
+            Self::EstimateReading { .. } => "estimate-reading",
             Self::ApplyRules { .. } => "apply-rules",
             Self::PreviewRules { .. } => "preview-rules",
             Self::Reconcile { .. } => "reconcile",
@@ -539,6 +556,7 @@ impl Order {
             | Self::ApproveRefund { .. }
             | Self::RefundPaid { .. }
             | Self::VoidRefund { .. }
+            | Self::EstimateReading { .. }
             | Self::ApplyRules { .. }
             | Self::PreviewRules { .. }
             | Self::Reconcile { .. }

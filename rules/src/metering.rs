@@ -74,6 +74,39 @@ pub struct Point {
     /// What passed since the first reading, times the multiplier.
     #[serde(with = "blockgate_types::decimal::text")]
     pub total: Decimal,
+    /// It was estimated, not read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
+}
+
+/// The last real reading while estimates stand after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Real {
+    /// It.
+    pub point: Point,
+    /// The estimates since then, with their times.
+    pub estimates: Vec<(ReadingId, Time)>,
+}
+
+impl Real {
+    /// What each estimate should have been, by the next real reading: in proportion to time, cut to
+    /// the decimals of the register.
+    #[must_use]
+    pub fn right_values(
+        &self,
+        decimals: u32,
+        at: Time,
+        value: Decimal,
+    ) -> Vec<(ReadingId, Decimal)> {
+        let span = at.since(self.point.at).map(|span| Decimal::from(span.as_millis().max(1)));
+        let right = |(id, when): &(ReadingId, Time)| {
+            let gone = Decimal::from(when.since(self.point.at)?.as_millis());
+            let all = minus(value, self.point.value)?;
+            let part = times(all, gone)?.checked_div(span?)?.trunc_with_scale(decimals);
+            Some((*id, plus(self.point.value, part)?))
+        };
+        self.estimates.iter().filter_map(right).collect()
+    }
 }
 
 /// What is known of one register.
@@ -96,6 +129,9 @@ pub struct RegisterState {
     pub next_edge: Time,
     /// Edges that were crossed since the last close.
     pub marks: Vec<Mark>,
+    /// The last real reading, while the last one is estimated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real: Option<Box<Real>>,
     /// Time of use on the axis of totals, by tariff.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub windows: BTreeMap<TariffId, WindowLog>,
@@ -259,6 +295,21 @@ fn plausible(
     if at <= known.last.at {
         return Err(Hold::NotLater);
     }
+    if let Some(real) = &known.real {
+        // What was estimated is no evidence: the new reading is judged against the last real one.
+        let (last, real) = (known.last.value, &real.point);
+        let passed = if value >= real.value {
+            minus(value, real.value)
+        } else {
+            modular(setup, real.value, value)
+        };
+        let passed = passed.ok_or(Hold::Backwards)?;
+        if !within_rate(setup, real.at, at, passed) {
+            return Err(if value >= real.value { Hold::TooFast } else { Hold::Backwards });
+        }
+        let estimated = minus(last, real.value).ok_or(Hold::Backwards)?;
+        return minus(passed, estimated).map(Passed::Forward).ok_or(Hold::Backwards);
+    }
     if value >= known.last.value {
         let used = minus(value, known.last.value).ok_or(Hold::TooFast)?;
         if let Some(held) = &known.held {
@@ -332,6 +383,7 @@ impl RegisterState {
             moved_at: point.at,
             held: None,
             next_edge,
+            real: None,
             marks: Vec::new(),
             windows: BTreeMap::new(),
             last: point.clone(),
@@ -360,6 +412,14 @@ impl RegisterState {
         }
         if moved {
             self.moved_at = point.at;
+        }
+        if point.estimated {
+            let last = &self.last;
+            let real = || Box::new(Real { point: last.clone(), estimates: Vec::new() });
+            let real = self.real.get_or_insert_with(real);
+            real.estimates.push((point.reading, point.at));
+        } else {
+            self.real = None;
         }
         self.recorded_at = point.at;
         self.rate_from = point.at;

@@ -10,6 +10,7 @@ mod decode;
 mod demo;
 mod generate;
 mod journal;
+mod preview;
 mod profile;
 mod provision;
 mod rate;
@@ -107,6 +108,11 @@ enum Command {
     /// Prints the board of a parking tariff, made from the rule that charges
     #[command(after_help = "Example:\n  blockgate board parking.toml --on 2026-05-01")]
     Board(board::Args),
+    /// Runs a rule file against the bills of a month that is over: who would pay more, who less
+    #[command(after_help = "Examples:\n  blockgate preview electricity-2027.toml\n  \
+        blockgate preview electricity-2027.toml --month 2026-11 --json\n\n\
+        Changes nothing. The command \"apply-rules\" puts the file in force from its own dates.")]
+    Preview(preview::Args),
     /// Looks into the journal
     #[command(
         subcommand,
@@ -148,6 +154,7 @@ impl Command {
             Self::Read(args) => args.json,
             Self::Decode(args) => args.json,
             Self::Rate(args) => args.json,
+            Self::Preview(args) => args.json,
             Self::Contract(args) => args.json,
             Self::Board(args) => args.json,
             Self::Journal(command) => command.json(),
@@ -157,6 +164,8 @@ impl Command {
         }
     }
 }
+
+pub(crate) use preview::answer as preview_answer;
 
 /// How a command ended; the exit code follows.
 pub(crate) enum Ended {
@@ -183,6 +192,7 @@ pub fn main() -> ExitCode {
         Command::Scan(args) => scan::run(&args),
         Command::Profile(command) => Ok(profile::run(&command)),
         Command::Rate(args) => rate::run(&args),
+        Command::Preview(args) => preview::run(&args),
         Command::Contract(args) => contract::run(&args),
         Command::Board(args) => board::run(&args),
         Command::Journal(command) => journal::run(&command),

@@ -45,7 +45,7 @@ pub fn config(listen: &str, broker_port: u16) -> Text {
     let mut text = String::from(
         "# The demo's block. Written by `blockgate demo`; copy what you need.\n\n\
          [gateway]\nid = \"demo-gateway\"\ntenant = \"demo\"\nzone = \"Asia/Shanghai\"\nstate_dir = \"state\"\n\n\
-         [clock]\ntrust = \"always\"\n\n[billing]\nclose_grace = \"6h\"\n\n",
+         [clock]\ntrust = \"always\"\n\n[billing]\nclose_grace = \"6h\"\n\n[dunning]\ndue_days = 15\n\n",
     );
     let _ = writeln!(
         text,

@@ -89,6 +89,7 @@ impl MeterView {
             | Verdict::Accepted { .. }
             | Verdict::Rollover { .. }
             | Verdict::Exchanged { .. }
+            | Verdict::Estimated { .. }
             | Verdict::Rebased { .. } => None,
         };
         self.board.verdicts.iter().filter_map(held).collect()

@@ -79,7 +79,8 @@ impl Staged {
     /// Takes a reading in, when it is believed.
     pub(super) fn take(&mut self, reading: &Reading) {
         match reading.verdict {
-            Verdict::Held { .. } => return,
+            // Of what meters showed; an estimate is none of it.
+            Verdict::Held { .. } | Verdict::Estimated { .. } => return,
             Verdict::Opened
             | Verdict::Accepted { .. }
             | Verdict::Rollover { .. }

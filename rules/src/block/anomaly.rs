@@ -46,6 +46,7 @@ impl Block {
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
             | Order::Correct(_)
+            | Order::EstimateReading { .. }
             | Order::ApplyRules { .. }
             | Order::Reconcile { .. }
             | Order::CountCash { .. }

@@ -68,8 +68,13 @@ impl Block {
         let meter = self.state.meters.get_mut(&reading.meter);
         let multiplier = meter.as_ref().map_or(Decimal::ONE, |meter| meter.multiplier);
         let Some(known) = meter.and_then(|meter| meter.registers.get_mut(&reading.register)) else {
-            let point =
-                Point { reading: id, at: reading.at, value: reading.value, total: Decimal::ZERO };
+            let point = Point {
+                reading: id,
+                at: reading.at,
+                value: reading.value,
+                total: Decimal::ZERO,
+                estimated: false,
+            };
             let mut state = RegisterState::opened(point, edge_after(reading.at));
             let key = (reading.meter.clone(), reading.register.clone());
             for tariff in self.cache.windows.get(&key).into_iter().flatten() {
@@ -91,7 +96,7 @@ impl Block {
             Verdict::Accepted { used, .. } | Verdict::Rollover { used, .. } => {
                 (*used, !used.is_zero())
             }
-            Verdict::Exchanged { used, .. } => (*used, true),
+            Verdict::Exchanged { used, .. } | Verdict::Estimated { used, .. } => (*used, true),
             Verdict::Opened | Verdict::Rebased { .. } => (Decimal::ZERO, true),
         };
         // Beyond 28 digits nothing is exact any more: the total stays, and nothing is billed twice.
@@ -101,13 +106,32 @@ impl Block {
             && let Some(zone) = zone
         {
             for (tariff, log) in &mut known.windows {
-                if let Some(tariff) = tariffs.get(tariff) {
+                if total < known.last.total {
+                    // Less than was estimated has passed.
+                    log.end_at(total);
+                } else if let Some(tariff) = tariffs.get(tariff) {
                     write_windows(tariff, zone, &known.last, reading.at, total, log);
                 }
             }
         }
         let rated_before = known.last.at;
-        let point = Point { reading: id, at: reading.at, value: reading.value, total };
+        let estimated = matches!(reading.verdict, Verdict::Estimated { .. });
+        let (at, value) = (reading.at, reading.value);
+        let point = Point { reading: id, at, value, total, estimated };
+        if let Some(real) = known.real.as_ref().filter(|_| !estimated) {
+            let setup = self.state.setup.meters.get(&reading.meter);
+            let of = setup.and_then(|m| m.registers.iter().find(|r| r.name == reading.register));
+            let decimals = of.map_or(0, |register| register.decimals);
+            for (estimate, value) in real.right_values(decimals, at, value) {
+                self.state.estimates.push(super::Estimate {
+                    meter: reading.meter.clone(),
+                    register: reading.register.clone(),
+                    reading: estimate,
+                    value,
+                    by: id,
+                });
+            }
+        }
         known.accept(point, moved, edge_after);
         if matches!(reading.verdict, Verdict::Exchanged { .. }) {
             known.rate_from = rated_before;
@@ -375,6 +399,7 @@ impl Block {
             // A duplicate was answered for itself: the first one still waits for its own outcome.
             Audit::Command { outcome: Outcome::Duplicate, .. } => {}
             Audit::Command { at, id, expires_at, .. } => {
+                self.state.estimates.retain(|estimate| estimate.command().as_ref() != Some(id));
                 self.state.commands_open.remove(id);
                 self.state.commands_seen.remember(*at, id, *expires_at);
             }

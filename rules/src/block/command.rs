@@ -94,7 +94,10 @@ impl Block {
                 Err("say why: reason is empty")
             }
             Order::OpenBarrier { .. } => Ok(None),
-            Order::DecideHeld { .. } | Order::ExchangeMeter { .. } | Order::Correct(_)
+            Order::DecideHeld { .. }
+            | Order::ExchangeMeter { .. }
+            | Order::EstimateReading { .. }
+            | Order::Correct(_)
                 if clock == ClockState::Unsynced =>
             {
                 Err(UNSYNCED)
@@ -131,6 +134,9 @@ impl Block {
             Order::Correct(correction) => correction.checked().map(|_| None),
             Order::DecideHeld { meter, register, decision } => {
                 self.decided(meter, register, *decision, now).map(Some)
+            }
+            Order::EstimateReading { meter, register, value, reason } => {
+                self.estimated(meter, register, *value, reason, now).map(Some)
             }
             Order::ExchangeMeter { meter, register, final_value, initial_value } => {
                 self.exchanged(meter, register, *final_value, *initial_value, now).map(Some)
@@ -247,7 +253,7 @@ impl Block {
         }
     }
 
-    fn known(
+    pub(super) fn known(
         &self,
         meter: &MeterId,
         register: &RegisterName,

@@ -127,7 +127,10 @@ impl Block {
             match &reading.verdict {
                 Verdict::Held { why, .. } => held = Some((reading, *why)),
                 Verdict::Accepted { used, .. } => moved |= !used.is_zero(),
-                Verdict::Rollover { .. } | Verdict::Exchanged { .. } | Verdict::Rebased { .. } => {
+                Verdict::Rollover { .. }
+                | Verdict::Exchanged { .. }
+                | Verdict::Estimated { .. }
+                | Verdict::Rebased { .. } => {
                     moved = true;
                 }
                 Verdict::Opened => {}

@@ -15,6 +15,7 @@ mod decide;
 mod detect;
 mod dunning;
 mod gate;
+mod estimate;
 mod money;
 mod moveout;
 mod park;
@@ -100,6 +101,9 @@ struct State {
     /// The day whose money is being counted.
     #[serde(default)]
     day: day::DayBook,
+    /// Estimates that a real reading has put right, until their bills are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    estimates: Vec<Estimate>,
     /// Rule files in force by command, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     applied: BTreeMap<String, crate::rulebook::AppliedRules>,
@@ -129,6 +133,19 @@ struct State {
     /// Barriers that were told to open, until it is known what came of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     openings: BTreeMap<ActionId, Opening>,
+}
+
+/// An estimate that a real reading has put right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Estimate {
+    meter: MeterId,
+    register: RegisterName,
+    reading: ReadingId,
+    /// What it should have been.
+    #[serde(with = "blockgate_types::decimal::text")]
+    value: Decimal,
+    /// By which real reading.
+    by: ReadingId,
 }
 
 /// An alarm that is over.

@@ -112,6 +112,7 @@ impl Block {
             | Order::OpenBarrier { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
+            | Order::EstimateReading { .. }
             | Order::ApplyRules { .. }
             | Order::Reconcile { .. }
             | Order::CountCash { .. }

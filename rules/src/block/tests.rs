@@ -8,6 +8,7 @@ mod desk;
 mod detecting;
 mod dunning;
 mod gate;
+mod estimating;
 mod golden_corrections;
 mod money;
 mod parking;
@@ -205,6 +206,7 @@ pub(super) fn shown(events: &[Event]) -> Vec<String> {
         Verdict::Rollover { used, .. } => format!("rollover {} used {used}", r.value),
         Verdict::Exchanged { used, .. } => format!("exchanged {} used {used}", r.value),
         Verdict::Rebased { .. } => format!("rebased {}", r.value),
+        Verdict::Estimated { used, .. } => format!("estimated {} used {used}", r.value),
         Verdict::Held { why, .. } => format!("held {} {why:?}", r.value),
     };
     let mut lines = Vec::new();

@@ -91,6 +91,7 @@ impl Say {
             Verdict::Accepted { .. } => self.judged_accepted(),
             Verdict::Rollover { .. } => self.judged_rollover(),
             Verdict::Exchanged { .. } => self.judged_exchanged(),
+            Verdict::Estimated { .. } => self.judged_estimated(),
             Verdict::Rebased { .. } => self.judged_rebased(),
             Verdict::Held { .. } => self.judged_held(),
         }

@@ -106,6 +106,7 @@ words! {
     judged_rollover "计数翻转" "rollover";
     judged_exchanged "换表" "exchanged";
     judged_rebased "重新起算" "begun anew";
+    judged_estimated "估抄" "estimated";
     judged_held "待审" "held";
     polls "轮询计数" "Polls";
     result "结果" "Result";

@@ -247,9 +247,10 @@ fn check_evidence(world: &World, bill: &Bill) {
                         Verdict::Accepted { used, .. }
                         | Verdict::Rollover { used, .. }
                         | Verdict::Exchanged { used, .. } => *used,
-                        Verdict::Opened | Verdict::Rebased { .. } | Verdict::Held { .. } => {
-                            Decimal::ZERO
-                        }
+                        Verdict::Opened
+                        | Verdict::Rebased { .. }
+                        | Verdict::Estimated { .. }
+                        | Verdict::Held { .. } => Decimal::ZERO,
                     };
                 }
                 inside |= id == evidence.from.reading;
@@ -362,7 +363,10 @@ fn check_chain(world: &World) {
                 Verdict::Accepted { used, .. }
                 | Verdict::Rollover { used, .. }
                 | Verdict::Exchanged { used, .. } => *used,
-                Verdict::Opened | Verdict::Rebased { .. } | Verdict::Held { .. } => Decimal::ZERO,
+                Verdict::Opened
+                | Verdict::Rebased { .. }
+                | Verdict::Estimated { .. }
+                | Verdict::Held { .. } => Decimal::ZERO,
             })
             .sum();
         assert_eq!(billed, accepted - before, "billed is what was accepted");
