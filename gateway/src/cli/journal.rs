@@ -68,7 +68,7 @@ pub(super) enum Command {
         #[arg(long)]
         to: Option<u64>,
         /// Only this kind
-        #[arg(long, value_parser = ["reading", "bill", "ledger", "payment", "alarm", "gap", "audit"])]
+        #[arg(long, value_parser = ["reading", "bill", "ledger", "payment", "notice", "alarm", "gap", "audit"])]
         kind: Option<String>,
     },
     /// Writes every record as one JSON document a line

@@ -214,6 +214,7 @@ impl Block {
             | Order::ApproveRefund { .. }
             | Order::RefundPaid { .. }
             | Order::VoidRefund { .. }
+            | Order::EstimateReading { .. }
             | Order::ApplyRules { .. }
             | Order::PreviewRules { .. }
             | Order::Reconcile { .. }
