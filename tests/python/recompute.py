@@ -44,10 +44,13 @@ class Ledger:
         self.grace = self.span(config["billing"]["close_grace"])
         self.multiplier = {m["id"]: Decimal(m.get("multiplier", "1")) for m in config.get("meter", [])}
         self.accounts = {a["id"]: a for a in config.get("account", [])}
-        self.tariffs = {}
+        self.tariffs, self.parking = {}, {}
         for file in sorted((folder / "rules.d").glob("*.toml")):
-            for tariff in tomllib.loads(file.read_text()).get("tariff", []):
+            rules = tomllib.loads(file.read_text())
+            for tariff in rules.get("tariff", []):
                 self.tariffs[tariff["id"]] = tariff
+            for tariff in rules.get("parking", []):
+                self.parking[tariff["id"]] = tariff["revision"][-1]
         self.errors, self.duplicates = [], 0
         self.events = self.deliver(events)
         self.readings = collections.defaultdict(list)  # (meter, register) -> [(at, id, value, verdict, used)]
@@ -185,6 +188,34 @@ class Ledger:
 
     # -- bills
 
+    def check_stay(self, bill):
+        """A stay's bill: its minutes counted here, one by one, in blocks of the day-long tariff."""
+        name = f"bill of stay {bill['stay']['stay']}"
+        if sum(x["amount_fen"] for x in bill["lines"]) != bill["total_fen"]:
+            self.wrong(f"{name}: the lines do not sum to the total")
+        rule = self.parking[bill["tariff"]]
+        minutes = int((instant(bill["stay"]["until"]) - instant(bill["stay"]["entered"])).total_seconds()) // 60
+        free, steps, cap = rule["free"], rule["steps"], Decimal(rule["caps"][0])
+        assert "windows" not in rule and free["mode"] == "whole_stay" and free["renews"] == "stay"
+        assert rule["cycle"] == "24h_from_entry" and rule["rounding"] == "up" and len(rule["caps"]) == 1
+        whole = Decimal(0)
+        for day in range(0, 0 if minutes <= free["minutes"] else minutes, 1440):
+            left, blocks, due = min(1440, minutes - day), 0, Decimal(0)
+            while left > 0:
+                nth = blocks
+                for step in steps:
+                    if "times" not in step or nth < step["times"]:
+                        break
+                    nth -= step["times"]
+                due += Decimal(step["price"])
+                left, blocks = left - step["minutes"], blocks + 1
+            whole += min(due, cap)
+        paid = [x for x in bill["lines"] if x["label"]["en"] == "Paid already"]
+        if any("New-energy" in x["label"]["en"] for x in bill["lines"]):
+            whole = whole * Decimal(rule["new_energy_percent"]) / 100
+        if fen(whole) != bill["total_fen"] - sum(x["amount_fen"] for x in paid):
+            self.wrong(f"{name}: {minutes} min cost {whole}, billed {bill['total_fen']} fen")
+
     def check_bill(self, bill, opening_of):
         name = f"bill {bill['account']} {bill['item']} {bill['period']['from']}"
         account = self.accounts[bill["account"]]
@@ -259,6 +290,9 @@ class Ledger:
         opening_of = {}
         seen = collections.Counter()
         for bill in self.bills:
+            if "stay" in bill:
+                self.check_stay(bill)
+                continue
             self.check_bill(bill, opening_of)
             seen[(bill["account"], bill["item"], bill["period"]["to"])] += 1
         for key, count in seen.items():
@@ -267,9 +301,9 @@ class Ledger:
         for closed in self.closed:
             to = closed["period"]["to"]
             unbilled = {(u["account"], u["item"]) for u in closed.get("unbilled", [])}
-            of_period = [b for b in self.bills if b["period"]["to"] == to]
+            of_period = [b for b in self.bills if b["period"]["to"] == to and "stay" not in b]
             for account in self.accounts.values():
-                for charge in account["charges"]:
+                for charge in account.get("charges", []):
                     key = (account["id"], charge["item"])
                     if (key in unbilled) == bool(seen[(*key, to)]):
                         self.wrong(f"{key} of the period to {to} has neither one bill nor one reason")
@@ -290,6 +324,7 @@ def main():
                 "duplicates": ledger.duplicates,
                 "readings": sum(len(r) for r in ledger.readings.values()),
                 "bills": len(ledger.bills),
+                "stays": sum("stay" in b for b in ledger.bills),
                 "periods": len(ledger.closed),
                 "total_fen": sum(b["total_fen"] for b in ledger.bills),
                 "errors": ledger.errors[:20],

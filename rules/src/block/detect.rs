@@ -81,6 +81,11 @@ impl Block {
     /// Folds in a movement of money.
     pub(super) fn fold_payment(&mut self, payment: &Payment) {
         let Some(zone) = &self.cache.zone else { return };
+        // The car park's account takes the payments of all strangers: like amounts mean nothing there.
+        let parking = self.state.setup.parking.as_ref();
+        if parking.is_some_and(|parking| parking.account == payment.account) {
+            return;
+        }
         let day = zone.day(payment.at);
         let (at, account, movement) = (payment.at, &payment.account, &payment.movement);
         for (id, rule) in &self.state.setup.anomalies {
