@@ -37,10 +37,12 @@ fn two_billing_periods_agree_with_an_independent_ledger_to_the_fen() {
     let events = data.join("cloud/events.jsonl");
     let (agrees, ledger) = recompute(&events, &data);
     assert!(agrees, "{ledger:#}");
-    // Two items, sixty households, two months; the rest are stays in the car park.
+    // Two items for sixty households, and water for twenty of them, in two months; the rest are stays in
+    // the car park.
     let stays = ledger["stays"].as_u64().expect("a number");
-    assert_eq!(summary["bills"], 240 + stays, "{summary}");
+    assert_eq!(summary["bills"], 280 + stays, "{summary}");
     assert!(stays > 100 && summary["passages"].as_u64() > Some(stays), "{summary}");
+    one_leak_and_one_stuck_meter_are_told_and_nothing_else_is_unexplained(&summary);
     for key in ["bills", "total_fen"] {
         assert_eq!(summary[key], ledger[key], "{key}");
     }
@@ -51,6 +53,19 @@ fn two_billing_periods_agree_with_an_independent_ledger_to_the_fen() {
     }
 
     one_fen_is_noticed(&events, &data, folder.path());
+}
+
+fn one_leak_and_one_stuck_meter_are_told_and_nothing_else_is_unexplained(
+    summary: &serde_json::Value,
+) {
+    let alarms = summary["alarm_list"].as_array().expect("a list");
+    for code in ["continuous-flow", "meter-stuck"] {
+        let found = alarms.iter().find(|alarm| alarm["code"] == code);
+        let found = found.unwrap_or_else(|| panic!("no {code}: {summary:#}"));
+        assert!(found["planted"].is_string() && found["cleared"].is_string(), "{found:#}");
+        assert!(found["check"].is_string(), "its devices were checked: {found:#}");
+    }
+    assert_eq!(summary["alarms_unexplained"], 0, "{summary:#}");
 }
 
 /// A ledger that cannot fail proves nothing: the same events with one fen more on one bill.

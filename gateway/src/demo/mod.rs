@@ -12,6 +12,7 @@ pub mod certificates;
 pub mod clock;
 pub mod cloud;
 pub mod consumption;
+pub mod water;
 pub mod world;
 
 use crate::config::{Config, Identity, MqttConfig, Text};
@@ -19,6 +20,7 @@ use crate::mqtt::tls::TlsBroker;
 use crate::ports::Clock;
 use crate::run::{DoorsThread, Groups, Ports, build};
 use anyhow::Context;
+use blockgate_rules::event::{Alarm, AlarmChange};
 use blockgate_types::{Span, Time};
 use clock::{DemoClock, RealTime};
 use serde::Serialize;
@@ -60,6 +62,10 @@ pub struct Summary {
     pub passages: u64,
     /// Alarms raised.
     pub alarms: u64,
+    /// Each of them, with what was planted in the demo that it is about.
+    pub alarm_list: Vec<AlarmLine>,
+    /// Alarms of which nothing planted is the reason.
+    pub alarms_unexplained: u64,
     /// Events that the cloud got, each id counted once.
     pub published: u64,
     /// Events whose receipt came back.
@@ -80,6 +86,67 @@ pub struct Summary {
     pub seconds: u64,
     /// Folder with journal, config and `cloud/events.jsonl`.
     pub data: PathBuf,
+}
+
+/// An alarm of the summary.
+#[derive(Debug, Clone, Serialize)]
+pub struct AlarmLine {
+    /// What kind.
+    pub code: &'static str,
+    /// What it is about.
+    pub subject: String,
+    /// By which rule and which of its revisions.
+    pub rule: Option<String>,
+    /// When it opened.
+    pub raised: Time,
+    /// When it closed; none where it is open.
+    pub cleared: Option<Time>,
+    /// What it said.
+    pub text: String,
+    /// What the device check found.
+    pub check: Option<blockgate_rules::anomaly::care::CheckFound>,
+    /// What was planted; none where nothing was.
+    pub planted: Option<&'static str>,
+}
+
+/// The alarms of a run, and how many of them nothing planted explains.
+fn alarm_lines(rows: Vec<(u64, Alarm)>) -> (Vec<AlarmLine>, u64) {
+    let planted = water::planted();
+    let mut lines: Vec<AlarmLine> = Vec::new();
+    for (_, alarm) in rows {
+        let code = blockgate_rules::alarm::word(alarm.code);
+        let open = lines.iter_mut().rev().find(|line| {
+            line.code == code
+                && line.subject == alarm.subject
+                && line.rule == alarm.rule
+                && line.cleared.is_none()
+        });
+        match (alarm.change, open) {
+            (AlarmChange::Raised, _) => {
+                let plant = planted
+                    .iter()
+                    .find(|plant| plant.subject == alarm.subject && plant.codes.contains(&code));
+                lines.push(AlarmLine {
+                    code,
+                    subject: alarm.subject,
+                    rule: alarm.rule,
+                    raised: alarm.at,
+                    cleared: None,
+                    text: alarm.text.en,
+                    check: None,
+                    planted: plant.map(|plant| plant.what),
+                });
+            }
+            (AlarmChange::Updated | AlarmChange::Noted, Some(line)) => {
+                line.text = alarm.text.en;
+                line.check = alarm.check.map(|check| check.found).or(line.check);
+            }
+            (AlarmChange::Cleared, Some(line)) => line.cleared = Some(alarm.at),
+            (AlarmChange::Updated | AlarmChange::Noted | AlarmChange::Cleared, None) => {}
+        }
+    }
+    let unexplained = lines.iter().filter(|line| line.planted.is_none()).count();
+    (lines, u64::try_from(unexplained).unwrap_or(0))
 }
 
 /// How long the end waits for the last receipts.
@@ -185,12 +252,18 @@ async fn run_block(
     let done = &shared.board.counts;
     let verdict =
         crate::store::journal::verify(&crate::ports::RealDisk, &config.state_dir.join("journal"))?;
+    let rows = usize::try_from(crate::limits::ALARM_ROWS_MAX).unwrap_or(10_000);
+    let (alarm_list, alarms_unexplained) = alarm_lines(
+        shared.trees.alarms(None, rows).map_err(|why| anyhow::anyhow!("the alarms: {why}"))?,
+    );
     Ok(Summary {
         readings: done.readings.get(),
         bills: done.bills.get(),
         total_fen: done.billed_fen.get_signed(),
         passages: shared.lanes.passages.get(),
         alarms: done.alarms.get(),
+        alarm_list,
+        alarms_unexplained,
         published: counts.events,
         receipted: shared.outbox.stats().through,
         undelivered: shared.outbox.stats().waiting,
@@ -226,7 +299,7 @@ fn config(data: &Path, listen: &str, broker: u16, headless: bool) -> anyhow::Res
 
 fn greet(data: &Path, page: Option<SocketAddr>, login: &(String, String), broker: u16) {
     eprintln!(
-        "blockgate demo: 60 households on three lines, five models of meter; a car park with four lanes"
+        "blockgate demo: 60 households and 80 meters on four lines, six models of meter; a car park with four lanes"
     );
     if let Some(page) = page {
         let (user, password) = login;

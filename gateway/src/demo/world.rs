@@ -1,6 +1,7 @@
 //! The demo's block: 60 households on three lines, five models of meter, a few things that go wrong.
 
 use super::consumption::{Household, Weeks};
+use super::water;
 use crate::config::Text;
 use blockgate_drivers::line::Framing;
 use blockgate_drivers::profile::Profile;
@@ -51,7 +52,7 @@ pub fn config(listen: &str, broker_port: u16) -> Text {
         text,
         "[mqtt]\nhost = \"localhost\"\nport = {broker_port}\nca = \"tls/ca.crt\"\ncert = \"tls/gateway.crt\"\n\
          key = \"tls/gateway.key\"\n\n[http]\nlisten = \"{listen}\"\n\n[meter_defaults]\npoll_every = \"15m\"\n\
-         record_every = \"15m\"\nmax_per_hour = \"27.6\"   # 100 A on one phase\nstuck_after = \"14d\"\n\
+         record_every = \"15m\"\nmax_per_hour = \"27.6\"   # 100 A on one phase\n\
          offline_after = \"1h\"\n"
     );
     for (id, target, kind, _) in LINES {
@@ -66,6 +67,7 @@ pub fn config(listen: &str, broker_port: u16) -> Text {
             ),
         };
     }
+    text.push_str(&water::config());
     for household in 0..HOUSEHOLDS {
         let (line, _, _, _) = LINES[household / PER_LINE];
         let (flat, model) = (flat(household), model(household));
@@ -76,8 +78,9 @@ pub fn config(listen: &str, broker_port: u16) -> Text {
             "\n[[meter]]\nid = \"m-{flat}\"\nline = \"{line}\"\naddress = {address}\nprofile = \"{model}\"\n\
              record = [\"energy_import\"]\n\n[[account]]\nid = \"a-{flat}\"\nbuilding = \"{building}\"\n\
              area_m2 = \"{area}\"\ncharges = [\n  {{ item = \"electricity\", tariff = \"{}\", meter = \"m-{flat}\", \
-             register = \"energy_import\" }},\n  {{ item = \"property-fee\", tariff = \"property-fee\" }},\n]",
+             register = \"energy_import\" }},\n{}  {{ item = \"property-fee\", tariff = \"property-fee\" }},\n]",
             if household % 3 == 2 { "electricity-tou" } else { "electricity-tiered" },
+            water::charge(household),
         );
     }
     text.push_str(&super::cars::config());
@@ -106,7 +109,7 @@ pub fn field(weeks: &Arc<Weeks>, clock: SimClock, start: Time, seed: u64) -> Sim
         }
         connect = connect.with(target, wire);
     }
-    connect
+    water::field(connect, weeks, clock, start, first)
 }
 
 /// What goes wrong in the demo's field: a few meters show what an installer will meet.
@@ -163,6 +166,7 @@ pub fn rules() -> Vec<Text> {
     [
         ("rules.d/electricity.toml", include_str!("../../../rules/tariffs/electricity.toml")),
         ("rules.d/parking.toml", include_str!("../../../rules/tariffs/parking.toml")),
+        ("rules.d/water.toml", water::TARIFF),
         ("rules.d/property.toml", include_str!("../../../rules/tariffs/property.toml")),
     ]
     .into_iter()

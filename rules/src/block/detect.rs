@@ -6,10 +6,10 @@ use crate::alarm;
 use crate::anomaly::care::{CheckFound, DeviceCheck, WorkOrder};
 use crate::anomaly::check::{self, Running};
 use crate::anomaly::micro::Micro;
-use crate::anomaly::rule::{Detector, Flag, Revision, Rule};
+use crate::anomaly::rule::{Detector, Flag, Lasting, Revision, Rule};
 use crate::anomaly::scope::Plan;
 use crate::anomaly::watch::{Around, Found, Key, Sample};
-use crate::anomaly::{budget, payments, text};
+use crate::anomaly::{budget, lasting, payments, text};
 use crate::calendar::Day;
 use crate::event::{Alarm, AlarmChange, AlarmCode, Event, Payment, Reading};
 use crate::input::Input;
@@ -261,17 +261,40 @@ impl Block {
             for (subject, facts) in self.watch.states.too_long(*what, *most, now) {
                 self.say_now(now, (id, revision), subject, Some(facts), out);
             }
+            if *what == Lasting::VehicleInside {
+                // A permit's vehicle may stand in its space for a summer.
+                let stays = self.state.parking.stays().iter();
+                for (id_of, stay) in stays.filter(|(_, stay)| stay.permit.is_none()) {
+                    let facts = lasting::too_long(*most, stay.entered, now);
+                    if facts.is_some() {
+                        let subject = format!("stay/{id_of}");
+                        self.say_now(now, (id, revision), &subject, facts, out);
+                    }
+                }
+            }
             let code = revision.detector.code();
             let over = self.state.alarms.values().filter(|alarm| {
                 alarm.code == code
                     && rule_of(alarm).as_ref() == Some(id)
-                    && match self.watch.states.lasts(*what, &alarm.subject) {
+                    && match self.lasts(*what, &alarm.subject) {
                         Some(lasts) => !lasts,
                         // After a start it may be that nobody has said it yet.
                         None => self.watch.grace_from.is_none_or(|f| now >= f.plus(STATES_GRACE)),
                     }
             });
             out.extend(over.map(|alarm| Event::Alarm(alarm::cleared(alarm, now))));
+        }
+    }
+
+    /// Whether a state goes on: a stay of the car park, or what was heard since the start.
+    fn lasts(&self, what: Lasting, subject: &str) -> Option<bool> {
+        match subject.strip_prefix("stay/") {
+            Some(id) if what == Lasting::VehicleInside => {
+                let heard = self.watch.states.lasts(what, subject);
+                let inside = || self.state.parking.stays().keys().any(|stay| stay.as_str() == id);
+                Some(heard.unwrap_or_else(inside))
+            }
+            Some(_) | None => self.watch.states.lasts(what, subject),
         }
     }
 

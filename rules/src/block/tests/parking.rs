@@ -470,3 +470,25 @@ fn plates_are_forgotten_after_their_time() {
     assert!(!kept(&world).contains("粤A00001") && !kept(&world).contains("沪C99999"));
     world.checked();
 }
+
+#[test]
+fn a_plate_that_never_leaves_is_told_and_one_with_a_permit_is_not() {
+    let mut setup = car_park();
+    setup.anomalies = crate::anomaly::parse::shipped();
+    let mut world = World::default();
+    world.setup("2026-03-10T00:00:00+08:00", &setup);
+    world.pass("in-1", "粤B99999", "2026-03-10T08:00:00+08:00");
+    world.pass("in-1", "京V08001", "2026-03-10T08:05:00+08:00");
+    let long = |events: &[Event]| -> Vec<(crate::event::AlarmChange, String)> {
+        let alarms = events.iter().filter_map(|event| {
+            let Event::Alarm(alarm) = event else { return None };
+            let is_long = alarm.code == crate::event::AlarmCode::LongStay;
+            is_long.then(|| (alarm.change, alarm.subject.clone()))
+        });
+        alarms.collect()
+    };
+    assert_eq!(long(&world.tick("2026-04-08T08:00:00+08:00")), []);
+    let told = long(&world.tick("2026-04-09T08:00:00+08:00"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].1.starts_with("stay/") && !told[0].1.contains("99999"), "no plate: {told:?}");
+}

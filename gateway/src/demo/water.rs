@@ -1,0 +1,175 @@
+//! The demo's water: twenty meters of building 1 on an M-Bus line, one that leaks and one that
+//! sticks; and the list of everything in the demo that goes wrong on purpose, so that its summary can
+//! say which alarms were planted.
+
+use super::consumption::{Household, Weeks};
+use super::world::flat;
+use blockgate_drivers::line::Framing;
+use blockgate_drivers::profile::Profile;
+use blockgate_drivers::sim::{SimClock, SimConnect, SimLine, SimMeter};
+use blockgate_drivers::{Address, Protocol};
+use blockgate_types::{Decimal, RegisterName, Span, Time};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// Water meters, of the first flats.
+pub const METERS: usize = 20;
+
+const PROFILE: &str = "generic-mbus-water";
+const TARGET: &str = "/dev/demo-d";
+
+/// A toilet that runs: from when to when after the start, in which flat, how many litres an hour.
+const LEAK: (i64, i64, usize, i64) = (20, 25, 6, 60);
+/// A meter that sticks and is freed again.
+const STUCK: (i64, i64, usize) = (16, 45, 13);
+
+/// A minute in which the house draws more than this is one in which water runs, two litres of it: a
+/// cooker, a washing machine, a boiler that heats what the shower takes.
+const WATTS: u64 = 3_000;
+const LITRES_A_MINUTE: u64 = 2;
+
+/// Something that goes wrong in the demo on purpose.
+#[derive(Debug, Clone)]
+pub struct Planted {
+    /// The alarm's subject.
+    pub subject: String,
+    /// Kinds of alarm that it raises.
+    pub codes: &'static [&'static str],
+    /// What it is.
+    pub what: &'static str,
+}
+
+/// All of it: the faults of `world` too.
+#[must_use]
+pub fn planted() -> Vec<Planted> {
+    let meter = |kind: &str, household: usize| format!("meter/{kind}-{}", flat(household));
+    let of = |subject: String, codes: &'static [&'static str], what: &'static str| Planted {
+        subject,
+        codes,
+        what,
+    };
+    vec![
+        of(
+            meter("w", LEAK.2),
+            &["continuous-flow", "night-flow", "unusual-use"],
+            "a toilet runs for five days from day 20 on, 60 litres an hour",
+        ),
+        of(meter("w", STUCK.2), &["meter-stuck"], "a water meter sticks from day 16 to day 45"),
+        of(
+            "block".to_owned(),
+            &["alarm-budget"],
+            "what is planted is more than sixty households should have in a month",
+        ),
+        of(meter("m", 44), &["meter-offline"], "a meter is three hours without power on day 10"),
+        of(meter("m", 10), &["reading-held"], "a meter shows 500 kWh less for an hour on day 20"),
+    ]
+}
+
+/// Its part of the config: a line, the meters, the tariff's charge is in [`charge`].
+#[must_use]
+pub fn config() -> String {
+    let mut text = format!(
+        "\n[[line]]\nid = \"line-d\"\nkind = \"serial\"\npath = \"{TARGET}\"\nbaud = 2400\nparity = \"even\"\n\
+         reply_timeout = \"500ms\"\n"
+    );
+    for household in 0..METERS {
+        let (flat, address) = (flat(household), household + 1);
+        let _ = writeln!(
+            text,
+            "\n[[meter]]\nid = \"w-{flat}\"\nline = \"line-d\"\naddress = {address}\nprofile = \"{PROFILE}\"\n\
+             max_per_hour = \"5\"   # DN15"
+        );
+    }
+    text
+}
+
+/// A flat's charge for water; empty where it has no water meter.
+#[must_use]
+pub fn charge(household: usize) -> String {
+    if household >= METERS {
+        return String::new();
+    }
+    let flat = flat(household);
+    format!(
+        "  {{ item = \"water\", tariff = \"water\", meter = \"w-{flat}\", register = \"volume\" }},\n"
+    )
+}
+
+/// The tariff.
+pub const TARIFF: &str = r#"# An example: one price for water.
+[[tariff]]
+id = "water"
+label = { zh = "水费", en = "Water" }
+currency = "CNY"
+notice = "EXAMPLE: check against the price notice in force"
+
+[[tariff.revision]]
+from = "2020-01-01"
+kind = "flat"
+rounding = "per_line"
+change_inside_period = "next_period"
+unit = "m3"
+price = "3.50"
+"#;
+
+/// The line with its meters.
+#[must_use]
+pub fn field(
+    connect: SimConnect,
+    weeks: &Arc<Weeks>,
+    clock: SimClock,
+    start: Time,
+    first: usize,
+) -> SimConnect {
+    let Some(profile) = Profile::shipped_by_id(PROFILE) else { return connect };
+    let mut wire = SimLine::new(Framing::Rtu, clock);
+    for household in 0..METERS {
+        let meter = SimMeter::new(profile.clone(), source(weeks, first, household, start));
+        let address = Address::parse(Protocol::Mbus, &(household + 1).to_string());
+        if let Ok(address) = address {
+            wire = wire.with(address, meter);
+        }
+    }
+    connect.with(TARGET, wire)
+}
+
+fn source(
+    weeks: &Arc<Weeks>,
+    first: usize,
+    household: usize,
+    start: Time,
+) -> impl FnMut(&RegisterName, Time) -> Decimal + Send + use<> {
+    let house = Household::new(weeks.clone(), first + household);
+    let mut counted = (0, 0); // minutes, litres
+    let begins = 150_000 + u64::try_from(household).unwrap_or(0) * 31_337;
+    move |_, now| {
+        let minutes = |at: Time| at.since(start).map_or(0, |s| s.as_millis() / 60_000);
+        let day = |n: i64| minutes(start.plus(Span::from_days(n)));
+        let now = u64::try_from(minutes(now)).unwrap_or(0);
+        // Minutes that were counted once are not looked at again.
+        if now < counted.0 {
+            counted = (0, 0);
+        }
+        for minute in counted.0..now {
+            counted.1 += if house.watts(minute) > WATTS { LITRES_A_MINUTE } else { 0 };
+        }
+        counted.0 = now;
+        let mut litres = counted.1;
+        let passed = i64::try_from(now).unwrap_or(0);
+        if household == LEAK.2 {
+            let leaking = passed.clamp(day(LEAK.0), day(LEAK.1)) - day(LEAK.0);
+            litres += u64::try_from(leaking * LEAK.3 / 60).unwrap_or(0);
+        }
+        if household == STUCK.2 {
+            // What passed while it stuck was never counted.
+            litres = stuck(&house, litres, now, (day(STUCK.0), day(STUCK.1)));
+        }
+        Decimal::new(i64::try_from(begins + litres).unwrap_or(0), 3)
+    }
+}
+
+fn stuck(house: &Household, litres: u64, now: u64, (from, to): (i64, i64)) -> u64 {
+    let edge = |minute: i64| u64::try_from(minute).unwrap_or(0).min(now);
+    let missed = (edge(from)..edge(to)).filter(|minute| house.watts(*minute) > WATTS).count();
+    litres.saturating_sub(u64::try_from(missed).unwrap_or(0) * LITRES_A_MINUTE)
+}
