@@ -4,10 +4,10 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`schema`] | from a type to the schemas of its variants |
-//! | [`sample`] | an example from a schema, which the code must then be able to read |
+//! | `schema` | from a type to the schemas of its variants |
+//! | `sample` | an example from a schema, which the code must then be able to read |
 //! | [`messages`] | the list: every message, its topic, schema and examples |
-//! | [`asyncapi`] | the list as an AsyncAPI document |
+//! | `asyncapi` | the list as an AsyncAPI document |
 
 mod asyncapi;
 mod messages;

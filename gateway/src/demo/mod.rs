@@ -123,9 +123,14 @@ fn alarm_lines(rows: Vec<(u64, Alarm)>) -> (Vec<AlarmLine>, u64) {
         });
         match (alarm.change, open) {
             (AlarmChange::Raised, _) => {
+                // A subject that ends in a star stands for all that begin so.
+                let is_of = |subject: &str| match subject.strip_suffix('*') {
+                    Some(begin) => alarm.subject.starts_with(begin),
+                    None => alarm.subject == subject,
+                };
                 let plant = planted
                     .iter()
-                    .find(|plant| plant.subject == alarm.subject && plant.codes.contains(&code));
+                    .find(|plant| is_of(&plant.subject) && plant.codes.contains(&code));
                 lines.push(AlarmLine {
                     code,
                     subject: alarm.subject,

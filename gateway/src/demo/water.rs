@@ -60,6 +60,12 @@ pub fn planted() -> Vec<Planted> {
             &["alarm-budget"],
             "what is planted is more than sixty households should have in a month",
         ),
+        of("stay/*".to_owned(), &["long-stay"], "a car leaves and no camera sees it"),
+        of(
+            meter("w", 8),
+            &["night-flow"],
+            "this household heats at night, and the demo derives its water from its electricity",
+        ),
         of(meter("m", 44), &["meter-offline"], "a meter is three hours without power on day 10"),
         of(meter("m", 10), &["reading-held"], "a meter shows 500 kWh less for an hour on day 20"),
     ]

@@ -7,7 +7,7 @@
 //! | [`aliyun`] | the thing model of Alibaba Cloud IoT (Alink JSON) |
 //! | [`sparkplug`] | Sparkplug B 3.0: births, deaths, readings; [`protobuf`] is its encoding |
 //! | [`homeassistant`] | MQTT discovery of Home Assistant |
-//! | [`task`] | the connection, the place in the journal, and sending |
+//! | `task` | the connection, the place in the journal, and sending |
 
 pub mod aliyun;
 pub mod homeassistant;

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`plan`] | a parking tariff as data: every switch of a board's small print |
-//! | [`parse`] | `[[parking]]` in rule files, every fault at its place |
+//! | `parse` | `[[parking]]` in rule files, every fault at its place |
 //! | [`price`] | a stay, minute by minute, to what it costs |
 //! | [`setup`] | areas, lanes, permits, as the config wants them |
 //! | [`event`] | what happens, as the journal keeps it |

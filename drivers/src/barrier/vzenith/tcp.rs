@@ -61,7 +61,7 @@ pub fn subscribe() -> Vec<u8> {
     )
 }
 
-/// Pulses the output that lifts the arm. The command's name is from public clients [C].
+/// Pulses the output that lifts the arm. The command's name is from public clients.
 #[must_use]
 pub fn open() -> Vec<u8> {
     command(&json!({"cmd": "ioctl", "delay": PULSE_MS, "io": GATE_OUTPUT, "value": 2}))
