@@ -241,6 +241,11 @@ fn with_journal() -> (Gateway, Slave) {
     gateway.wait("thirty records", |g| {
         (g.json("/v1/outbox")["waiting"].as_u64()? >= 30).then_some(())
     });
+    // Rules and accounts have records of their own, whose number grows with what is shipped.
+    gateway.wait("twenty of them readings", |g| {
+        let show = g.command(&["journal", "show", "--kind", "reading"]);
+        (show.out.lines().count() >= 20).then_some(())
+    });
     gateway.stop();
     (gateway, slave)
 }
@@ -340,6 +345,14 @@ fn the_help_of_every_command_has_an_example_and_those_that_touch_nothing_work_as
         &["read"],
         &["decode"],
         &["rate"],
+        &["preview"],
+        &["board"],
+        &["contract"],
+        &["provision"],
+        &["certificate"],
+        &["certificate", "show"],
+        &["certificate", "request"],
+        &["certificate", "install"],
         &["journal"],
         &["journal", "verify"],
         &["journal", "show"],

@@ -108,7 +108,7 @@ enum Command {
     /// Prints the board of a parking tariff, made from the rule that charges
     #[command(after_help = "Example:\n  blockgate board parking.toml --on 2026-05-01")]
     Board(board::Args),
-    /// Runs a rule file against the bills of a month that is over: who would pay more, who less
+    /// Tries a rule file on a month that is over: who would pay more or less
     #[command(after_help = "Examples:\n  blockgate preview electricity-2027.toml\n  \
         blockgate preview electricity-2027.toml --month 2026-11 --json\n\n\
         Changes nothing. The command \"apply-rules\" puts the file in force from its own dates.")]
@@ -136,7 +136,7 @@ enum Command {
     #[command(subcommand, after_help = "Example:\n  blockgate certificate request > gw-1.csr")]
     Certificate(provision::CertificateCommand),
     /// Writes the manual pages and the shells' completions, for packages
-    #[command(hide = true)]
+    #[command(hide = true, after_help = "Example:\n  blockgate generate target/manual")]
     Generate(generate::Args),
 }
 

@@ -30,8 +30,10 @@ pub(super) struct ProvisionArgs {
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum CertificateCommand {
     /// Shows the certificate in use, and a request that waits for its certificate
+    #[command(after_help = "Example:\n  blockgate certificate show")]
     Show(Place),
     /// Makes the next key and prints the request that a CA signs; the pair in use stays in use
+    #[command(after_help = "Example:\n  blockgate certificate request > gw-1.csr")]
     Request(Place),
     /// Installs a certificate for that request; the pair before is kept beside it
     #[command(
