@@ -2,8 +2,8 @@
 # cross/build.sh amd64|arm64|armhf [cargo arguments]: the release binary for an architecture, by the
 # compiler of cross/toolchain.sh. `CMD=test` runs the tests under qemu-user instead.
 #
-# The build is reproducible: no path of the building machine is in the binary, and its times are the
-# commit's. Two builds of one commit give the same bytes (packaging/reproducible.sh shows it).
+# Meant to be reproducible: paths of the building machine are mapped away, and times are the commit's.
+# That two builds give the same bytes has not been shown yet.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -4,7 +4,8 @@
 # cross compilers that it needs (cross/toolchain.sh). `--version` makes a package of another version
 # from the same program, for tests of upgrades.
 #
-# The same commit gives the same bytes: times are the commit's, owners root, order sorted.
+# Times are the commit's, owners root, order sorted, so that the same program makes the same package;
+# that two builds of the program itself are equal has not been shown yet.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
