@@ -15,6 +15,7 @@
 //! | [`barrier`] | cameras that read plates, barriers, LED and voice boards |
 //! | [`decoded`] | a captured frame, explained to a person |
 //! | [`profile`] | device knowledge as data: registers, scales, units, test vectors |
+//! | [`act`] | relay, valve and clock: one order, and the state read back |
 //! | [`meter`] | one meter read whole: values, or the one fault that prevented them |
 //! | [`scan`] | finding the meters of a line whose settings nobody knows |
 //! | `sim` (feature `sim`) | the slave side with scripted faults, written apart from the master's codec |
@@ -41,6 +42,7 @@
     )
 )]
 
+pub mod act;
 pub mod address;
 pub mod barrier;
 pub mod bcd;

@@ -223,10 +223,11 @@ async fn a_relay_that_says_yes_and_does_not_move_is_found_out() {
         let sim = SimLine::new(Framing::Rtu, clock()).with(Address::Dlt645(own), meter);
         let mut line = line_to(sim);
         let trip = dlt645::order::Relay::Trip;
-        let report = dlt645::relay(&mut line, own, authority, trip, deadline, None).await.unwrap();
+        let report =
+            dlt645::relay(&mut line, own, (authority, trip, deadline), None).await.unwrap();
         assert_eq!(report.verified, Some(verified));
         let all = dlt645::Address::ANY;
-        assert!(dlt645::relay(&mut line, all, authority, trip, deadline, None).await.is_err());
+        assert!(dlt645::relay(&mut line, all, (authority, trip, deadline), None).await.is_err());
         assert_eq!(dlt645::read_address(&mut line, all, None).await, Ok(own));
     }
 }

@@ -93,3 +93,9 @@ async fn exchange(
     }
     Ok(frame)
 }
+
+/// Whether a fault is the meter's own refusal: it is there, and did nothing.
+#[must_use]
+pub fn is_refusal(fault: &ReadFault) -> bool {
+    Frame::parse(&fault.raw).is_ok_and(|frame| frame.control & control::REFUSED != 0)
+}

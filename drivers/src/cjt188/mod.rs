@@ -21,4 +21,4 @@ mod tests;
 pub use data::{Field, StatusMap, ValveState};
 pub use decode::decode_frame;
 pub use frame::{Address, DiOrder, Dialect, Frame};
-pub use master::{read, read_address, valve};
+pub use master::{is_refusal, read, read_address, valve};

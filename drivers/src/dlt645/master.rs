@@ -71,14 +71,54 @@ pub async fn read_address(
     }
 }
 
-/// Sends the broadcast clock. Nobody answers; the line keeps its silence afterwards.
+/// Sends the clock telegram to one meter, or to all by [`Address::BROADCAST`]. Nobody answers; should
+/// somebody do, the line's quarantine before the next request hears it.
 ///
 /// # Errors
 /// Timeout: no connection.
-pub async fn broadcast_clock(line: &mut Line, now: Stamp) -> Result<(), ReadFault> {
+pub async fn send_clock(line: &mut Line, to: Address, now: Stamp) -> Result<(), ReadFault> {
     line.request.clear();
-    order::put_clock(&mut line.request, Address::BROADCAST, now);
+    order::put_clock(&mut line.request, to, now);
     line.send().await
+}
+
+/// Gives one relay order: who orders, what, and until when the meter may carry it out by its own clock.
+/// It is sent once, whatever happens: after a fault nobody knows whether it was carried out, and the
+/// caller must look before doing it again. The acknowledgement proves nothing either.
+///
+/// # Errors
+/// The order's own fault; protocol: refused, with the reason.
+pub async fn order_relay(
+    line: &mut Line,
+    address: Address,
+    (authority, relay, deadline): (Authority, Relay, Stamp),
+    speed: Option<SerialDefaults>,
+) -> Result<(), ReadFault> {
+    if address.is_wild() {
+        return Err(protocol("a relay order goes to one meter, never to a wildcard".to_owned()));
+    }
+    let data = order::relay_data(authority, relay, deadline);
+    let ask = Ask { address, control: control::RELAY, echo: Vec::new() };
+    exchange(line, &ask, &data, 0, speed).await.map(|_| ())
+}
+
+/// Writes a data identifier of one meter, once; bytes in the order of the wire.
+///
+/// # Errors
+/// The write's own fault; protocol: refused, with the reason.
+pub async fn write(
+    line: &mut Line,
+    address: Address,
+    (di, authority): (u32, Authority),
+    value: &[u8],
+    speed: Option<SerialDefaults>,
+) -> Result<(), ReadFault> {
+    if address.is_wild() {
+        return Err(protocol("a write goes to one meter, never to a wildcard".to_owned()));
+    }
+    let data = order::write_data(di, authority, value);
+    let ask = Ask { address, control: control::WRITE, echo: Vec::new() };
+    exchange(line, &ask, &data, 0, speed).await.map(|_| ())
 }
 
 /// What a relay order came to.
@@ -91,27 +131,20 @@ pub struct RelayReport {
     pub verified: Option<bool>,
 }
 
-/// Gives one relay order and reads the state back. The order is sent once, whatever happens: after a
-/// fault nobody knows whether it was carried out, and the caller must look before doing it again.
+/// Gives one relay order by [`order_relay`] and reads the state back.
 ///
 /// # Errors
-/// The order's own fault; protocol: refused, with the reason. A fault of reading the state is none.
+/// The order's own. A fault of reading the state is none.
 pub async fn relay(
     line: &mut Line,
     address: Address,
-    authority: Authority,
-    relay: Relay,
-    deadline: Stamp,
+    order: (Authority, Relay, Stamp),
     speed: Option<SerialDefaults>,
 ) -> Result<RelayReport, ReadFault> {
-    if address.is_wild() {
-        return Err(protocol("a relay order goes to one meter, never to a wildcard".to_owned()));
-    }
-    let data = order::relay_data(authority, relay, deadline);
-    let ask = Ask { address, control: control::RELAY, echo: Vec::new() };
-    exchange(line, &ask, &data, 0, speed).await?;
+    order_relay(line, address, order, speed).await?;
     let word = read(line, Edition::E2007, address, STATUS_WORD_3, 2, speed).await;
     let state = word.ok().and_then(|word| RelayState::from_status_word_3(&word));
+    let (_, relay, _) = order;
     let verified = relay.proof().zip(state).map(|(want, is)| want == is);
     Ok(RelayReport { state, verified })
 }
@@ -148,4 +181,10 @@ fn protocol(what: String) -> ReadFault {
 pub fn is_no_such_data(fault: &ReadFault) -> bool {
     let refused = Frame::parse(&fault.raw).ok().filter(|f| f.control & control::REFUSED != 0);
     refused.is_some_and(|frame| frame.data.first().is_some_and(|error| error & 0x02 != 0))
+}
+
+/// Whether a fault is the meter's own refusal: it is there, and did nothing.
+#[must_use]
+pub fn is_refusal(fault: &ReadFault) -> bool {
+    Frame::parse(&fault.raw).is_ok_and(|frame| frame.control & control::REFUSED != 0)
 }

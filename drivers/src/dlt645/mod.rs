@@ -22,4 +22,7 @@ mod tests;
 
 pub use decode::decode_frame;
 pub use frame::{Address, Edition, Frame};
-pub use master::{RelayReport, broadcast_clock, is_no_such_data, read, read_address, relay};
+pub use master::{
+    RelayReport, is_no_such_data, is_refusal, order_relay, read, read_address, relay, send_clock,
+    write,
+};

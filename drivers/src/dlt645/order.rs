@@ -1,7 +1,7 @@
 //! What changes a meter: relay, clock, write. Each is one request; none is ever repeated by itself.
 
 use super::frame::{Address, control};
-use crate::bcd::from_two;
+use crate::bcd::{from_two, two};
 
 /// Who gives the order (clause 7.2): without the right password the meter refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +128,25 @@ impl Stamp {
     #[must_use]
     pub fn wire(self) -> [u8; 6] {
         [self.second, self.minute, self.hour, self.day, self.month, self.year].map(from_two)
+    }
+
+    /// From the data of 04000102 (`ss mm hh`) and 04000101 (`WW DD MM YY`); `None` where they are no
+    /// time: digits that are none, or all zero, as after a flat battery.
+    #[must_use]
+    pub fn from_wire(time: &[u8], date: &[u8]) -> Option<Self> {
+        let (&[second, minute, hour], &[_, day, month, year]) = (time, date) else { return None };
+        let [second, minute, hour] = [second, minute, hour].map(two);
+        let [day, month, year] = [day, month, year].map(two);
+        let within =
+            |n: Option<u8>, range: std::ops::RangeInclusive<u8>| n.filter(|n| range.contains(n));
+        Some(Self {
+            year: within(year, 0..=99)?,
+            month: within(month, 1..=12)?,
+            day: within(day, 1..=31)?,
+            hour: within(hour, 0..=23)?,
+            minute: within(minute, 0..=59)?,
+            second: within(second, 0..=59)?,
+        })
     }
 }
 

@@ -24,8 +24,9 @@ pub struct LineSettings {
     pub target: Target,
     /// How frames are put on it.
     pub framing: Framing,
-    /// Silence before a request. Modbus over Serial Line V1.02, 2.5.1.1: 3.5 characters; a tty or a
-    /// device server adds its own pauses, so never below 5 ms on RTU. Zero for MBAP.
+    /// Silence before a request. Modbus over Serial Line V1.02, 2.5.1.1: 3.5 characters, above 19,200
+    /// baud 1.75 ms. Behind a serial server, whose speed and pauses nobody knows here, 5 ms; zero for
+    /// MBAP.
     pub gap: Duration,
     /// How long a device may take for its whole answer; on a serial port the time that request and
     /// reply need on the wire is added.
@@ -67,10 +68,18 @@ impl LineSettings {
             quarantine_at_open: framing == Framing::Rtu,
         };
         if framing == Framing::Rtu {
-            // 3.5 characters, and above 19200 baud the fixed 1.75 ms: both below 5 ms from 7700 on.
-            settings.gap = (settings.characters(7) / 2).max(Duration::from_millis(5));
+            settings.gap = settings.silence();
         }
         settings
+    }
+
+    /// The silence between two frames on a serial wire (Modbus over Serial Line V1.02, 2.5.1.1).
+    fn silence(&self) -> Duration {
+        match &self.target {
+            Target::Serial { baud, .. } if *baud > FIXED_SILENCE_ABOVE => FIXED_SILENCE,
+            Target::Serial { .. } => self.characters(7) / 2,
+            Target::Tcp { .. } => SERVER_SILENCE,
+        }
     }
 
     /// A line over TCP.
@@ -95,23 +104,35 @@ impl LineSettings {
     }
 }
 
+/// Above this baud rate the silence does not shrink further.
+const FIXED_SILENCE_ABOVE: u32 = 19_200;
+const FIXED_SILENCE: Duration = Duration::from_micros(1750);
+/// A serial server packs what it receives by pauses of its own, a few milliseconds mostly.
+const SERVER_SILENCE: Duration = Duration::from_millis(5);
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::transport::Parity;
 
     #[test]
-    fn the_silence_follows_the_baud_rate_and_is_never_below_5_ms() {
+    fn the_silence_is_the_standard_s_and_5_ms_behind_a_serial_server() {
         let serial = |baud, parity| {
             let path = "/dev/ttyS0".to_owned();
             let target = Target::Serial { path, baud, data_bits: 8, parity, stop_bits: 1 };
             LineSettings::new(target, Framing::Rtu)
         };
         // Modbus over Serial Line V1.02: 11 bits a character with parity.
-        assert_eq!(serial(2400, Parity::Even).gap.as_micros(), 16_041);
-        assert_eq!(serial(1200, Parity::None).gap.as_micros(), 29_166);
-        assert_eq!(serial(9600, Parity::Even).gap.as_millis(), 5);
-        assert_eq!(serial(115_200, Parity::None).gap.as_millis(), 5);
+        for (baud, parity, micros) in [
+            (1200, Parity::None, 29_166),
+            (2400, Parity::Even, 16_041),
+            (9600, Parity::Even, 4_010),
+            (19_200, Parity::Even, 2_005),
+            (38_400, Parity::Even, 1_750),
+            (115_200, Parity::None, 1_750),
+        ] {
+            assert_eq!(serial(baud, parity).gap.as_micros(), micros, "{baud}");
+        }
         assert_eq!(LineSettings::tcp("h", 502, Framing::Rtu).gap.as_millis(), 5);
         assert!(LineSettings::tcp("h", 502, Framing::Tcp).gap.is_zero());
         assert_eq!(serial(9600, Parity::None).characters(8).as_micros(), 8333);

@@ -9,6 +9,7 @@
 //! | [`id`] | typed ids: meter, line, account, item, … |
 //! | [`register`] | what a device's register means: name, unit, role |
 //! | [`observation`] | what one poll of one meter brought, good or bad |
+//! | [`act`] | what changes a meter, and what it says of itself afterwards |
 //! | [`plate`] | a number plate, masked wherever it is printed |
 //! | [`passage`] | what a camera saw at a lane |
 //! | [`strict`] | the reader of strict TOML: every fault at its line and column |
@@ -22,6 +23,7 @@
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+pub mod act;
 pub mod decimal;
 pub mod id;
 pub mod observation;
@@ -32,6 +34,7 @@ pub mod strict;
 pub mod time;
 pub mod unit;
 
+pub use act::{Act, ActResult, Control, MeterState, RelayTo, ValveTo};
 pub use decimal::{Decimal, parse_decimal};
 pub use id::{
     AccountId, ActionId, AlarmId, AreaId, BillId, CameraId, CommandId, IdError, ItemId, LaneId,
