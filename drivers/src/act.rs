@@ -145,9 +145,9 @@ impl Device<'_> {
         let date = [crate::bcd::from_two(now.weekday), day, month, year];
         for (di, value) in [(DATE, &date[..]), (TIME, &[second, minute, hour][..])] {
             let sent = dlt645::write(self.line, address, (di, authority), value, speed).await;
-            match answered(sent) {
-                Sent::Acknowledged => {}
-                other => return other,
+            let sent = answered(sent);
+            if sent != Sent::Acknowledged {
+                return sent;
             }
         }
         Sent::Acknowledged
