@@ -358,6 +358,9 @@ async fn main() -> Anyhow<()> {
         setup: RwLock::new(Arc::new(Setup::default())),
         durable: broadcast::Sender::new(16),
         lanes: blockgate::lanes::Lanes::none(),
+        scans: Arc::new(
+            blockgate::scans::Scans::new(std::collections::BTreeMap::new(), Arc::new(Wall)).0,
+        ),
     });
     let config = HttpConfig { listen, cert: None, key: None, hosts: Vec::new() };
     let listener = http::bind(&config).await?;

@@ -4,11 +4,12 @@
 
 use crate::limits;
 use crate::outbox::Outbox;
+use crate::problem::{Lang, Problem};
 use crate::run::Reads;
 use anyhow::Context;
 use blockgate_drivers::hex::Hex;
 use blockgate_drivers::meter::TestRead;
-use blockgate_types::{MeterId, Values};
+use blockgate_types::{MeterId, ScanId, Values};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -32,6 +33,21 @@ pub enum Ask {
     },
     /// The outbox in numbers, with its dead letters.
     Outbox,
+    /// Begins a scan.
+    Scan {
+        /// Of what.
+        wanted: crate::scans::Wanted,
+    },
+    /// How a scan stands.
+    ScanState {
+        /// Which.
+        id: ScanId,
+    },
+    /// Cancels a scan.
+    ScanCancel {
+        /// Which.
+        id: ScanId,
+    },
     /// A rule file against the bills of a month that is over.
     Preview {
         /// What is asked.
@@ -92,12 +108,30 @@ async fn answer(
             None => json!({ "error": format!("there is no meter {meter}") }),
         },
         Ok(Ask::Outbox) => outbox_json(&shared.outbox),
+        Ok(Ask::Scan { wanted }) => shared
+            .scans
+            .begin(&wanted)
+            .unwrap_or_else(|problem| json!({ "error": sentence(&problem) })),
+        Ok(Ask::ScanState { id }) => known(shared.scans.one(&id)),
+        Ok(Ask::ScanCancel { id }) => known(shared.scans.cancel(&id)),
         Ok(Ask::Preview { question }) => previewed(shared.clone(), *question).await,
         Err(error) => json!({ "error": error.to_string() }),
     };
     let mut text = answer.to_string();
     text.push('\n');
     to.write_all(text.as_bytes()).await
+}
+
+fn sentence(problem: &Problem) -> String {
+    if problem.detail.is_empty() {
+        problem.code.sentence(Lang::En).to_owned()
+    } else {
+        problem.detail.clone()
+    }
+}
+
+fn known(scan: Option<Value>) -> Value {
+    scan.unwrap_or_else(|| json!({ "error": "the daemon does not know this scan any more" }))
 }
 
 /// A rule file against past bills, off the runtime's threads.

@@ -11,6 +11,7 @@
 //! | [`bus`] | the tasks that own the lines: when which meter is polled |
 //! | [`engine`] | the single writer: decide, append, commit, release |
 //! | [`command`] | the one door for orders |
+//! | [`scans`] | scans of lines by the daemon: begin, progress, cancel |
 //! | [`lanes`] | cameras, barriers: pushes, questions, openings |
 //! | [`conditions`] | what the gateway notices about itself |
 //! | [`control`] | the socket of the command line |
@@ -56,6 +57,7 @@ pub mod problem;
 pub mod provision;
 pub mod receipt;
 pub mod run;
+pub mod scans;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;

@@ -189,3 +189,13 @@ pub const ARM_EVERY: Duration = Duration::from_millis(500);
 pub const CAMERA_CLOCK_OFF: Span = Span::from_secs(60);
 /// Bytes of a question on the control socket: a rule file fits in.
 pub const CONTROL_BYTES_MAX: u64 = 256 * 1024;
+/// Scans that are remembered; the oldest is forgotten.
+pub const SCANS_KEPT_MAX: usize = 8;
+/// Meters of one scan; more are not listed.
+pub const SCAN_FOUND_MAX: usize = 1024;
+/// Notes of one scan; more are not listed.
+pub const SCAN_NOTES_MAX: usize = 256;
+/// Baud rates that a scan may name.
+pub const SCAN_BAUDS_MAX: usize = 16;
+/// How often the command line looks at a scan.
+pub const SCAN_LOOK_EVERY: Duration = Duration::from_millis(500);

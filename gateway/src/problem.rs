@@ -139,6 +139,9 @@ codes! {
     SameKeyBusy "same-key-busy" 409
         "带有这个 Idempotency-Key 的请求还在处理。" "请稍后用同一个键再问一次。"
         "A request with this Idempotency-Key is still being worked on." "Ask again with the same key in a moment.";
+    ScanBusy "scan-busy" 409
+        "正在扫描，或者线路正忙。" "请等当前的扫描结束，或先取消它。"
+        "A scan runs, or the line is busy." "Wait for the scan's end, or cancel it.";
     CommandDuplicate "command-duplicate" 409
         "这个编号的命令已经有过结果。" "新的命令请用新的编号。"
         "A command with this id has had its outcome before." "Give a new command a new id.";

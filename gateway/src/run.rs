@@ -19,6 +19,7 @@ use crate::mapper;
 use crate::mqtt;
 use crate::outbox::Outbox;
 use crate::ports::{Clock, RealDisk};
+use crate::scans::{Job, Place, Scans};
 use crate::store::Store;
 use crate::store::journal::Records;
 use crate::store::record::Origin;
@@ -58,7 +59,7 @@ impl Reads {
     /// Reads a meter; `None` when it is not known or the gateway stops.
     pub async fn read(&self, meter: &MeterId) -> Option<TestRead> {
         let (reply, read) = oneshot::channel();
-        self.lines.get(meter)?.send(Ask { meter: meter.clone(), reply }).await.ok()?;
+        self.lines.get(meter)?.send(Ask::Read { meter: meter.clone(), reply }).await.ok()?;
         read.await.ok()
     }
 }
@@ -71,6 +72,8 @@ pub struct Field {
     hand: mpsc::Sender<Input>,
     errands: mpsc::Receiver<Errand>,
     workers: Vec<Worker>,
+    scans: mpsc::Receiver<Job>,
+    connect: Arc<dyn Connect>,
     gates: Vec<Gate>,
     reads: Reads,
     clock: Arc<dyn Clock>,
@@ -160,7 +163,8 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     let (hand, inbox) = mpsc::channel(limits::INBOX_MAX);
     let (door, orders) = CommandDoor::new();
     let (errand, errands) = mpsc::channel(limits::ERRANDS_MAX);
-    let (workers, reads) = lines(config, &board, clock, connect, &hand);
+    let (workers, reads, places) = lines(config, &board, clock, connect, &hand);
+    let (scans, jobs) = Scans::new(places, clock.clone());
     let (lanes, ends) = Lanes::new(config.lanes_at.clone(), hand.clone());
     let gates = ends.acts.into_iter().map(|(lane, barrier, acts, arm)| Gate {
         lane,
@@ -213,6 +217,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         setup: RwLock::new(Arc::new(config.setup.clone())),
         durable: shared.durable.clone(),
         lanes: lanes.clone(),
+        scans: Arc::new(scans),
     });
     let commit_interval = config.commit_interval.into();
     let mut engine = Engine::new(store, block, shared, origin.clone(), commit_interval, errand);
@@ -224,6 +229,8 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         hand: hand.clone(),
         errands,
         workers,
+        scans: jobs,
+        connect: connect.clone(),
         gates,
         reads: reads.clone(),
         clock: clock.clone(),
@@ -238,7 +245,7 @@ fn lines(
     clock: &Arc<dyn Clock>,
     connect: &Arc<dyn Connect>,
     hand: &mpsc::Sender<Input>,
-) -> (Vec<Worker>, Reads) {
+) -> (Vec<Worker>, Reads, BTreeMap<LineId, Place>) {
     let mut meters_of: BTreeMap<LineId, Vec<_>> = BTreeMap::new();
     for (id, meter) in &config.meters {
         meters_of.entry(meter.line.clone()).or_default().push((id.clone(), meter.clone()));
@@ -248,7 +255,7 @@ fn lines(
         entry.profile.clone_from(&meter.profile.id);
         entry.address = meter.address;
     }
-    let (mut workers, mut reads) = (Vec::new(), Reads::default());
+    let (mut workers, mut reads, mut places) = (Vec::new(), Reads::default(), BTreeMap::new());
     for (id, settings) in &config.lines {
         let what = format!("{} {}", kind(settings), settings.target);
         board.lines().insert(id.clone(), LineBoard { what, ..LineBoard::default() });
@@ -257,11 +264,15 @@ fn lines(
         for (meter, _) in &meters {
             reads.lines.insert(meter.clone(), ask.clone());
         }
+        let by_address = meters.iter().map(|(meter, config)| (config.address, meter.clone()));
+        let (target, framing) = (settings.target.clone(), settings.framing);
+        let place = Place { target, framing, asks: ask, meters: by_address.collect() };
+        places.insert(id.clone(), place);
         let line = Line::new(settings.clone(), connect.clone());
         let (board, clock) = (board.clone(), clock.clone());
         workers.push(Worker::new(id.clone(), line, meters, board, clock, hand.clone(), asks));
     }
-    (workers, reads)
+    (workers, reads, places)
 }
 
 impl Field {
@@ -270,8 +281,8 @@ impl Field {
     /// # Errors
     /// None in practice: the inbox is new.
     pub async fn start(self, groups: &Groups) -> anyhow::Result<()> {
-        let Self { mut engine, inbox, orders, hand, errands, workers, gates, reads, clock, first } =
-            self;
+        let Self { mut engine, inbox, orders, hand, errands, gates, reads, clock, .. } = self;
+        let Self { workers, scans, connect, first, .. } = self;
         let mut watchdog = Watchdog::new();
         engine.watched(watchdog.part("engine"), watchdog.part("store"));
         for input in first {
@@ -294,6 +305,11 @@ impl Field {
             });
         }
         let stop = groups.lines.stopping();
+        groups.lines.spawn("scans", async move {
+            run_scans(scans, connect, stop).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let stop = groups.lines.stopping();
         groups.lines.spawn("errands", async move {
             run_errands(errands, reads, hand, clock, stop).await;
             Ok::<(), std::convert::Infallible>(())
@@ -314,6 +330,22 @@ fn kind(settings: &LineSettings) -> &'static str {
         (Target::Serial { .. }, _) => "serial",
         (Target::Tcp { .. }, Framing::Rtu) => "rtu-over-tcp",
         (Target::Tcp { .. }, Framing::Tcp) => "tcp",
+    }
+}
+
+/// Scans wires that no line uses.
+async fn run_scans(
+    mut scans: mpsc::Receiver<Job>,
+    connect: Arc<dyn Connect>,
+    stop: CancellationToken,
+) {
+    loop {
+        let job = tokio::select! { biased;
+            () = stop.cancelled() => return,
+            job = scans.recv() => job,
+        };
+        let Some(job) = job else { return stop.cancelled().await };
+        job.run(connect.clone(), &stop).await;
     }
 }
 

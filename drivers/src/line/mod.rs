@@ -184,6 +184,17 @@ impl Line {
         self.retry_at = None;
     }
 
+    /// The way to its far end, for somebody who uses the wire in its place for a while.
+    #[must_use]
+    pub fn connector(&self) -> Arc<dyn Connect> {
+        self.connect.clone()
+    }
+
+    /// Somebody else used the wire: an answer to them may still come, so the next exchange waits it out.
+    pub fn unsettle(&mut self) {
+        self.unsettled = true;
+    }
+
     /// A fresh MBAP transaction id.
     pub(crate) fn next_transaction(&mut self) -> u16 {
         self.transaction = self.transaction.wrapping_add(1);

@@ -1,11 +1,13 @@
 //! The task of one line: waits for the next poll or for a person's read, carries it out, stamps it
-//! with wall time and hands it to the engine. One request at a time; a person's read goes first.
+//! with wall time and hands it to the engine. One request at a time; a person's read goes first. A scan
+//! borrows the wire, and the polls wait.
 
 use super::health::Health;
 use super::schedule::Schedule;
 use crate::board::Board;
 use crate::config::MeterConfig;
 use crate::ports::Clock;
+use crate::scans::Job;
 use crate::supervise::Progress;
 use blockgate_drivers::line::Line;
 use blockgate_drivers::meter::{TestRead, read_meter, test_read};
@@ -19,13 +21,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// A person's read of one meter, now.
+/// What is asked of a line beside its polls; it goes before them.
 #[derive(Debug)]
-pub struct Ask {
-    /// Which meter of this line.
-    pub meter: MeterId,
-    /// Where the frames and the values go.
-    pub reply: oneshot::Sender<TestRead>,
+pub enum Ask {
+    /// A person's read of one meter, now.
+    Read {
+        /// Which meter of this line.
+        meter: MeterId,
+        /// Where the frames and the values go.
+        reply: oneshot::Sender<TestRead>,
+    },
+    /// A scan of the whole line; polls wait for its end.
+    Scan(Job),
 }
 
 /// The wire's use is shown over at least this long.
@@ -113,7 +120,8 @@ impl Worker {
             tokio::select! { biased;
                 () = stop.cancelled() => return,
                 ask = self.asks.recv(), if asks_open => match ask {
-                    Some(ask) => self.answer(ask).await,
+                    Some(Ask::Read { meter, reply }) => self.answer(&meter, reply).await,
+                    Some(Ask::Scan(job)) => self.scan(job, &alive, &stop).await,
                     None => asks_open = false,
                 },
                 changed = self.sampling.changed(), if sampling_open => match changed {
@@ -249,8 +257,18 @@ impl Worker {
         pause
     }
 
-    async fn answer(&mut self, ask: Ask) {
-        let Some(place) = self.meters.iter().position(|meter| meter.id == ask.meter) else {
+    /// Lends the wire to a scan.
+    async fn scan(&mut self, job: Job, alive: &Progress, stop: &CancellationToken) {
+        // A scan takes as long as it takes, and has a bound of its own.
+        alive.idle();
+        self.line.close();
+        job.run(self.line.connector(), stop).await;
+        self.line.unsettle();
+        alive.moved();
+    }
+
+    async fn answer(&mut self, asked: &MeterId, reply: oneshot::Sender<TestRead>) {
+        let Some(place) = self.meters.iter().position(|meter| meter.id == *asked) else {
             return; // the asker is told by the closed channel
         };
         let Some(meter) = self.meters.get(place) else { return };
@@ -261,7 +279,7 @@ impl Worker {
         self.taken(place, at, started.elapsed(), &read.outcome);
         self.hand_in(place, at, read.outcome.clone()).await;
         // The asker may have gone; the reading counts all the same.
-        let _ = ask.reply.send(read);
+        let _ = reply.send(read);
     }
 }
 

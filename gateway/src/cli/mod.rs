@@ -83,11 +83,13 @@ enum Command {
         A frame that does not hold is explained too: which byte, which checksum; exit code 1.")]
     Decode(decode::Args),
     /// Finds the meters of a line whose settings nobody knows; only reads
-    #[command(after_help = "Examples:\n  blockgate scan /dev/ttyUSB0\n  \
-        blockgate scan 10.0.0.7:4001 --protocol dlt645 --protocol mbus --json\n  \
-        blockgate scan /dev/ttyUSB0 --baud 9600 --protocol modbus --units 1-32\n\n\
-        Progress goes to standard error, the config for what was found to standard output.\n\
-        The daemon must not use the line meanwhile: a wire has one master.")]
+    #[command(after_help = "Examples:\n  blockgate scan --port /dev/ttyUSB0\n  \
+        blockgate scan --tcp 10.0.0.7:4001 --protocol dlt645 --protocol mbus --json\n  \
+        blockgate scan --port /dev/ttyUSB0 --baud 9600 --protocol modbus --units 1-32\n  \
+        blockgate scan --line line-1\n\n\
+        Progress goes to standard error, the config for what was found to standard output. Ctrl-C\n\
+        cancels; what was found until then is printed. A running daemon scans itself: a wire has one\n\
+        master, and the line's polls wait meanwhile.")]
     Scan(scan::Args),
     /// Checks or lists device profiles
     #[command(

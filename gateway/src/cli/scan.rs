@@ -1,174 +1,224 @@
-//! `scan TARGET`: finds the meters of a line whose settings nobody knows, by requests that only read.
+//! `scan`: finds the meters of a line whose settings nobody knows, by requests that only read. Through the
+//! running daemon when there is one, because a wire has one master; else on the wire itself.
 
-use super::Ended;
-use blockgate_drivers::profile::SerialDefaults;
-use blockgate_drivers::scan::{Found, Plan, Progress, Report, scan};
-use blockgate_drivers::transport::SystemConnect;
-use blockgate_drivers::{Address, Parity, Protocol, Target};
-use serde_json::{Value, json};
+use super::{CONFIG, Ended, print_faults};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::control::{self, Ask};
+use crate::limits;
+use crate::ports::Clock;
+use crate::scans::{Job, Scan, Wanted, units};
+use anyhow::Context;
+use blockgate_drivers::line::Framing;
+use blockgate_drivers::transport::{SystemConnect, Target};
+use blockgate_types::{LineId, ScanId};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["target", "port", "tcp", "line"])))]
 pub(super) struct Args {
-    /// A serial port (/dev/ttyUSB0) or a transparent serial server (host:port); nobody else may use it
-    /// meanwhile
-    target: String,
+    /// A serial port (/dev/ttyUSB0) or a transparent serial server (host:port): --port or --tcp, told apart
+    /// by the slash
+    target: Option<String>,
+    /// A serial port
+    #[arg(long, value_name = "PATH")]
+    port: Option<String>,
+    /// A transparent serial server
+    #[arg(long, value_name = "HOST:PORT")]
+    tcp: Option<String>,
+    /// A line of the config; its polls wait meanwhile
+    #[arg(long, value_name = "ID")]
+    line: Option<LineId>,
     /// Only this baud rate; may be given several times
     #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
     baud: Vec<u32>,
     /// Only this protocol: modbus, dlt645, cjt188 or mbus; may be given several times
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]
-    protocol: Vec<Protocol>,
+    protocol: Vec<String>,
     /// The Modbus units to ask
-    #[arg(long, value_name = "FIRST-LAST", default_value = "1-247", value_parser = units)]
-    units: (u8, u8),
+    #[arg(long, value_name = "FIRST-LAST", value_parser = units_text)]
+    units: Option<String>,
     /// Prints one JSON document
     #[arg(long)]
     pub(super) json: bool,
+    /// The config file, for the lines and the running daemon
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
 }
 
-fn protocol(text: &str) -> Result<Protocol, String> {
-    let known = Protocol::ALL.map(Protocol::text).join(", ");
-    Protocol::from_text(text).ok_or_else(|| format!("there is: {known}"))
+fn protocol(text: &str) -> Result<String, String> {
+    let wanted = Wanted { protocols: vec![text.to_owned()], ..Wanted::default() };
+    wanted.plan().map(|_| text.to_owned())
 }
 
-fn units(text: &str) -> Result<(u8, u8), String> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (first.parse::<u8>(), last.parse::<u8>()) {
-        (Ok(first), Ok(last)) if 1 <= first && first <= last && last <= 247 => Ok((first, last)),
-        _ => Err("write it like 1-32; units are 1 to 247".to_owned()),
+fn units_text(text: &str) -> Result<String, String> {
+    units(text).map(|_| text.to_owned())
+}
+
+impl Args {
+    fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted {
+            line: self.line.clone(),
+            port: self.port.clone(),
+            tcp: self.tcp.clone(),
+            protocols: self.protocol.clone(),
+            bauds: self.baud.clone(),
+            units: self.units.clone(),
+        };
+        match &self.target {
+            Some(text) if text.starts_with('/') => wanted.port = Some(text.clone()),
+            Some(text) if text.starts_with('.') => {
+                // As the shell completes it.
+                let path = std::path::absolute(text).unwrap_or_else(|_| text.into());
+                wanted.port = Some(path.display().to_string());
+            }
+            Some(text) => wanted.tcp = Some(text.clone()),
+            None => {}
+        }
+        wanted
     }
-}
-
-/// A path is a serial port, anything else `host:port`.
-fn target(text: &str) -> Result<Target, String> {
-    if text.starts_with('/') || text.starts_with('.') {
-        let (parity, path) = (Parity::Even, text.to_owned());
-        return Ok(Target::Serial { path, baud: 2400, data_bits: 8, parity, stop_bits: 1 });
-    }
-    let wrong = || format!("{text:?} is neither a path like /dev/ttyUSB0 nor host:port");
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let port = port.parse().map_err(|_| wrong())?;
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    if host.is_empty() { Err(wrong()) } else { Ok(Target::Tcp { host, port }) }
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
-    let target = target(&args.target).map_err(anyhow::Error::msg)?;
-    let mut plan = Plan { units: args.units.0..=args.units.1, ..Plan::default() };
-    if !args.baud.is_empty() {
-        let parities = [Parity::Even, Parity::None];
-        let speed = |baud, parity| SerialDefaults { baud, data_bits: 8, parity, stop_bits: 1 };
-        let of = |baud: &u32| parities.map(|parity| speed(*baud, parity));
-        plan.speeds = args.baud.iter().flat_map(of).collect();
-    }
-    if !args.protocol.is_empty() {
-        plan.protocols.clone_from(&args.protocol);
-    }
+    let wanted = args.wanted();
+    wanted.target().map_err(anyhow::Error::msg)?;
+    // A scan is often the first thing that is done with a box: there need be no config yet.
+    let asked_for = args.line.is_some() || args.config != Path::new(CONFIG);
+    let config = match Config::load(&args.config) {
+        Ok(config) => Some(config),
+        Err(faults) if asked_for => {
+            print_faults(&faults, args.json);
+            return Ok(Ended::No);
+        }
+        Err(_) => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // Ctrl-C ends it; what was found until then has been told.
-    let report = runtime.block_on(scan(&target, Arc::new(SystemConnect), &plan, tell));
-    if args.json {
-        println!("{}", as_json(&report));
-    } else {
-        print!("{}", as_config(&target, &report));
-    }
-    Ok(if report.found.is_empty() { Ended::No } else { Ended::Done })
-}
-
-fn tell(progress: &Progress) {
-    match progress {
-        Progress::Step { speed, protocol, step, steps, remaining } => {
-            let (speed, rest) = (speed_text(*speed), remaining.as_secs());
-            eprintln!("[{step}/{steps}] {protocol} {speed}, about {rest} s to go");
-        }
-        Progress::Found(found) => {
-            let profile = found.profile.as_deref().unwrap_or("no profile fits");
-            eprintln!("  found {} ({}; {profile})", found.address, found.what);
-        }
-        Progress::Note(note) => eprintln!("  {note}"),
-    }
-}
-
-fn speed_text(speed: Option<SerialDefaults>) -> String {
-    let Some(speed) = speed else { return String::new() };
-    let parity = match speed.parity {
-        Parity::None => 'N',
-        Parity::Even => 'E',
-        Parity::Odd => 'O',
-    };
-    format!("{} {}{parity}{}", speed.baud, speed.data_bits, speed.stop_bits)
-}
-
-fn as_json(report: &Report) -> Value {
-    let found = report.found.iter().map(|found| {
-        json!({
-            "protocol": found.address.protocol().text(),
-            "address": found.address,
-            "serial": found.speed.map(|speed| speed_text(Some(speed))),
-            "what": found.what,
-            "profile": found.profile,
-        })
-    });
-    json!({
-        "found": found.collect::<Vec<_>>(),
-        "notes": report.notes,
-        "requests": report.requests,
-    })
-}
-
-/// The config that reads what was found, ready to paste.
-fn as_config(target: &Target, report: &Report) -> String {
-    let Some(first) = report.found.first() else {
-        return "# no meter answered: wiring (A and B swapped?), power of the meters, another master\n"
-            .to_owned();
-    };
-    let mut text = String::from("[[line]]\nid = \"line-1\"\n");
-    match target {
-        Target::Serial { path, .. } => {
-            text += &format!("kind = \"serial\"\npath = {path:?}\n");
-            if let Some(speed) = first.speed {
-                let parity = match speed.parity {
-                    Parity::None => "none",
-                    Parity::Even => "even",
-                    Parity::Odd => "odd",
-                };
-                text += &format!("baud = {}\nparity = \"{parity}\"\n", speed.baud);
+    let end = runtime.block_on(async {
+        if let Some(config) = &config {
+            let question = Ask::Scan { wanted: wanted.clone() };
+            if let Some(begun) = control::ask(&config.state_dir, &question).await? {
+                return by_daemon(&config.state_dir, begun).await;
             }
         }
-        Target::Tcp { host, port } => {
-            text += &format!("kind = \"rtu-over-tcp\"\nhost = {host:?}\nport = {port}\n");
+        here(&wanted, config.as_ref()).await
+    })?;
+    if let Some(error) = end.get("error").and_then(Value::as_str) {
+        if args.json {
+            println!("{end}");
         }
+        eprintln!("blockgate: {error}");
+        return Ok(Ended::No);
     }
-    for found in &report.found {
-        text += &meter(found, first.speed);
+    if args.json {
+        println!("{end}");
+    } else {
+        print!("{}", end.get("config").and_then(Value::as_str).unwrap_or_default());
     }
-    text
+    let nothing = end.get("found").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    Ok(if nothing { Ended::No } else { Ended::Done })
 }
 
-fn meter(found: &Found, speed: Option<SerialDefaults>) -> String {
-    if found.speed != speed {
-        let (own, line) = (speed_text(found.speed), speed_text(speed));
-        return format!(
-            "\n# {} ({}) answers at {own}, not at {line}: a line has one speed; set the meter to it\n",
-            found.address, found.what
-        );
-    }
-    let id: String = found.address.to_string().to_lowercase().replace('*', "x");
-    let address = match found.address {
-        Address::Unit(unit) => unit.to_string(),
-        Address::Dlt645(_) | Address::Cjt188(_) | Address::Mbus(_) => {
-            format!("{:?}", found.address.to_string())
+/// Follows a scan of the daemon to its end; Ctrl-C cancels it there.
+async fn by_daemon(state_dir: &Path, begun: Value) -> anyhow::Result<Value> {
+    let Some(id) = begun.get("id").and_then(Value::as_str) else { return Ok(begun) };
+    let id = ScanId::new(id)?;
+    let (mut told, mut now) = (Told::default(), begun);
+    loop {
+        told.tell(&now);
+        if is_over(&now) {
+            return Ok(now);
         }
-    };
-    let profile = match &found.profile {
-        Some(profile) => format!("profile = {profile:?}"),
-        None => "profile = \"\" # none of the built-in ones fits: choose or write one".to_owned(),
-    };
-    format!(
-        "\n[[meter]] # {}\nid = \"m-{id}\"\nline = \"line-1\"\naddress = {address}\n{profile}\n",
-        found.what
-    )
+        let question = tokio::select! { biased;
+            _ = tokio::signal::ctrl_c() => Ask::ScanCancel { id: id.clone() },
+            () = tokio::time::sleep(limits::SCAN_LOOK_EVERY) => Ask::ScanState { id: id.clone() },
+        };
+        let answer = control::ask(state_dir, &question).await?;
+        now = answer.context("the daemon stopped; what was found until then is above")?;
+    }
+}
+
+/// Scans on the wire itself; Ctrl-C ends it with what was found until then.
+async fn here(wanted: &Wanted, config: Option<&Config>) -> anyhow::Result<Value> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(true));
+    let plan = wanted.plan().map_err(anyhow::Error::msg)?;
+    let (line, target, known) = place(wanted, config)?;
+    let scan = Arc::new(Scan::new(ScanId::new("scan-1")?, line, target, known, clock.now()));
+    let job = Job::new(scan.clone(), plan, clock.clone());
+    let never = CancellationToken::new();
+    let (mut told, mut run) =
+        (Told::default(), std::pin::pin!(job.run(Arc::new(SystemConnect), &never)));
+    loop {
+        tokio::select! { biased;
+            () = &mut run => break,
+            _ = tokio::signal::ctrl_c() => scan.cancel(),
+            () = tokio::time::sleep(limits::SCAN_LOOK_EVERY) => told.tell(&scan.json(clock.now())),
+        }
+    }
+    let end = scan.json(clock.now());
+    told.tell(&end);
+    Ok(end)
+}
+
+type Place =
+    (Option<LineId>, Target, BTreeMap<blockgate_drivers::Address, blockgate_types::MeterId>);
+
+fn place(wanted: &Wanted, config: Option<&Config>) -> anyhow::Result<Place> {
+    if let Some(target) = wanted.target().map_err(anyhow::Error::msg)? {
+        return Ok((None, target, BTreeMap::new()));
+    }
+    let (Some(id), Some(config)) = (&wanted.line, config) else { anyhow::bail!("no config") };
+    let settings = config.lines.get(id).with_context(|| format!("there is no line {id}"))?;
+    anyhow::ensure!(settings.framing == Framing::Rtu, "line {id} is Modbus TCP: nothing to scan");
+    let on_it = config.meters.iter().filter(|(_, meter)| meter.line == *id);
+    let known = on_it.map(|(meter, config)| (config.address, meter.clone())).collect();
+    Ok((Some(id.clone()), settings.target.clone(), known))
+}
+
+fn is_over(scan: &Value) -> bool {
+    scan.get("ended").is_none_or(|ended| !ended.is_null())
+}
+
+/// What standard error has been told of a scan.
+#[derive(Default)]
+struct Told {
+    step: u64,
+    found: usize,
+    notes: usize,
+}
+
+impl Told {
+    fn tell(&mut self, scan: &Value) {
+        let text = |value: &Value, key: &str| {
+            let value = value.get(key).cloned().unwrap_or_default();
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let number = |key: &str| scan.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let rows = |key: &str| scan.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        let step = number("step");
+        if let Some(now) = scan.get("now").filter(|now| !now.is_null())
+            && step != self.step
+        {
+            self.step = step;
+            let serial = now.get("serial").and_then(Value::as_str).unwrap_or_default();
+            let (steps, left) = (number("steps"), number("remaining_s"));
+            eprintln!("[{step}/{steps}] {} {serial}, about {left} s to go", text(now, "protocol"));
+        }
+        let found = rows("found");
+        for row in found.iter().skip(self.found) {
+            let profile = row.get("profile").and_then(Value::as_str).unwrap_or("no profile fits");
+            eprintln!("  found {} ({}; {profile})", text(row, "address"), text(row, "what"));
+        }
+        self.found = found.len();
+        let notes = rows("notes");
+        for note in notes.iter().skip(self.notes).filter_map(Value::as_str) {
+            eprintln!("  {note}");
+        }
+        self.notes = notes.len();
+    }
 }
 
 #[cfg(test)]
@@ -176,48 +226,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_found_becomes_config_that_is_taken() {
-        let slow = SerialDefaults { baud: 2400, data_bits: 8, parity: Parity::Even, stop_bits: 1 };
-        let found = |protocol, address: &str, profile: &str, speed| Found {
-            address: Address::parse(protocol, address).unwrap(),
-            speed: Some(speed),
-            what: protocol.to_string(),
-            profile: Some(profile.to_owned()),
-        };
-        let fast = SerialDefaults { baud: 9600, parity: Parity::None, ..slow };
-        let report = Report {
-            found: vec![
-                found(Protocol::Dlt645, "161", "generic-dlt645-single-phase", slow),
-                found(Protocol::Mbus, "12345678-SEN-08-04", "sensus-pollucom-e", slow),
-                found(Protocol::Modbus, "7", "eastron-sdm120", fast),
-            ],
-            ..Report::default()
-        };
-        let config = as_config(&target("/dev/ttyUSB0").unwrap(), &report);
-        let whole = format!(
-            "[gateway]\nid = \"g\"\ntenant = \"t\"\nzone = \"Asia/Shanghai\"\n[billing]\n\
-             close_grace = \"24h\"\n[meter_defaults]\nmax_per_hour = \"30\"\n{config}"
-        );
-        let text = crate::config::Text { name: "c.toml".to_owned(), text: whole };
-        let folder = std::path::Path::new("/etc/blockgate");
-        let config = crate::config::Config::parse(&text, &[], &[], folder);
-        let config = config.unwrap_or_else(|faults| panic!("{faults:?}\n{}", text.text));
-        let addresses: Vec<String> =
-            config.meters.values().map(|meter| meter.address.to_string()).collect();
-        assert_eq!(addresses, ["000000000161", "12345678-SEN-08-04"]);
-        assert!(text.text.contains("# 7 (Modbus) answers at 9600 8N1, not at 2400 8E1"));
-    }
-
-    #[test]
-    fn targets_and_units_are_read_or_refused() {
-        assert!(matches!(target("/dev/ttyS0"), Ok(Target::Serial { .. })));
-        assert!(matches!(target("10.0.0.7:4001"), Ok(Target::Tcp { port: 4001, .. })));
-        for bad in ["ttyUSB0", "host:", ":4001", "host:x"] {
-            assert!(target(bad).is_err(), "{bad}");
+    fn a_word_is_a_port_or_a_serial_server_by_its_slash() {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: Args,
         }
-        assert_eq!((units("1-32"), units("7")), (Ok((1, 32)), Ok((7, 7))));
-        for bad in ["0-3", "3-1", "1-248", "x"] {
-            assert!(units(bad).is_err(), "{bad}");
+        let wanted = |words: &[&str]| {
+            Cli::try_parse_from([&["scan"], words].concat()).map(|cli| cli.args.wanted())
+        };
+        let port = wanted(&["/dev/ttyS0"]).unwrap();
+        assert_eq!(port, wanted(&["--port", "/dev/ttyS0"]).unwrap());
+        let server = wanted(&["10.0.0.7:4001", "--units", "1-32", "--baud", "9600"]).unwrap();
+        assert_eq!(server.tcp.as_deref(), Some("10.0.0.7:4001"));
+        assert_eq!(
+            (*server.plan().unwrap().units.end(), server.plan().unwrap().speeds.len()),
+            (32, 2)
+        );
+        for bad in [
+            &[][..],
+            &["/dev/ttyS0", "--line", "l-1"],
+            &["--port", "/dev/ttyS0", "--units", "0-3"],
+            &["--port", "/dev/ttyS0", "--protocol", "bacnet"],
+        ] {
+            assert!(wanted(bad).is_err(), "{bad:?}");
         }
     }
 }

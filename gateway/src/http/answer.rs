@@ -10,6 +10,7 @@ use super::request::{Fields, LANGUAGE_COOKIE, Request};
 use super::routes::Ask;
 use super::{Shared, archive, metrics, page, wire};
 use crate::problem::{Code, Problem};
+use crate::scans::Wanted;
 use crate::store::trees::BillFilter;
 use blockgate_types::{MeterId, RegisterName, Role, Span, Time};
 use bytes::Bytes;
@@ -153,6 +154,20 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
             let done = commands::take(shared, &desk.answers, caller, key, &body).await?;
             Ok(json_of(&done))
         }
+        Ask::Scans => no_query(Ok(json_of(&shared.scans.json()))),
+        Ask::Scan(id) => {
+            let scan = shared.scans.one(&id).ok_or(Code::NotFound)?;
+            no_query(Ok(json_of(&scan)))
+        }
+        Ask::ScanBegin(body) => {
+            if !request.has_type("application/json") {
+                return Err(Code::UnsupportedMediaType.into());
+            }
+            let wanted: Wanted = serde_json::from_slice(&body)
+                .map_err(|fault| Problem::new(Code::BadRequest, format!("the scan: {fault}")))?;
+            Ok(json_of(&shared.scans.begin(&wanted)?))
+        }
+        Ask::ScanCancel(id) => Ok(json_of(&shared.scans.cancel(&id).ok_or(Code::NotFound)?)),
         Ask::Language(lang) => language(desk, request, &lang),
         Ask::Login(body) => {
             let fields = form(request, &body, &["user", "password", "next"])?;

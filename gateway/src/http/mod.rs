@@ -100,6 +100,8 @@ pub struct Shared {
     pub durable: broadcast::Sender<(u64, Bytes)>,
     /// Cameras, barriers, and what they are told.
     pub lanes: Arc<crate::lanes::Lanes>,
+    /// Scans of lines.
+    pub scans: Arc<crate::scans::Scans>,
 }
 
 /// Binds the configured address.

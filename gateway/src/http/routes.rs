@@ -11,7 +11,7 @@ use crate::limits;
 use crate::problem::{Code, Problem};
 use crate::store::trees::money::Kept;
 use blockgate_drivers::barrier::Vendor;
-use blockgate_types::{AccountId, BillId, CameraId, LaneId, MeterId};
+use blockgate_types::{AccountId, BillId, CameraId, LaneId, MeterId, ScanId};
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -42,6 +42,10 @@ pub(super) enum Ask {
     Events,
     Money(MoneyAsk),
     Command(Bytes),
+    Scans,
+    ScanBegin(Bytes),
+    Scan(ScanId),
+    ScanCancel(ScanId),
     PaymentStatus(Bytes),
     Camera(CameraId, Vendor, Bytes),
     Lanes,
@@ -91,6 +95,8 @@ impl Ask {
             | Self::Lane(_)
             | Self::Parking(_)
             | Self::Outbox
+            | Self::Scans
+            | Self::Scan(_)
             | Self::Events
             | Self::Money(_)
             | Self::Logout(_)
@@ -101,7 +107,11 @@ impl Ask {
             | Self::BillPage(_)
             | Self::OutboxPage
             | Self::AlarmsPage => Some(Scope::Read),
-            Self::Command(_) | Self::MeterRead(..) | Self::MeterDecide(..) => Some(Scope::Command),
+            Self::Command(_)
+            | Self::ScanBegin(_)
+            | Self::ScanCancel(_)
+            | Self::MeterRead(..)
+            | Self::MeterDecide(..) => Some(Scope::Command),
         }
     }
 }
@@ -140,6 +150,10 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/v1/rules", Some(Scope::Read)),
     ("POST", "/v1/preview", Some(Scope::Read)),
     ("POST", "/v1/commands", Some(Scope::Command)),
+    ("GET", "/v1/scans", Some(Scope::Read)),
+    ("POST", "/v1/scans", Some(Scope::Command)),
+    ("GET", "/v1/scans/{}", Some(Scope::Read)),
+    ("POST", "/v1/scans/{}/cancel", Some(Scope::Command)),
     ("POST", "/v1/payment-status", Some(Scope::PaymentStatus)),
     ("POST", "/v1/cameras/{}/{}", Some(Scope::Camera)),
     ("GET", "/v1/lanes", Some(Scope::Read)),
@@ -316,6 +330,9 @@ fn asks() -> BoxedFilter<(Ask,)> {
         get("rules", Ask::Money(MoneyAsk::Rules)),
         post("preview", |body| Ask::Money(MoneyAsk::Preview(body))),
         post("commands", Ask::Command),
+        get("scans", Ask::Scans),
+        post("scans", Ask::ScanBegin),
+        get_id("scans", Ask::Scan),
         post("payment-status", Ask::PaymentStatus),
         get("lanes", Ask::Lanes),
         get("stays", Ask::Parking(ParkingAsk::Stays)),
@@ -331,12 +348,15 @@ fn asks() -> BoxedFilter<(Ask,)> {
             .map(Ask::Camera)
             .boxed(),
     ]));
+    let cancel = v1().and(warp::path("scans")).and(warp::path::param::<ScanId>());
+    let cancel = cancel.and(warp::path("cancel")).and(warp::path::end()).and(warp::post());
     let trail = v1().and(warp::path("accounts")).and(warp::path::param::<AccountId>());
     let trail = trail.and(warp::path("trail")).and(warp::path::end()).and(warp::get());
     any_of(vec![
         api.boxed(),
         trail.map(|id| Ask::Money(MoneyAsk::Trail(id))).boxed(),
         history.map(Ask::History).boxed(),
+        cancel.map(Ask::ScanCancel).boxed(),
         get("healthz", Ask::Health),
         get("readyz", Ask::Ready),
         get("metrics", Ask::Metrics),

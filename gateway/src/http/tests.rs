@@ -175,6 +175,9 @@ async fn house(login: bool) -> House {
         setup: RwLock::default(),
         durable: broadcast::Sender::new(16),
         lanes: lanes(),
+        scans: Arc::new(
+            crate::scans::Scans::new(std::collections::BTreeMap::new(), Arc::new(Noon)).0,
+        ),
     });
     let (stop, ring) = (CancellationToken::new(), Arc::new(events::Ring::new()));
     let desk = Arc::new(answer::Desk {
@@ -486,11 +489,13 @@ async fn every_documented_operation_answers_and_every_api_route_is_documented() 
                 "/history",
                 "/accounts/{id}",
                 "/receipts/{id}",
+                "/scans/{id}",
+                "/cancel",
             ];
             let want = if none.iter().any(|end| path.ends_with(end)) {
                 404
-            } else if path == "/v1/preview" {
-                400 // a command is no rule file
+            } else if path == "/v1/preview" || (path == "/v1/scans" && method == "POST") {
+                400 // a command is no rule file, and no scan
             } else {
                 200
             };

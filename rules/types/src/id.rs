@@ -115,6 +115,8 @@ ids! {
     StayId,
     /// A vehicle's right to park: a monthly pass, a household's visitor.
     PermitId,
+    /// A scan of a line, since the start of the process.
+    ScanId,
     /// An act on a device, a barrier's opening; derived from the record that ordered it.
     ActionId,
 }

@@ -38,7 +38,7 @@ pub use act::{Act, ActResult, Control, MeterState, RelayTo, ValveTo};
 pub use decimal::{Decimal, parse_decimal};
 pub use id::{
     AccountId, ActionId, AlarmId, AreaId, BillId, CameraId, CommandId, IdError, ItemId, LaneId,
-    LineId, MeterId, PermitId, StayId, TariffId,
+    LineId, MeterId, PermitId, ScanId, StayId, TariffId,
 };
 pub use observation::{FaultClass, Observation, ReadFault, Values};
 pub use passage::{Passage, PlateColour, PlateRead};
