@@ -128,6 +128,17 @@ pub struct MqttBoard {
     pub unfit: Option<String>,
 }
 
+/// The journal's head as it was signed last in this run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct HeadBoard {
+    /// When.
+    pub at: Time,
+    /// The last record that it vouches for.
+    pub through: u64,
+    /// That record's hash.
+    pub hash: String,
+}
+
 /// The outbox in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutboxBoard {
@@ -205,6 +216,7 @@ pub struct Board {
     disk: Mutex<Option<DiskBoard>>,
     unknown: Mutex<Vec<(CommandId, String)>>,
     books: Mutex<Books>,
+    head: Mutex<Option<HeadBoard>>,
     budget: Mutex<Report>,
     /// Meters that a device check has read more often, and how often: the engine says it, the lines
     /// follow.
@@ -251,6 +263,11 @@ impl Board {
     /// on `rsp/` yet; locked.
     pub fn unknown(&self) -> MutexGuard<'_, Vec<(CommandId, String)>> {
         lock(&self.unknown)
+    }
+
+    /// The journal's head that was signed last and is durable, locked.
+    pub fn head(&self) -> MutexGuard<'_, Option<HeadBoard>> {
+        lock(&self.head)
     }
 
     /// Where every household's money stands by durable events, locked.

@@ -12,12 +12,13 @@
 
 mod lanes;
 
-use crate::board::Board;
+use crate::board::{Board, HeadBoard};
 use crate::books::Books;
 use crate::command::{Answer, Order};
 use crate::limits;
 use crate::outbox::{Class, Outbox};
 use crate::ports::Clock;
+use crate::store::head::HeadKey;
 use crate::store::journal::{Batch, Committed};
 use crate::store::record::{self, Origin};
 use crate::store::trees::{Applied, Trees};
@@ -233,6 +234,9 @@ fn note(board: &Board, event: &Event) {
                 unknown.push((id.clone(), name.clone()));
             }
         }
+        Event::Audit(Audit::HeadSigned { at, through, hash, .. }) => {
+            *board.head() = Some(HeadBoard { at: *at, through: *through, hash: hash.clone() });
+        }
         Event::Ledger(_)
         | Event::Payment(_)
         | Event::Notice(_)
@@ -334,6 +338,19 @@ pub struct Engine {
     /// Signs of life: of the decisions, and of the batch that is on its way to the disk.
     alive: Option<(Progress, Progress)>,
     barriers: lanes::Barriers,
+    heads: Heads,
+}
+
+/// When the journal's head is signed.
+#[derive(Default)]
+struct Heads {
+    key: Option<Arc<HeadKey>>,
+    /// When the next one is due; none before this run's first record.
+    at: Option<Instant>,
+    /// A bill run has issued bills since the last one.
+    bills: bool,
+    /// Anything was appended since.
+    any: bool,
 }
 
 impl Engine {
@@ -375,7 +392,31 @@ impl Engine {
             saving: None,
             alive: None,
             barriers: lanes::Barriers::default(),
+            heads: Heads::default(),
         }
+    }
+
+    /// Signs the journal's head from now on: once at the start, every [`limits::HEAD_EVERY`], after every
+    /// bill run, and at the stop.
+    pub fn sign_heads(&mut self, key: HeadKey) {
+        self.heads.key = Some(Arc::new(key));
+    }
+
+    /// Signs the head when it is time, or `now`.
+    fn sign_head(&mut self, now: bool) -> anyhow::Result<()> {
+        let Some(key) = self.heads.key.clone().filter(|_| self.heads.any) else { return Ok(()) };
+        let due = self.heads.at.is_none_or(|at| at <= Instant::now());
+        let run_is_over = self.heads.bills && !self.block.is_closing();
+        if !(now || due || run_is_over) {
+            return Ok(());
+        }
+        self.close_record()?;
+        let (through, hash) = self.store.journal.head();
+        let at = self.shared.clock.now();
+        self.append(key.sign(&self.origin.source, through, &hash, at))?;
+        self.heads.at = Some(Instant::now() + limits::HEAD_EVERY);
+        (self.heads.bills, self.heads.any) = (false, false);
+        Ok(())
     }
 
     /// Shows the watchdog that decisions and commits move.
@@ -403,6 +444,7 @@ impl Engine {
         let mut crossings = self.barriers.crossings.take();
         loop {
             self.end_lost_openings()?;
+            self.sign_head(false)?;
             if commit.is_none() && self.has_pending() {
                 let at = *commit_at.get_or_insert_with(|| Instant::now() + self.commit_interval);
                 if self.urgent || self.is_full() || at <= Instant::now() {
@@ -464,6 +506,7 @@ impl Engine {
             let done = open.done().await?;
             self.release(done);
         }
+        self.sign_head(true)?;
         if let Some(last) = self.begin_commit()? {
             let done = last.done().await?;
             self.release(done);
@@ -526,6 +569,7 @@ impl Engine {
     /// Applies an event and puts it into a record: readings that follow one another share one.
     fn append(&mut self, event: Event) -> anyhow::Result<()> {
         self.see(&event);
+        self.heads.any = true;
         match &event {
             Event::Alarm(_) => {
                 self.alarms_changed = true;
@@ -559,8 +603,10 @@ impl Engine {
         }
         self.close_record()?;
         let seq = self.store.journal.next_seq();
-        if matches!(event, Event::Bill(_)) {
+        if let Event::Bill(bill) = &event {
             self.last_bill = seq;
+            // A car's bill at a barrier is no bill run.
+            self.heads.bills |= bill.stay.is_none() && bill.permit.is_none();
         }
         self.block.apply(seq, &event);
         self.filling =

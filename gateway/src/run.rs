@@ -21,6 +21,7 @@ use crate::outbox::Outbox;
 use crate::ports::{Clock, RealDisk};
 use crate::scans::{Job, Place, Scans};
 use crate::store::Store;
+use crate::store::head::HeadKey;
 use crate::store::journal::Records;
 use crate::store::record::Origin;
 use crate::supervise::{Group, Supervisor, Watchdog, feed_systemd};
@@ -85,6 +86,7 @@ pub struct Doors {
     config: Config,
     shared: Arc<http::Shared>,
     origin: Origin,
+    head_key: String,
     hand: mpsc::Sender<Input>,
     reads: Reads,
 }
@@ -151,6 +153,8 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     if let Some(cut) = &found.cut {
         info!(seq = cut.seq, bytes = cut.bytes, "a torn tail, never acknowledged, was cut");
     }
+    let (key, replaced) = HeadKey::open(&config.state_dir)
+        .with_context(|| format!("the key in {}", config.state_dir.display()))?;
     let board = Arc::new(Board::default());
     let (durable, _) = broadcast::channel(limits::DURABLE_RING);
     let shared = Arc::new(crate::engine::Shared {
@@ -187,7 +191,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         },
         Input::Setup { now: clock.now(), setup: Box::new(config.setup.clone()) },
     ];
-    for warning in &found.warnings {
+    for warning in found.warnings.iter().chain(&replaced) {
         warn!("{warning}");
         first.push(Input::Condition {
             now: clock.now(),
@@ -201,6 +205,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         version: env!("CARGO_PKG_VERSION"),
         boot,
         config_hash: config.hash.clone(),
+        head_key: (key.public(), key.id()),
         started: clock.now(),
         tenant: config.identity.tenant.clone(),
         gateway: config.identity.gateway.clone(),
@@ -220,8 +225,10 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         scans: Arc::new(scans),
     });
     let commit_interval = config.commit_interval.into();
+    let head_key = key.public();
     let mut engine = Engine::new(store, block, shared, origin.clone(), commit_interval, errand);
     engine.with_lanes(lanes.clone(), ends.crossings);
+    engine.sign_heads(key);
     let field = Field {
         engine,
         inbox,
@@ -236,7 +243,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         clock: clock.clone(),
         first,
     };
-    Ok((field, Doors { config: config.clone(), shared: http, origin, hand, reads }))
+    Ok((field, Doors { config: config.clone(), shared: http, origin, head_key, hand, reads }))
 }
 
 fn lines(
@@ -393,7 +400,7 @@ impl Doors {
     /// When an address or the control socket cannot be listened on.
     pub async fn start(self, groups: &Groups) -> anyhow::Result<Option<SocketAddr>> {
         type Never = std::convert::Infallible;
-        let Self { config, shared, origin, hand, reads } = self;
+        let Self { config, shared, origin, head_key, hand, reads } = self;
         let doors = &groups.doors;
         let control = crate::control::listen(&config.state_dir)?;
         let (asked, stop) = (shared.clone(), doors.stopping());
@@ -449,6 +456,7 @@ impl Doors {
                 identity: config.identity,
                 origin,
                 config_hash: config.hash,
+                head_key,
                 outbox: shared.outbox.clone(),
                 board: shared.board.clone(),
                 door: shared.door.clone(),

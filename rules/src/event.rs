@@ -1021,6 +1021,23 @@ pub enum Audit {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         detail: String,
     },
+    /// The journal's head, signed: what stands up to there can no longer be changed unseen by whoever
+    /// has kept this. At each start, at least once an hour, and with every bill run.
+    HeadSigned {
+        /// When.
+        at: Time,
+        /// The last record that it vouches for.
+        through: u64,
+        /// That record's hash in the chain, 64 hexadecimal digits.
+        hash: String,
+        /// Id of the key: the first 16 digits of the public key's SHA-256.
+        key: String,
+        /// The Ed25519 public key, 64 hexadecimal digits.
+        public_key: String,
+        /// The signature, 128 hexadecimal digits, over the lines `blockgate-head-1`, source, `through`,
+        /// `hash` and `at`, each with a line feed.
+        signature: String,
+    },
     /// The wall clock moved otherwise than time.
     ClockStepped {
         /// The time after the step.

@@ -387,6 +387,50 @@ fn every_invariant_is_proved_by_a_test_that_names_it_or_says_why_not() {
     );
 }
 
+/// The faults that `docs/fault-matrix.md` must have a row for.
+const FAULTS: &str = "N1 N2 N3 N4 N5 N6 N7 N8 N9 N10 N11 C1 C2 C3 T1 T2 T3 T4 P1 P2 P3 P4 P5 P6 M1 M2 M3 M4 M5 \
+    A1 A2 U1 U2 R1";
+
+#[test]
+fn every_fault_of_the_matrix_names_a_test_that_exists_or_says_why_there_is_none() {
+    let path = "docs/fault-matrix.md";
+    let mut tests: BTreeSet<String> = BTreeSet::new();
+    for file in rust_files() {
+        let code = file.code();
+        for (at, _) in code.match_indices("fn ") {
+            let name: String = code[at + 3..].chars().take_while(|c| is_word(*c)).collect();
+            tests.insert(name);
+        }
+    }
+    let (mut rows, mut found) = (BTreeSet::new(), Vec::new());
+    for (number, line) in read(path).lines().enumerate() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let is_row = line.starts_with('|') && cells.len() == 5 && !matches!(cells[0], "#" | "---");
+        if !is_row {
+            continue;
+        }
+        let (place, shown) = (format!("{path}:{}", number + 1), cells[4]);
+        if !rows.insert(cells[0].to_owned()) {
+            found.push(format!("{place}: {} stands twice", cells[0]));
+        }
+        let named: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        for name in named.iter().filter(|name| !tests.contains(**name)) {
+            found.push(format!("{place}: no test `{name}`"));
+        }
+        let reason = ["open: ", "not here: "]
+            .iter()
+            .any(|word| shown.split_once(word).is_some_and(|(_, why)| why.len() > 10));
+        let is_script = shown.contains('/') && root().join(shown).is_file();
+        if named.is_empty() && !reason && !is_script {
+            found.push(format!("{place}: names no test and no reason"));
+        }
+    }
+    for fault in FAULTS.split_whitespace().filter(|fault| !rows.contains(*fault)) {
+        found.push(format!("{path}: no row for {fault}"));
+    }
+    none(&found, "name the test in the last column, or say open: … or not here: … with the reason");
+}
+
 #[test]
 fn no_file_is_longer_than_one_can_read() {
     let found: Vec<String> = rust_files()

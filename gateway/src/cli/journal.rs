@@ -4,11 +4,12 @@ use super::{CONFIG, Ended, print_faults};
 use crate::config::Config;
 use crate::control::{self, Ask};
 use crate::ports::RealDisk;
-use crate::store::journal::{JournalError, Records, verify};
+use crate::store::head;
+use crate::store::journal::{JournalError, Records};
 use crate::store::rebuild;
 use anyhow::Context;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The state directory: named, or the config's.
@@ -47,9 +48,18 @@ impl Where {
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Checks every record and the hash chain; exit code 1 when something is damaged
-    #[command(after_help = "Example:\n  blockgate journal verify --json")]
+    /// Checks every record, the hash chain and the signed heads; exit code 1 when something is wrong
+    #[command(after_help = "Examples:\n  blockgate journal verify --json\n  \
+        blockgate journal verify --head heads.jsonl --key 5f0c12ab9d3e4411\n\n\
+        Heads are the cloud's events of kind audit, \"what\": \"head-signed\", as they came. A journal that\n\
+        was changed and chained again is whole by itself; only a head that lies elsewhere shows it.")]
     Verify {
+        /// Signed heads that the cloud has kept: one event, or one a line
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+        /// The public key or its id that these heads must be signed by, as the page and `state` show it
+        #[arg(long, value_name = "KEY", requires = "head")]
+        key: Option<String>,
         #[command(flatten)]
         place: Where,
         /// Prints one JSON document
@@ -109,7 +119,9 @@ pub(super) struct RebuildArgs {
 
 pub(super) fn run(command: &Command) -> anyhow::Result<Ended> {
     match command {
-        Command::Verify { place, json } => check(place, *json),
+        Command::Verify { head, key, place, json } => {
+            check(place, head.as_deref(), key.as_deref(), *json)
+        }
         Command::Show { place, from, to, kind } => {
             let to = to.unwrap_or(u64::MAX);
             records(place, *from, to, |text| {
@@ -123,10 +135,24 @@ pub(super) fn run(command: &Command) -> anyhow::Result<Ended> {
     }
 }
 
-fn check(place: &Where, json: bool) -> anyhow::Result<Ended> {
+fn check(
+    place: &Where,
+    head: Option<&Path>,
+    key: Option<&str>,
+    json: bool,
+) -> anyhow::Result<Ended> {
+    let kept = match head {
+        None => Vec::new(),
+        Some(file) => {
+            let name = file.display();
+            let text = std::fs::read_to_string(file).with_context(|| name.to_string())?;
+            head::Head::read_all(&text).map_err(|why| anyhow::anyhow!("{name}: {why}"))?
+        }
+    };
     let Some(state) = place.state_dir(json)? else { return Ok(Ended::No) };
-    let verdict = verify(&RealDisk, &state.join("journal"))?;
+    let (verdict, evidence) = head::examine(&RealDisk, &state.join("journal"), kept, key)?;
     let whole = verdict.damage.is_empty();
+    let holds = evidence.holds();
     if json {
         let damage: Vec<String> = verdict.damage.iter().map(ToString::to_string).collect();
         println!(
@@ -135,6 +161,15 @@ fn check(place: &Where, json: bool) -> anyhow::Result<Ended> {
                 "whole": whole, "records": verdict.records, "segments": verdict.segments,
                 "first": verdict.first, "last": verdict.last, "head": verdict.head,
                 "torn_tail_bytes": verdict.cut.as_ref().map(|cut| cut.bytes), "damage": damage,
+                "history_holds": holds, "heads_agreeing": evidence.agreeing,
+                "heads_contradicted": evidence.contradicted, "head_keys": evidence.keys,
+                "kept_heads": evidence.testimonies.iter().map(|(head, testimony)| {
+                    let agrees = *testimony == head::Testimony::Agrees;
+                    serde_json::json!({
+                        "through": head.through, "at": head.at, "key": head.key, "agrees": agrees,
+                        "says": testimony.sentence(head),
+                    })
+                }).collect::<Vec<_>>(),
             })
         );
     } else {
@@ -151,9 +186,27 @@ fn check(place: &Where, json: bool) -> anyhow::Result<Ended> {
         for damage in &verdict.damage {
             println!("DAMAGED {damage}");
         }
-        println!("{}", if whole { "the journal is whole" } else { "the journal is damaged" });
+        if evidence.agreeing > 0 {
+            let keys = evidence.keys.join(", ");
+            println!("{} signed heads in it agree, signed by {keys}", evidence.agreeing);
+        }
+        for contradicted in &evidence.contradicted {
+            println!("REWRITTEN {contradicted}");
+        }
+        for (head, testimony) in &evidence.testimonies {
+            println!("{}", testimony.sentence(head));
+        }
+        println!(
+            "{}",
+            match (whole, holds) {
+                (true, true) => "the journal is whole",
+                (true, false) =>
+                    "the journal is whole by itself, but it is not the history that was signed",
+                (false, _) => "the journal is damaged",
+            }
+        );
     }
-    Ok(if whole { Ended::Done } else { Ended::No })
+    Ok(if whole && holds { Ended::Done } else { Ended::No })
 }
 
 fn records(

@@ -295,6 +295,7 @@ fn sender() -> wire::Sender {
         boot: origin().boot,
         version: super::VERSION.to_owned(),
         config_hash: "c0ffee0123456789".to_owned(),
+        head_key: "5eed".repeat(16),
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Status {
     pub boot: String,
     /// Hash of the config.
     pub config_hash: String,
+    /// The public key that signs the journal's head, and its id.
+    pub head_key: (String, String),
     /// When the process started.
     pub started: Time,
     /// Tenant.

@@ -167,6 +167,7 @@ async fn house(login: bool) -> House {
             version: "0.0.0",
             boot: "5f0c12ab".to_owned(),
             config_hash: "3fa9".to_owned(),
+            head_key: ("5eed".repeat(16), "5eed5eed5eed5eed".to_owned()),
             started: Noon.now(),
             tenant: "t".to_owned(),
             gateway: "g".to_owned(),

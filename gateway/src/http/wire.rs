@@ -313,6 +313,11 @@ pub fn status_json(shared: &Shared) -> Value {
         "version": status.version,
         "boot": status.boot,
         "config_hash": status.config_hash,
+        "head": {
+            "public_key": status.head_key.0,
+            "key": status.head_key.1,
+            "last": *shared.board.head(),
+        },
         "tenant": status.tenant,
         "gateway": status.gateway,
         "zone": status.zone,

@@ -40,6 +40,8 @@ pub struct Link<O = Outbox> {
     pub origin: Origin,
     /// Hash of the config files.
     pub config_hash: String,
+    /// The public key that signs the journal's head.
+    pub head_key: String,
     /// What waits.
     pub outbox: Arc<O>,
     /// What is live; the client writes its own part.
@@ -111,6 +113,7 @@ async fn run_over<O: Post + 'static>(
             boot: link.origin.boot,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config_hash: link.config_hash,
+            head_key: link.head_key,
         },
         config: link.config,
         outbox: link.outbox,

@@ -258,6 +258,7 @@ impl World {
             identity: Identity { tenant: "t1".into(), gateway: "gw-7".into() },
             origin: Origin { source: "/blockgate/t1/gw-7".into(), boot: "5f0c12ab".into() },
             config_hash: "c0ffee".into(),
+            head_key: "5eed".into(),
             outbox: shelf.clone(),
             board: board.clone(),
             door,

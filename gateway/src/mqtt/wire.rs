@@ -5,7 +5,7 @@
 //! receipt  {"through":1042}  {"ids":["5f0c12ab-7","bill-…"]}  {"refused":[{"id":…,"code":…,"reason":…}]}
 //! command  {"id":…,"issued_at":…,"expires_at":…,"actor":…,"args":{…}}          name = last topic level
 //! response {"id":…,"name":…,"status":"accepted","code":"","reason":"","time":…,"bootid":…}
-//! state    {"online":true,"bootid":…,"version":…,"config_hash":…,"clockstate":…,"outbox":0,"time":…}
+//! state    {"online":true,"bootid":…,"version":…,"config_hash":…,"head_key":…,"clockstate":…,"outbox":0,"time":…}
 //! ```
 //!
 //! A command with a field that we do not know is refused: who sent it meant something by it. An
@@ -196,6 +196,8 @@ pub struct Sender {
     pub version: String,
     /// Hash of the config files.
     pub config_hash: String,
+    /// The public key that signs the journal's head; empty where nothing is signed.
+    pub head_key: String,
 }
 
 /// A response as it stands on the wire.
@@ -293,6 +295,9 @@ pub struct StateDocument<'a> {
     version: &'a str,
     /// Hash of the config files.
     config_hash: &'a str,
+    /// The Ed25519 public key that signs the journal's head, 64 hexadecimal digits.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    head_key: &'a str,
     /// How far the gateway's clock can be believed.
     clockstate: ClockState,
     /// Events without a receipt.
@@ -309,6 +314,7 @@ pub fn state(sender: &Sender, online: bool, clock: ClockState, outbox: u64, now:
         bootid: &sender.boot,
         version: &sender.version,
         config_hash: &sender.config_hash,
+        head_key: &sender.head_key,
         clockstate: clock,
         outbox,
         time: now,

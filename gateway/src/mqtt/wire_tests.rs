@@ -12,6 +12,7 @@ fn sender() -> Sender {
         boot: "5f0c12ab".into(),
         version: "0.1.0".into(),
         config_hash: "c0ffee".into(),
+        head_key: "5eed".into(),
     }
 }
 
@@ -123,7 +124,7 @@ fn state_keeps_its_golden_form() {
     let now = at("2026-03-01T00:15:00Z");
     assert_eq!(
         text(state(&sender(), true, ClockState::Synced, 3, now)),
-        r#"{"online":true,"bootid":"5f0c12ab","version":"0.1.0","config_hash":"c0ffee","clockstate":"synced","outbox":3,"time":"2026-03-01T00:15:00Z"}"#
+        r#"{"online":true,"bootid":"5f0c12ab","version":"0.1.0","config_hash":"c0ffee","head_key":"5eed","clockstate":"synced","outbox":3,"time":"2026-03-01T00:15:00Z"}"#
     );
     let keys = |online| {
         let value: Map<String, Value> =

@@ -7,12 +7,14 @@
 //! <state>/journal/       the truth
 //! <state>/checkpoints/   the Block, so that a start replays a tail
 //! <state>/receipts       what the cloud has confirmed
+//! <state>/head.key       signs the journal's head
 //! <state>/sled/          trees and outbox, rebuildable; sled.broken-<n> were set aside
 //! ```
 
 pub mod checkpoint;
 #[cfg(test)]
 mod faulty;
+pub mod head;
 mod history;
 pub mod journal;
 pub mod probe;

@@ -305,7 +305,7 @@ impl Block {
     fn apply_audit(&mut self, audit: &Audit) {
         let setup = &mut self.state.setup;
         match audit {
-            Audit::Started { .. } | Audit::ClockStepped { .. } => {}
+            Audit::Started { .. } | Audit::ClockStepped { .. } | Audit::HeadSigned { .. } => {}
             Audit::ParkingSet { parking, .. } => {
                 setup.parking =
                     parking.as_ref().map(|parking| std::sync::Arc::new((**parking).clone()));

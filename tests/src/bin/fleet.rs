@@ -186,6 +186,7 @@ fn start(
         identity: Identity { tenant: "fleet".to_owned(), gateway: name.clone() },
         origin,
         config_hash: "fleet".to_owned(),
+        head_key: String::new(),
         outbox: outbox.clone(),
         board: board.clone(),
         door,

@@ -178,6 +178,7 @@ fn about(desk: &Desk, view: &View, mqtt: &MqttBoard) -> Markup {
                 dt { (say.started()) } dd { (view.time(status.started)) }
                 dt { (say.boot()) } dd.mono { (status.boot) }
                 dt { (say.config_hash()) } dd.mono { (status.config_hash) }
+                dt { (say.head_key()) } dd.mono { (status.head_key.1) }
                 @for (name, until) in mqtt.certificates.iter().cloned().chain(page) {
                     dt { (say.certificate()) } dd { (name) " · " (view.time(until)) }
                 }

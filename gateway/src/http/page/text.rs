@@ -76,6 +76,7 @@ words! {
     started "启动时间" "Started";
     boot "启动编号" "Boot id";
     config_hash "配置摘要" "Config hash";
+    head_key "账本签名密钥" "Journal signing key";
     certificate "证书有效期至" "Certificate valid until";
     all "全部" "All";
     with_trouble "有问题的" "With trouble";

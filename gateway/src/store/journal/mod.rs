@@ -19,7 +19,7 @@ mod verify;
 
 pub use frame::Hash;
 pub use reader::{Item, Reader, Records};
-pub use verify::{Verdict, verify};
+pub use verify::{Verdict, verify, verify_telling};
 
 use crate::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES};
 use crate::ports::{Disk, DiskFile, RealDisk};

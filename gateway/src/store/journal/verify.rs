@@ -30,6 +30,18 @@ pub struct Verdict {
 /// # Errors
 /// [`JournalError::Io`] only; damage is part of the verdict.
 pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Verdict, JournalError> {
+    verify_telling(disk, dir, &mut |_, _, _| {})
+}
+
+/// As [`verify`]; `tell` gets each good record's seq, hash and payload, in order.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_telling(
+    disk: &dyn Disk,
+    dir: &Path,
+    tell: &mut dyn FnMut(u64, &Hash, &[u8]),
+) -> Result<Verdict, JournalError> {
     let mut verdict = Verdict::default();
     let all = segments(disk, dir)?;
     verdict.segments = all.len() as u64;
@@ -68,6 +80,7 @@ pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<Verdict, JournalError> {
                 Step::Record(record) => {
                     let payload = &window.get(end, record.size()).map_err(read)?[HEAD..];
                     head = frame::chain(next, &head, payload);
+                    tell(next, &head, payload);
                     verdict.first = if verdict.first == 0 { next } else { verdict.first };
                     (verdict.last, verdict.records) = (next, verdict.records + 1);
                     end += record.size() as u64;

@@ -1,0 +1,121 @@
+//! History that somebody changed: the journal of a real run is written anew with one bill's reading
+//! changed, chained again, and even signed again with the box's own key. What the cloud has kept shows it.
+
+use blockgate::store::head::HeadKey;
+use blockgate::store::journal::{Hash, Journal, Options};
+use blockgate_e2e::gateway::{Gateway, Said, blockgate};
+use blockgate_e2e::slave::{Framing, Slave, profile};
+use serde_json::Value;
+use std::path::Path;
+
+/// A gateway that has run twice, and what the cloud would have of its journal.
+fn ran_twice() -> (Gateway, Vec<Value>) {
+    let slave = Slave::tcp(Framing::Mbap);
+    let mut gateway = Gateway::new(&format!(
+        "{}[[meter]]\nid = \"m-1\"\nline = \"l0\"\naddress = 1\nprofile = \"scripted-meter\"\n\
+         poll_every = \"100ms\"\nrecord_every = \"0s\"\nmax_per_hour = \"1000000000000\"\n",
+        slave.line("l0")
+    ));
+    gateway.write("profiles.d/scripted.toml", &profile());
+    for _ in 0..2 {
+        gateway.start();
+        gateway.wait("readings are journaled", |g| {
+            g.metric("blockgate_readings_total").filter(|n| *n >= 6)
+        });
+        let status = gateway.json("/v1/status");
+        assert!(status["head"]["last"]["through"].as_u64() > Some(0), "{}", status["head"]);
+        gateway.stop();
+    }
+    let journal = gateway.journal();
+    (gateway, journal)
+}
+
+fn is_head(record: &Value) -> bool {
+    record["data"]["what"] == "head-signed"
+}
+
+/// Writes the payloads as a new journal, chained anew; heads are signed anew where there is a key.
+fn chained_anew(state: &Path, records: &[Value], key: Option<&HeadKey>) {
+    let journal = state.join("journal");
+    std::fs::create_dir_all(state).expect("a folder");
+    std::fs::copy(state.with_file_name("state").join("format"), state.join("format"))
+        .expect("the format");
+    let (mut journal, _) = Journal::open(&journal, Options::default()).expect("a journal");
+    for record in records {
+        let mut record = record.clone();
+        if let Some(key) = key.filter(|_| is_head(&record)) {
+            let (seq, hash): (u64, Hash) = journal.head();
+            let at = record["data"]["at"].as_str().and_then(|at| at.parse().ok()).expect("a time");
+            let source = record["source"].as_str().expect("a source");
+            record["data"] = serde_json::to_value(key.sign(source, seq, &hash, at)).expect("JSON");
+        }
+        journal.append(record.to_string().as_bytes()).expect("a record");
+        journal.cut().expect("no error").expect("a batch").commit().expect("the disk");
+    }
+}
+
+fn verify(state: &Path, more: &[&str]) -> Said {
+    let state = state.display().to_string();
+    blockgate(&[&["journal", "verify", "--state", &state][..], more].concat())
+}
+
+#[test]
+fn a_history_that_was_changed_and_chained_again_is_caught_by_the_signed_heads() {
+    let (gateway, records) = ran_twice();
+    let state = gateway.path("state");
+    let heads: Vec<&Value> = records.iter().filter(|record| is_head(record)).collect();
+    assert!(heads.len() >= 4, "one at each start and one at each stop: {}", heads.len());
+    let text: String = heads.iter().map(|head| format!("{head}\n")).collect();
+    gateway.write("heads.jsonl", &text);
+    let kept = gateway.path("heads.jsonl").display().to_string();
+    let key = heads[0]["data"]["key"].as_str().expect("a key").to_owned();
+    let last = heads[heads.len() - 1]["data"]["through"].as_u64().expect("a seq");
+
+    // As it is, everything agrees; with another key than the trusted one nothing does.
+    let said = verify(&state, &["--head", &kept, "--key", &key, "--json"]);
+    let json = said.json();
+    assert_eq!((said.code, &json["history_holds"]), (0, &true.into()), "{said:?}");
+    assert_eq!(json["heads_agreeing"], heads.len(), "{json}");
+    assert_eq!(json["head_keys"], serde_json::json!([key]));
+    let said = verify(&state, &["--head", &kept, "--key", "0123456789abcdef"]);
+    assert!(said.code == 1 && said.out.contains("signed by another key"), "{said:?}");
+
+    // One reading is changed.
+    let mut changed = records.clone();
+    let reading = changed.iter_mut().find(|r| r["data"]["kind"] == "reading").expect("a reading");
+    let from = reading["seq"].as_u64().expect("a seq");
+    reading["data"]["readings"][0]["value"] = "1".into();
+    // Chained again: the heads inside tell.
+    let plain = gateway.path("chained");
+    chained_anew(&plain, &changed, None);
+    let said = verify(&plain, &["--json"]);
+    let json = said.json();
+    assert_eq!((said.code, &json["whole"]), (1, &true.into()), "whole by its chain: {said:?}");
+    assert!(json["heads_contradicted"].as_array().is_some_and(|a| !a.is_empty()), "{json}");
+    // Signed again with the stolen key: whole by itself, and the cloud's head tells.
+    let (stolen, _) = HeadKey::open(&state).expect("the key");
+    let signed = gateway.path("signed");
+    chained_anew(&signed, &changed, Some(&stolen));
+    let said = verify(&signed, &[]);
+    assert!(said.code == 0 && said.out.contains("the journal is whole"), "{said:?}");
+    let said = verify(&signed, &["--head", &kept, "--key", &key]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let told = format!("REWRITTEN: record {last} has the hash ");
+    assert!(said.out.contains(&told) && said.out.contains("not the history"), "{said:?}");
+    let agreeing = said.out.lines().filter(|line| line.contains(" agrees: ")).count();
+    let before = heads.iter().filter(|h| h["data"]["through"].as_u64() < Some(from)).count();
+    assert_eq!(agreeing, before, "the heads of before the change agree: {said:?}");
+    // The end is cut off.
+    let short = gateway.path("short");
+    let end = usize::try_from(last - 1).expect("a number");
+    chained_anew(&short, &records[..end], None);
+    let said = verify(&short, &["--head", &kept]);
+    let told = format!("SHORT: the journal ends with record {}", last - 1);
+    assert!(said.code == 1 && said.out.contains(&told), "{said:?}");
+
+    for (name, text) in [("none.json", "{}"), ("no.json", "x"), ("empty.json", "")] {
+        gateway.write(name, text);
+        let said = verify(&state, &["--head", &gateway.path(name).display().to_string()]);
+        assert!(said.code == 3 && said.err.contains(name), "{said:?}");
+    }
+}
