@@ -121,6 +121,7 @@ fn drain(store: &Store, origin: Origin, tls: &Folder, port: u16, messages: u64) 
         identity: Identity { tenant: "t1".to_owned(), gateway: "gw-7".to_owned() },
         origin,
         config_hash: "c0ffee".to_owned(),
+        head_key: String::new(),
         outbox: store.outbox.clone(),
         board: board.clone(),
         door,
