@@ -350,6 +350,7 @@ async fn main() -> Anyhow<()> {
             version: env!("CARGO_PKG_VERSION"),
             boot: "5f0c12ab".to_owned(),
             config_hash: "3fa91c0777ab0012".to_owned(),
+            head_key: ("5eed".repeat(16), "5eed5eed5eed5eed".to_owned()),
             started: now.minus(Span::from_hours(31)),
             tenant: "lakeside".to_owned(),
             gateway: "block-7".to_owned(),
