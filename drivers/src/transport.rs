@@ -5,10 +5,12 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
 use tokio_serial::SerialStream;
 
 /// Anything that carries bytes both ways.
@@ -184,6 +186,96 @@ pub trait Connect: Send + Sync {
     /// # Errors
     /// Why it could not be opened; the line reports it and tries again with backoff.
     fn connect<'a>(&'a self, target: &'a Target) -> Connecting<'a>;
+
+    /// Opens a socket for datagrams to and from a device.
+    ///
+    /// # Errors
+    /// Why it could not be opened; `Unsupported` where a field has no such devices.
+    fn datagrams<'a>(&'a self, host: &'a str, port: u16) -> OpeningDatagrams<'a> {
+        let _ = (host, port);
+        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
+    }
+}
+
+/// The future of a socket for datagrams that is being opened.
+pub type OpeningDatagrams<'a> =
+    Pin<Box<dyn Future<Output = io::Result<Datagrams>> + Send + 'a>>;
+
+/// Datagrams to one device. What comes from elsewhere is handed up with its address: the caller
+/// refuses and counts it.
+#[derive(Debug)]
+pub enum Datagrams {
+    /// A UDP socket, not connected: the system would drop strangers' datagrams unseen.
+    Udp {
+        /// The socket.
+        socket: UdpSocket,
+        /// The device.
+        far: SocketAddr,
+    },
+    /// Channels of the simulated field.
+    Memory {
+        /// To the device.
+        to: mpsc::Sender<Vec<u8>>,
+        /// From it, and from others.
+        from: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
+        /// The device.
+        far: SocketAddr,
+    },
+}
+
+impl Datagrams {
+    /// The device's address.
+    #[must_use]
+    pub fn far(&self) -> SocketAddr {
+        match self {
+            Self::Udp { far, .. } | Self::Memory { far, .. } => *far,
+        }
+    }
+
+    /// Sends a datagram to the device; one that finds no room is lost, as on a network.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Udp { socket, far } => socket.send_to(datagram, far).await.map(drop),
+            Self::Memory { to, .. } => {
+                let _lost = to.try_send(datagram.to_vec());
+                Ok(())
+            }
+        }
+    }
+
+    /// The next datagram, and whose it is. A longer one is cut to `into`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn receive(&mut self, into: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        match self {
+            Self::Udp { socket, .. } => socket.recv_from(into).await,
+            Self::Memory { from, .. } => {
+                let Some((whose, datagram)) = from.recv().await else {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                };
+                Ok((copy(&datagram, into), whose))
+            }
+        }
+    }
+
+    /// A datagram that is here already; `None` where none is.
+    pub fn try_receive(&mut self, into: &mut [u8]) -> Option<(usize, SocketAddr)> {
+        match self {
+            Self::Udp { socket, .. } => socket.try_recv_from(into).ok(),
+            Self::Memory { from, .. } => {
+                let (whose, datagram) = from.try_recv().ok()?;
+                Some((copy(&datagram, into), whose))
+            }
+        }
+    }
+}
+
+fn copy(datagram: &[u8], into: &mut [u8]) -> usize {
+    into.iter_mut().zip(datagram).map(|(place, byte)| *place = *byte).count()
 }
 
 /// Opens real serial ports and TCP connections.
@@ -199,6 +291,18 @@ impl Connect for SystemConnect {
                 }
                 Target::Tcp { host, port } => open_tcp(host, *port).await.map(Stream::Tcp),
             }
+        })
+    }
+
+    fn datagrams<'a>(&'a self, host: &'a str, port: u16) -> OpeningDatagrams<'a> {
+        Box::pin(async move {
+            let mut addresses = tokio::net::lookup_host((host, port)).await?;
+            let far = addresses.next().ok_or_else(|| {
+                io::Error::new(io::ErrorKind::NotFound, format!("the name {host} has no address"))
+            })?;
+            let any = if far.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let socket = UdpSocket::bind(any).await?;
+            Ok(Datagrams::Udp { socket, far })
         })
     }
 }

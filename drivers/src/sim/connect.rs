@@ -1,22 +1,28 @@
 //! How a master reaches the simulated lines.
 
 use super::barrier::SimBarrier;
+use super::door::SimController;
 use super::line::SimLine;
 use crate::profile::SerialDefaults;
-use crate::transport::{Connect, Connecting, Stream, Target};
+use crate::transport::{Connect, Connecting, Datagrams, OpeningDatagrams, Stream, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Bytes that an in-memory pipe holds each way: more than any frame, pipelined ones included.
 const PIPE: usize = 4096;
+/// Datagrams that wait in an in-memory socket; more are lost.
+const DATAGRAMS: usize = 64;
 
 #[derive(Default)]
 struct Inner {
     lines: BTreeMap<String, SimLine>,
     barriers: BTreeMap<String, SimBarrier>,
+    controllers: BTreeMap<String, SimController>,
     refused: BTreeSet<String>,
     served: BTreeMap<String, AbortHandle>,
     tasks: JoinSet<()>,
@@ -53,6 +59,13 @@ impl SimConnect {
     #[must_use]
     pub fn with_barrier(self, target: &str, barrier: SimBarrier) -> Self {
         self.lock().barriers.insert(target.to_owned(), barrier);
+        self
+    }
+
+    /// Puts a door controller behind `host:port`.
+    #[must_use]
+    pub fn with_controller(self, target: &str, controller: SimController) -> Self {
+        self.lock().controllers.insert(target.to_owned(), controller);
         self
     }
 
@@ -120,6 +133,41 @@ impl Connect for SimConnect {
             inner.served.insert(name, task);
             Ok(Stream::boxed(near))
         })
+    }
+
+    fn datagrams<'a>(&'a self, host: &'a str, port: u16) -> OpeningDatagrams<'a> {
+        Box::pin(async move {
+            let mut inner = self.lock();
+            let controller = inner.controllers.get(&format!("{host}:{port}")).cloned();
+            let controller = controller.ok_or(io::ErrorKind::HostUnreachable)?;
+            let host: IpAddr = host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            let far = SocketAddr::new(host, port);
+            let (to, mut asked) = mpsc::channel::<Vec<u8>>(DATAGRAMS);
+            let (answers, from) = mpsc::channel(DATAGRAMS);
+            controller.wired(answers.clone());
+            inner.tasks.spawn(async move {
+                while let Some(datagram) = asked.recv().await {
+                    if let Some(answer) = controller.answer(&datagram) {
+                        let _full = answers.try_send((far, answer.to_vec()));
+                    }
+                }
+            });
+            Ok(Datagrams::Memory { to, from, far })
+        })
+    }
+}
+
+/// Serves a simulated controller on a socket, until the future is dropped.
+///
+/// # Errors
+/// Those of the socket.
+pub async fn serve_udp(socket: UdpSocket, controller: SimController) -> io::Result<()> {
+    let mut buffer = [0; 128];
+    loop {
+        let (n, whose) = socket.recv_from(&mut buffer).await?;
+        if let Some(answer) = controller.answer(buffer.get(..n).unwrap_or_default()) {
+            socket.send_to(&answer, whose).await?;
+        }
     }
 }
 

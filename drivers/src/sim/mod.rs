@@ -11,10 +11,13 @@
 //! | [`Fault`], [`When`] | what goes wrong, and when |
 //! | [`SimConnect`] | the `Connect` port whose targets are simulated lines |
 //! | [`SimCamera`], [`SimBarrier`] | a camera that pushes, repeats and replays; a barrier with an arm |
+//! | [`door`] | a door controller with cards, time profiles and an event memory |
+//! | [`serve_udp`] | a simulated controller behind a UDP socket |
 //! | [`serve_tcp`] | a simulated line behind a TCP listener |
 
 mod barrier;
 mod connect;
+pub mod door;
 mod encode;
 mod fault;
 mod line;
@@ -22,7 +25,7 @@ mod meter;
 mod serial;
 
 pub use barrier::{KEPT_MAX, RESENDS, Reaction, SimBarrier, SimCamera, SimPush, SimVendor};
-pub use connect::{SimConnect, serve_tcp};
+pub use connect::{SimConnect, serve_tcp, serve_udp};
 pub use fault::{Fault, When};
 pub use line::{Pace, SimClock, SimLine};
 pub use meter::{SharedRegisters, SimMeter, Source};

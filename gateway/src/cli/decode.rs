@@ -1,6 +1,7 @@
 //! `decode PROTOCOL HEX`: what a captured frame says.
 
 use super::Ended;
+use blockgate_drivers::door::uhppote;
 use blockgate_drivers::hex::parse_hex;
 use blockgate_drivers::modbus::{Context, decode_frame};
 use blockgate_drivers::profile::Profile;
@@ -17,6 +18,8 @@ enum Protocol {
     Cjt188,
     /// M-Bus, EN 13757
     Mbus,
+    /// UHPPOTE door controllers
+    Uhppote,
 }
 
 impl Protocol {
@@ -26,6 +29,7 @@ impl Protocol {
             Self::Dlt645 => "dlt645",
             Self::Cjt188 => "cjt188",
             Self::Mbus => "mbus",
+            Self::Uhppote => "uhppote",
         }
     }
 }
@@ -58,7 +62,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
             Ok(context) => decode_frame(&bytes, context),
             Err(why) => return Ok(no(args, &why)),
         },
-        Protocol::Dlt645 | Protocol::Cjt188 | Protocol::Mbus if args.profile.is_some() => {
+        Protocol::Dlt645 | Protocol::Cjt188 | Protocol::Mbus | Protocol::Uhppote
+            if args.profile.is_some() =>
+        {
             let why =
                 "--profile and --address are for modbus: this protocol names its values itself";
             return Ok(no(args, why));
@@ -66,6 +72,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
         Protocol::Dlt645 => dlt645::decode_frame(&bytes),
         Protocol::Cjt188 => cjt188::decode_frame(&bytes),
         Protocol::Mbus => mbus::decode_frame(&bytes),
+        Protocol::Uhppote => uhppote::decode_frame(&bytes),
     };
     if args.json {
         println!("{}", as_json(args.protocol.text(), &decoded));
