@@ -198,8 +198,7 @@ pub trait Connect: Send + Sync {
 }
 
 /// The future of a socket for datagrams that is being opened.
-pub type OpeningDatagrams<'a> =
-    Pin<Box<dyn Future<Output = io::Result<Datagrams>> + Send + 'a>>;
+pub type OpeningDatagrams<'a> = Pin<Box<dyn Future<Output = io::Result<Datagrams>> + Send + 'a>>;
 
 /// Datagrams to one device. What comes from elsewhere is handed up with its address: the caller
 /// refuses and counts it.

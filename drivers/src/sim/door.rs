@@ -285,7 +285,8 @@ impl Inner {
         while let Some(profile) = self.profiles.get(&next).filter(|_| seen < 255) {
             let day = profile.weekdays.get(weekday(today)).copied().unwrap_or(false);
             let dates = profile.from <= today && today <= profile.to;
-            let within = |(from, until): &(u16, u16)| from != until && (*from..=*until).contains(&minute);
+            let within =
+                |(from, until): &(u16, u16)| from != until && (*from..=*until).contains(&minute);
             if day && dates && profile.segments.iter().any(within) {
                 return true;
             }

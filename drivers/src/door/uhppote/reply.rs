@@ -337,10 +337,13 @@ fn put_entry(out: &mut Writer, entry: &Entry) {
     let (kind, granted, reason) = numbers(entry.what);
     out.long(8, u32::try_from(entry.index).unwrap_or(u32::MAX));
     out.bytes(12, &[kind, u8::from(granted), entry.door]);
-    out.byte(15, match entry.inward {
-        Some(true) | None => 1,
-        Some(false) => 2,
-    });
+    out.byte(
+        15,
+        match entry.inward {
+            Some(true) | None => 1,
+            Some(false) => 2,
+        },
+    );
     out.long(16, entry.card.and_then(|card| u32::try_from(card).ok()).unwrap_or(0));
     if let Some(at) = entry.at {
         out.civil(20, at);

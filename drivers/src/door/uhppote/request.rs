@@ -135,7 +135,10 @@ impl Request {
             | Self::GetListener
             | Self::GetIndex => {}
             Self::SetTime(time) => out.civil(8, *time),
-            Self::Open(n) | Self::GetControl(n) | Self::SetAntiPassback(n) | Self::GetProfile(n) => {
+            Self::Open(n)
+            | Self::GetControl(n)
+            | Self::SetAntiPassback(n)
+            | Self::GetProfile(n) => {
                 out.byte(8, *n);
             }
             Self::PutCard(card) => put_card(&mut out, card),

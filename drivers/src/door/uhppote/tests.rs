@@ -86,7 +86,8 @@ fn replies_and_sent_events_decode_to_what_their_sources_state() {
             }
             "40" | "50" | "90" => {
                 let code = u8::from_str_radix(expected["code"].as_str().unwrap(), 16).unwrap();
-                let asked = if code == 0x40 { Request::Open(3) } else { PUTS[usize::from(code == 0x90)] };
+                let asked =
+                    if code == 0x40 { Request::Open(3) } else { PUTS[usize::from(code == 0x90)] };
                 assert_eq!(read(&asked, serial, &bytes), Ok(Reply::Done(true)), "{id}");
             }
             other => panic!("{id}: {other}"),

@@ -95,8 +95,11 @@ impl Reader<'_> {
     /// A date of three bytes, of this century.
     pub(super) fn short_date(&self, at: usize) -> Option<CivilDate> {
         let two = |n: usize| self.two(at.saturating_add(n));
-        let date =
-            CivilDate { year: 2000_u16.checked_add(u16::from(two(0)?))?, month: two(1)?, day: two(2)? };
+        let date = CivilDate {
+            year: 2000_u16.checked_add(u16::from(two(0)?))?,
+            month: two(1)?,
+            day: two(2)?,
+        };
         ((1..=12).contains(&date.month) && (1..=31).contains(&date.day)).then_some(date)
     }
 
