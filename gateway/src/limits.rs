@@ -54,6 +54,8 @@ pub const HTTP_STREAMS_MAX: usize = 16;
 pub const HTTP_ROWS_MAX: usize = 500;
 /// Sessions of people at once; the oldest ends.
 pub const SESSIONS_MAX: usize = 64;
+/// People who may come in.
+pub const USERS_MAX: usize = 32;
 /// Sources of wrong passwords that are remembered; the one that may try soonest is forgotten.
 pub const GUESS_SOURCES_MAX: usize = 256;
 /// Passwords hashed at once (19 MiB each); more wait.

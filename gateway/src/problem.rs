@@ -121,6 +121,9 @@ codes! {
     Forbidden "forbidden" 403
         "这个令牌或用户不能做这件事。" "请使用有相应权限的令牌或用户。"
         "This token or user may not do that." "Use one that has the scope for it.";
+    Locked "locked" 423
+        "离开的时间较长，页面现在只能查看。" "请再输一次密码，然后继续操作。"
+        "Nobody was here for a while, so the page only reads now." "Give the password again, then go on.";
     HostNotAllowed "host-not-allowed" 403
         "请求的主机名不在允许之列。" "请用地址访问，或者把名字写进配置的 http.hosts。"
         "The host name of the request is not allowed." "Use the address, or add the name to http.hosts in the config.";

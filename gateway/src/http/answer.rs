@@ -170,10 +170,16 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
         Ask::ScanCancel(id) => Ok(json_of(&shared.scans.cancel(&id).ok_or(Code::NotFound)?)),
         Ask::Language(lang) => language(desk, request, &lang),
         Ask::Login(body) => {
-            let fields = form(request, &body, &["user", "password", "next"])?;
+            let fields = form(request, &body, &["user", "password", "next", "to", "kept"])?;
             let (user, password) = (fields.get("user"), fields.get("password"));
             let (user, password) = (user.unwrap_or(""), password.unwrap_or(""));
             let login = shared.accounts.log_in(request.peer, user, password).await?;
+            let person = shared.accounts.person(&login.cookie, true);
+            if let Some(person) = person
+                && let Some(resumed) = page::resume(desk, request, &person, &fields)
+            {
+                return Ok(with_cookie(resumed, &cookie(desk, &login)));
+            }
             Ok(entered(desk, &login, local(fields.get("next"))))
         }
         Ask::SetUp(body) => {
@@ -194,18 +200,7 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
             let gone = format!("{}=; Max-Age=0{}", desk.site.cookie(), desk.site.attributes());
             Ok(with_cookie(see_other("/login"), &gone))
         }
-        Ask::Asset(_)
-        | Ask::LoginPage
-        | Ask::SetUpPage
-        | Ask::OverviewPage
-        | Ask::MetersPage
-        | Ask::MeterPage(_)
-        | Ask::MeterRead(..)
-        | Ask::MeterDecide(..)
-        | Ask::BillsPage
-        | Ask::BillPage(_)
-        | Ask::OutboxPage
-        | Ask::AlarmsPage => page::answer(desk, request, caller, ask).await,
+        Ask::Asset(_) | Ask::LoginPage | Ask::SetUpPage | Ask::Screen(_) | Ask::Act(..) => page::answer(desk, request, caller, ask).await,
     }
 }
 
@@ -257,9 +252,12 @@ pub(super) fn local(next: Option<&str>) -> &str {
     }
 }
 
+fn cookie(desk: &Desk, login: &Login) -> String {
+    format!("{}={}{}", desk.site.cookie(), login.cookie, desk.site.attributes())
+}
+
 fn entered(desk: &Desk, login: &Login, next: &str) -> Response {
-    let cookie = format!("{}={}{}", desk.site.cookie(), login.cookie, desk.site.attributes());
-    with_cookie(see_other(next), &cookie)
+    with_cookie(see_other(next), &cookie(desk, login))
 }
 
 fn language(desk: &Desk, request: &Request, lang: &str) -> Answered {

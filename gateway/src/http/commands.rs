@@ -11,7 +11,6 @@ use blockgate_rules::event::Outcome;
 use blockgate_rules::input::{Command, Order};
 use blockgate_types::{CommandId, Span};
 use ring::digest;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -81,6 +80,7 @@ pub(super) async fn take(
     let said: String = command.actor.chars().filter(|c| !c.is_control()).take(64).collect();
     command.actor =
         if said.is_empty() { caller.actor() } else { format!("{}/{said}", caller.actor()) };
+    caller.may_order(&command.order)?;
     let Some(key) = key else { return order(shared, command).await };
     if key.is_empty() || key.len() > 255 {
         return Err(Problem::new(
@@ -102,19 +102,28 @@ pub(super) async fn take(
     ordered.await.unwrap_or_else(|_| Err(Code::Internal.into()))
 }
 
-/// An order of a person at the page.
+/// An order of a person at the page. `once` is the number of the form that it came with: the same form
+/// twice is the same command, whose second coming is a duplicate, also after a restart.
 ///
 /// # Errors
 /// How the command ended otherwise than done.
-pub(super) async fn from_page(shared: &Shared, caller: &Caller, what: Order) -> Result {
-    let mut bytes = [0; 8];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Code::Internal)?;
-    let id = CommandId::new(&format!("page-{:016x}", u64::from_be_bytes(bytes)));
+pub(super) async fn from_page(
+    shared: &Shared,
+    caller: &Caller,
+    once: Option<&str>,
+    what: Order,
+) -> Result {
+    caller.may_order(&what)?;
+    let fits = |once: &&str| once.len() == 32 && once.bytes().all(|b| b.is_ascii_hexdigit());
+    let once = once.filter(fits).ok_or_else(|| {
+        Problem::new(Code::BadRequest, "the form has no number: open the page again")
+    })?;
+    let id = CommandId::new(&format!("page-{}", once.to_ascii_lowercase()));
     let now = shared.clock.now();
     let command = Command {
         id: id.map_err(|fault| Problem::new(Code::Internal, fault.to_string()))?,
         issued_at: now,
-        expires_at: now.plus(Span::from_mins(1)),
+        expires_at: now.plus(Span::from_hours(24)),
         actor: caller.actor(),
         order: what,
     };

@@ -11,7 +11,7 @@
 //! :                      keep-alive
 //! ```
 
-use super::auth::Caller;
+use super::auth::{Area, Caller};
 use super::{Shared, wire};
 use crate::limits;
 use bytes::Bytes;
@@ -190,6 +190,11 @@ impl Feeder {
                 return false;
             }
             for (seq, envelope) in events {
+                self.seen = seq;
+                // Events name households and what they owe: not for whoever sees no bills.
+                if !self.caller.sees(Area::Money) {
+                    continue;
+                }
                 let mut message = format!("id: {seq}\nevent: durable\ndata: ").into_bytes();
                 message.extend_from_slice(&envelope);
                 message.extend_from_slice(b"\n\n");
@@ -197,7 +202,6 @@ impl Feeder {
                 if self.to.send(Bytes::from(message)).await.is_err() {
                     return false;
                 }
-                self.seen = seq;
             }
         }
     }

@@ -82,8 +82,10 @@ pub(super) fn admit(
     if request.mutates() {
         same_site(&caller, request)?;
     }
+    // A form that comes too late for its session gets the login with what was typed in it.
+    let form = request.mutates() && super::page::Act::of(path).is_some();
     match caller {
-        Caller::Nobody if !set_up && !open(path) => Err(Code::Unauthenticated.into()),
+        Caller::Nobody if !set_up && !open(path) && !form => Err(Code::Unauthenticated.into()),
         caller => Ok(caller),
     }
 }

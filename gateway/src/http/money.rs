@@ -84,21 +84,21 @@ pub(super) async fn answer(desk: &Desk, request: &Request, ask: MoneyAsk) -> Ans
     Ok(content(value.to_string(), "application/json"))
 }
 
-fn zone(desk: &Desk) -> Result<Zone, Problem> {
+pub(super) fn zone(desk: &Desk) -> Result<Zone, Problem> {
     Zone::new(&desk.shared.status.zone).map_err(|e| Problem::new(Code::Internal, e.to_string()))
 }
 
 /// The block as it is set up by durable events.
-fn setup_of(desk: &Desk) -> Arc<Setup> {
+pub(super) fn setup_of(desk: &Desk) -> Arc<Setup> {
     desk.shared.board.books().setup().clone()
 }
 
-fn today(desk: &Desk) -> Result<Day, Problem> {
+pub(super) fn today(desk: &Desk) -> Result<Day, Problem> {
     Ok(zone(desk)?.day(desk.shared.clock.now()))
 }
 
 /// Every account that the setup or the books know.
-fn known(setup: &Setup, ledger: &Ledger) -> Vec<AccountId> {
+pub(super) fn known(setup: &Setup, ledger: &Ledger) -> Vec<AccountId> {
     let mut all: Vec<AccountId> =
         setup.accounts.keys().chain(ledger.households()).cloned().collect();
     all.sort();
@@ -106,7 +106,7 @@ fn known(setup: &Setup, ledger: &Ledger) -> Vec<AccountId> {
     all
 }
 
-fn overdue_of(ledger: &Ledger, account: &AccountId, today: Day) -> Fen {
+pub(super) fn overdue_of(ledger: &Ledger, account: &AccountId, today: Day) -> Fen {
     let open = ledger.open_bills_of(account).filter(|(_, o)| o.due.is_some_and(|due| due < today));
     Fen(open.fold(0_i64, |sum, (_, open)| sum.saturating_add(open.left_fen.0)))
 }
@@ -195,14 +195,14 @@ fn account(desk: &Desk, request: &Request, id: &AccountId) -> Result<Value, Prob
 }
 
 /// A question of the trees; a site over invented answers has none.
-async fn trees<T: Send + 'static>(
+pub(super) async fn trees<T: Send + 'static>(
     desk: &Desk,
     ask: impl FnOnce(&Trees) -> Result<T, crate::store::trees::TreesError> + Send + 'static,
 ) -> Result<Option<T>, Problem> {
     query(desk, move |archive| Ok(archive.trees().map(ask).transpose()?)).await
 }
 
-fn fund_of(desk: &Desk) -> impl Fn(&TariffId) -> Option<Fund> + use<> {
+pub(super) fn fund_of(desk: &Desk) -> impl Fn(&TariffId) -> Option<Fund> + use<> {
     let setup = desk.shared.board.books().setup().clone();
     move |tariff| blockgate_rules::rulebook::fund_of(&setup, tariff)
 }
@@ -324,6 +324,11 @@ fn paid_of<'e>(payment: &'e Payment, events: &'e [(u64, Event)]) -> Option<(u64,
 
 async fn printed(desk: &Desk, request: &Request, number: u64) -> Result<Value, Problem> {
     Fields::parse(request.query.as_bytes(), &[])?;
+    Ok(json!(receipt_of(desk, number).await?))
+}
+
+/// What is printed on a receipt.
+pub(super) async fn receipt_of(desk: &Desk, number: u64) -> Result<receipt::Receipt, Problem> {
     let found = trees(desk, move |trees| {
         let Some(seq) = trees.receipt_seq(number)? else { return Ok(None) };
         let Some(Event::Payment(payment)) = trees.event(seq)? else { return Ok(None) };
@@ -334,7 +339,7 @@ async fn printed(desk: &Desk, request: &Request, number: u64) -> Result<Value, P
     let steps = trail(&payment.account, &events, fund_of(desk));
     let postings = steps.into_iter().find(|step| step.seq == seq).map(|step| step.postings);
     let (number, paid) = paid_of(&payment, &events).ok_or(Code::NotFound)?;
-    Ok(json!(receipt::receipt(number, &payment, paid, &postings.unwrap_or_default())))
+    Ok(receipt::receipt(number, &payment, paid, &postings.unwrap_or_default()))
 }
 
 fn arrears(desk: &Desk, request: &Request) -> Result<Value, Problem> {
@@ -390,11 +395,11 @@ fn wanted(desk: &Desk, fields: &Fields) -> Result<Wanted, Problem> {
 }
 
 /// A copy of the books, so that a long sum does not hold up who follows the journal.
-fn books(desk: &Desk) -> Books {
+pub(super) fn books(desk: &Desk) -> Books {
     desk.shared.board.books().clone()
 }
 
-async fn summed(
+pub(super) async fn summed(
     desk: &Desk,
     wanted: Wanted,
 ) -> Result<(figures::Figures, Option<forecast::Forecast>), Problem> {
@@ -444,7 +449,7 @@ async fn figures_json(desk: &Desk, request: &Request) -> Result<Value, Problem> 
 }
 
 /// The meters of the common parts: those whose cost is shared.
-fn public_meters(setup: &Setup) -> Vec<MeterId> {
+pub(super) fn public_meters(setup: &Setup) -> Vec<MeterId> {
     let charges = setup.accounts.values().flat_map(|account| account.charges.values());
     let shared = charges.filter(|charge| charge.share.is_some());
     let mut meters: Vec<MeterId> = shared.filter_map(|charge| charge.meter.clone()).collect();

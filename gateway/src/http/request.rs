@@ -172,6 +172,11 @@ impl Fields {
         Ok(Self(fields))
     }
 
+    /// All fields.
+    pub(super) fn all(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
     /// A field's text; an empty field of a form counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())

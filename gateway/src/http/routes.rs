@@ -2,7 +2,7 @@
 //! Each has one scope, and one answer in [`super::answer`]. A refusal at any stage goes through the
 //! one [`recover`], so that no text of warp's own ever leaves.
 
-use super::auth::{Caller, Scope};
+use super::auth::{Area, Caller, Scope};
 use super::barrier::ParkingAsk;
 use super::money::MoneyAsk;
 use super::request::{Refused, Request, body, body_up_to, head};
@@ -16,7 +16,8 @@ use bytes::Bytes;
 use std::convert::Infallible;
 use std::sync::Arc;
 use warp::filters::BoxedFilter;
-use warp::http::HeaderValue;
+use warp::http::{HeaderValue, Method};
+use warp::path::FullPath;
 use warp::reject::{
     InvalidHeader, InvalidQuery, LengthRequired, MethodNotAllowed, MissingHeader, PayloadTooLarge,
     UnsupportedMediaType,
@@ -58,15 +59,8 @@ pub(super) enum Ask {
     SetUpPage,
     SetUp(Bytes),
     Logout(Bytes),
-    OverviewPage,
-    MetersPage,
-    MeterPage(MeterId),
-    MeterRead(MeterId, Bytes),
-    MeterDecide(MeterId, Bytes),
-    BillsPage,
-    BillPage(BillId),
-    OutboxPage,
-    AlarmsPage,
+    Screen(page::Screen),
+    Act(page::Act, Bytes),
 }
 
 impl Ask {
@@ -100,18 +94,47 @@ impl Ask {
             | Self::Events
             | Self::Money(_)
             | Self::Logout(_)
-            | Self::OverviewPage
-            | Self::MetersPage
-            | Self::MeterPage(_)
-            | Self::BillsPage
-            | Self::BillPage(_)
-            | Self::OutboxPage
-            | Self::AlarmsPage => Some(Scope::Read),
-            Self::Command(_)
+            | Self::Screen(_) => Some(Scope::Read),
+            Self::Act(act, _) if act.is_own() => Some(Scope::Read),
+            Self::Command(_) | Self::ScanBegin(_) | Self::ScanCancel(_) | Self::Act(..) => {
+                Some(Scope::Command)
+            }
+        }
+    }
+
+    /// The part of the block that it shows or changes: a person's role must see it.
+    fn area(&self) -> Option<Area> {
+        match self {
+            Self::Screen(screen) => Some(screen.area()),
+            Self::Act(act, _) => Some(act.screen().area()),
+            Self::Meters
+            | Self::Meter(_)
+            | Self::History(_)
+            | Self::Scans
+            | Self::Scan(_)
             | Self::ScanBegin(_)
-            | Self::ScanCancel(_)
-            | Self::MeterRead(..)
-            | Self::MeterDecide(..) => Some(Scope::Command),
+            | Self::ScanCancel(_) => Some(Area::Meters),
+            Self::Bills | Self::Bill(_) | Self::Money(_) => Some(Area::Money),
+            Self::Lanes | Self::Lane(_) | Self::Parking(_) | Self::PaymentStatus(_) => {
+                Some(Area::Parking)
+            }
+            Self::Alarms => Some(Area::Alarms),
+            Self::Outbox => Some(Area::System),
+            Self::Health
+            | Self::Ready
+            | Self::Metrics
+            | Self::OpenApi
+            | Self::Status
+            | Self::Events
+            | Self::Command(_)
+            | Self::Camera(..)
+            | Self::Asset(_)
+            | Self::Language(_)
+            | Self::LoginPage
+            | Self::Login(_)
+            | Self::SetUpPage
+            | Self::SetUp(_)
+            | Self::Logout(_) => None,
         }
     }
 }
@@ -169,10 +192,37 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/setup", None),
     ("POST", "/logout", Some(Scope::Read)),
     ("GET", "/", Some(Scope::Read)),
+    ("GET", "/more", Some(Scope::Read)),
+    ("GET", "/me", Some(Scope::Read)),
+    ("POST", "/me/password", Some(Scope::Read)),
+    ("POST", "/unlock", Some(Scope::Read)),
+    ("GET", "/users", Some(Scope::Read)),
+    ("POST", "/users/save", Some(Scope::Command)),
+    ("POST", "/users/remove", Some(Scope::Command)),
     ("GET", "/meters", Some(Scope::Read)),
     ("GET", "/meters/{}", Some(Scope::Read)),
     ("POST", "/meters/{}/read", Some(Scope::Command)),
     ("POST", "/meters/{}/decide", Some(Scope::Command)),
+    ("GET", "/households", Some(Scope::Read)),
+    ("GET", "/households/{}", Some(Scope::Read)),
+    ("POST", "/households/{}/pay", Some(Scope::Command)),
+    ("POST", "/households/{}/deposit", Some(Scope::Command)),
+    ("POST", "/households/{}/refund", Some(Scope::Command)),
+    ("POST", "/deposits/met", Some(Scope::Command)),
+    ("GET", "/counter", Some(Scope::Read)),
+    ("POST", "/counter/cash", Some(Scope::Command)),
+    ("POST", "/refunds/approve", Some(Scope::Command)),
+    ("POST", "/refunds/paid", Some(Scope::Command)),
+    ("POST", "/refunds/void", Some(Scope::Command)),
+    ("GET", "/receipts", Some(Scope::Read)),
+    ("GET", "/receipts/{}", Some(Scope::Read)),
+    ("GET", "/receipts/of/{}", Some(Scope::Read)),
+    ("GET", "/corrections", Some(Scope::Read)),
+    ("POST", "/corrections/reading", Some(Scope::Command)),
+    ("POST", "/corrections/price", Some(Scope::Command)),
+    ("GET", "/rules", Some(Scope::Read)),
+    ("POST", "/rules/preview", Some(Scope::Command)),
+    ("POST", "/rules/apply", Some(Scope::Command)),
     ("GET", "/bills", Some(Scope::Read)),
     ("GET", "/bills/{}", Some(Scope::Read)),
     ("GET", "/outbox", Some(Scope::Read)),
@@ -212,6 +262,21 @@ pub(super) fn routes(site: Arc<answer::Desk>) -> BoxedFilter<(Response,)> {
         .and_then(move |(request, caller): (Request, Caller), ask: Ask| {
             let desk = answer_desk.clone();
             async move {
+                if let Ask::Act(act, body) = &ask
+                    && must_log_in(&caller, act)
+                {
+                    return page::ask_again(&desk, &request, &caller, act, body)
+                        .map_err(super::request::refuse);
+                }
+                if let Some(area) = ask.area()
+                    && !caller.sees(area)
+                {
+                    let detail = "this part is not for your role";
+                    return Err(super::request::refuse(Problem::new(Code::Forbidden, detail)));
+                }
+                if matches!(ask, Ask::ScanBegin(_) | Ask::ScanCancel(_)) {
+                    caller.may_scan().map_err(super::request::refuse)?;
+                }
                 if let Some(scope) = ask.needs()
                     && !caller.may(scope)
                 {
@@ -236,6 +301,15 @@ pub(super) fn routes(site: Arc<answer::Desk>) -> BoxedFilter<(Response,)> {
             response
         })
         .boxed()
+}
+
+/// Whether a form must wait for a password: nobody is logged in, or nobody was there for a while.
+fn must_log_in(caller: &Caller, act: &page::Act) -> bool {
+    match caller {
+        Caller::Nobody => true,
+        Caller::Person(person) => person.locked && *act != page::Act::Unlock,
+        Caller::Device(_) => false,
+    }
 }
 
 /// Maps every rejection to a problem; [`page::finish`] writes it in the caller's language.
@@ -288,10 +362,24 @@ fn post(path: &'static str, ask: fn(Bytes) -> Ask) -> BoxedFilter<(Ask,)> {
     warp::path(path).and(warp::path::end()).and(warp::post()).and(body()).map(ask).boxed()
 }
 
-/// `POST` under a meter's path.
-fn post_meter(verb: &'static str, ask: fn(MeterId, Bytes) -> Ask) -> BoxedFilter<(Ask,)> {
-    let path = warp::path("meters").and(warp::path::param::<MeterId>()).and(warp::path(verb));
-    path.and(warp::path::end()).and(warp::post()).and(body()).map(ask).boxed()
+/// The page's screens by `GET`, its forms by `POST`. A known path with another method is a 405, which
+/// warp's own method filters would say of every path.
+fn page_asks() -> BoxedFilter<(Ask,)> {
+    let asked = || warp::method().and(warp::path::full());
+    let screens = asked().and_then(|method: Method, path: FullPath| async move {
+        let screen = page::Screen::of(path.as_str()).filter(|_| method == Method::GET);
+        screen.map(Ask::Screen).ok_or_else(warp::reject::not_found)
+    });
+    let acts = asked().and_then(|method: Method, path: FullPath| async move {
+        let (act, screen) = (page::Act::of(path.as_str()), page::Screen::of(path.as_str()));
+        match act {
+            Some(act) if method == Method::POST => Ok(act),
+            None if screen.is_none() || method == Method::GET => Err(warp::reject::not_found()),
+            Some(_) | None => Err(super::request::refuse(Code::MethodNotAllowed)),
+        }
+    });
+    let acts = acts.and(body()).map(Ask::Act);
+    screens.or(acts).unify().boxed()
 }
 
 fn any_of(all: Vec<BoxedFilter<(Ask,)>>) -> BoxedFilter<(Ask,)> {
@@ -367,14 +455,6 @@ fn asks() -> BoxedFilter<(Ask,)> {
         get("setup", Ask::SetUpPage),
         post("setup", Ask::SetUp),
         post("logout", Ask::Logout),
-        warp::path::end().and(warp::get()).map(|| Ask::OverviewPage).boxed(),
-        get("meters", Ask::MetersPage),
-        get_id("meters", Ask::MeterPage),
-        post_meter("read", Ask::MeterRead),
-        post_meter("decide", Ask::MeterDecide),
-        get("bills", Ask::BillsPage),
-        get_id("bills", Ask::BillPage),
-        get("outbox", Ask::OutboxPage),
-        get("alarms", Ask::AlarmsPage),
+        page_asks(),
     ])
 }

@@ -224,6 +224,11 @@ fn filled(template: &str) -> String {
     }
 }
 
+/// The number of a form.
+fn once(n: u128) -> String {
+    format!("{n:032x}")
+}
+
 const COMMAND: &str = r#"{"id":"c-1","issued_at":"2026-03-01T00:00:00Z","expires_at":"2026-03-02T00:00:00Z","actor":"cloud","name":"read-now","args":{"meter":"m-0101"}}"#;
 
 fn with_command(request: RequestBuilder) -> RequestBuilder {
@@ -305,7 +310,7 @@ async fn a_change_from_another_site_or_without_the_page_s_token_is_refused() {
         let request = request.header(cookie().0, cookie().1);
         request
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("csrf={csrf}"))
+            .body(format!("csrf={csrf}&once={}", once(7)))
     };
     let read = || ask("POST", "/meters/m-0101/read");
     for (why, request, want) in [
@@ -427,7 +432,8 @@ async fn what_devices_and_config_say_is_escaped_on_every_page() {
     let house = house(true).await;
     let mut read = house.person("POST", "/meters/m-0101/read");
     read = read.header("content-type", "application/x-www-form-urlencoded");
-    assert_eq!(house.status(read.body(format!("csrf={}", house.csrf))).await, 303);
+    let body = format!("csrf={}&once={}", house.csrf, once(1));
+    assert_eq!(house.status(read.body(body)).await, 303);
     for (method, template, _) in
         ROUTES.iter().filter(|(m, t, _)| *m == "GET" && !t.starts_with("/v1"))
     {
@@ -624,4 +630,191 @@ async fn an_event_stream_replays_what_was_missed_and_ends_with_the_stop() {
     assert!(began.elapsed() < limits::HTTP_STOP_TIMEOUT, "{:?}", began.elapsed());
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
+}
+
+/// A second person with a role, logged in: cookie and token.
+async fn person_of(house: &House, name: &str, role: auth::Role) -> (String, String) {
+    let password = "a long enough one";
+    house.shared.accounts.set_person(name, role, Some(password)).await.unwrap();
+    let peer = [127, 0, 0, 1].into();
+    let cookie = house.shared.accounts.log_in(peer, name, password).await.unwrap().cookie;
+    let csrf = house.shared.accounts.person(&cookie, true).unwrap().csrf;
+    (cookie, csrf)
+}
+
+#[tokio::test]
+async fn each_role_gets_its_own_screens_and_forms_and_nothing_else() {
+    let house = house(true).await;
+    for (n, role) in auth::Role::ALL.iter().enumerate() {
+        let name = format!("user-{n}");
+        let (cookie, csrf) = person_of(&house, &name, *role).await;
+        for (n, (method, template, scope)) in ROUTES.iter().enumerate() {
+            let path = filled(template);
+            let request = ask(method, &path)
+                .header("cookie", format!("session={cookie}"))
+                .header("sec-fetch-site", "same-origin")
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("x-csrf-token", &csrf);
+            let screen = page::Screen::of(&path).filter(|_| *method == "GET");
+            let act = page::Act::of(&path).filter(|_| *method == "POST");
+            let area = screen.as_ref().map(page::Screen::area);
+            let area = area.or(act.as_ref().map(|act| act.screen().area()));
+            if let Some(area) = area {
+                let own = act.as_ref().is_some_and(page::Act::is_own);
+                let orders = act.is_some() && !own;
+                let may = role.sees(area) && (!orders || role.may(auth::Scope::Command));
+                if own {
+                    continue; // has a password to give
+                }
+                let body = format!("csrf={csrf}&once={}", once(n as u128));
+                let got = house.status(request.body(body)).await;
+                if may {
+                    assert_ne!(got, 401, "{role:?} {method} {path}");
+                } else {
+                    assert_eq!(got, 403, "{role:?} {method} {path}");
+                }
+            } else if scope.is_some() && *template != "/v1/events" && *template != "/logout" {
+                let got = house.status(with_command(request)).await;
+                let money = ["bills", "accounts", "ledger", "receipts", "arrears"];
+                if *role == auth::Role::Installer && money.iter().any(|m| path.contains(m)) {
+                    assert_eq!(got, 403, "{role:?} {method} {path}");
+                }
+            }
+        }
+    }
+    // An order that the role may not give is refused, on whichever way it comes.
+    let (cookie, csrf) = person_of(&house, "auditor", auth::Role::Auditor).await;
+    let before = house.ordered.lock().unwrap().len();
+    let read = ask("POST", "/v1/commands").header("cookie", format!("session={cookie}"));
+    let read = with_command(read.header("sec-fetch-site", "same-origin"));
+    assert_eq!(house.status(read.header("x-csrf-token", &csrf)).await, 403);
+    let (cookie, csrf) = person_of(&house, "finance", auth::Role::Finance).await;
+    let read = ask("POST", "/meters/m-0101/read").header("cookie", format!("session={cookie}"));
+    let read = read
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("csrf={csrf}&once={}", once(99)));
+    assert_eq!(house.status(read).await, 403);
+    assert_eq!(house.ordered.lock().unwrap().len(), before);
+}
+
+#[tokio::test]
+async fn a_form_that_comes_after_the_session_is_kept_over_the_login_and_sent_by_a_person() {
+    let house = house(true).await;
+    let form = |path: &str, body: String| {
+        ask("POST", path)
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+    };
+    let pay = "amount=12.50&channel=cash&reference=%22%3E%3Cb%3E&csrf=old&once=old".to_owned();
+    let answer = form("/households/a-0101/pay", pay).reply(&house.routes).await;
+    let html = String::from_utf8_lossy(answer.body()).into_owned();
+    assert_eq!(answer.status(), 401);
+    assert!(html.contains("amount=12.50&amp;channel=cash") && !html.contains("<b>"), "{html}");
+    assert!(!html.contains("csrf=old"), "the old session's tokens are not kept");
+    house
+        .shared
+        .accounts
+        .set_person("clerk", auth::Role::Finance, Some("a long enough one"))
+        .await
+        .unwrap();
+    let kept = "kept=amount%3D12.50%26channel%3Dcash%26evil%3D1&to=%2Fhouseholds%2Fa-0101%2Fpay";
+    let login = format!("user=clerk&password=a+long+enough+one&{kept}");
+    let answer = form("/login", login).reply(&house.routes).await;
+    let html = String::from_utf8_lossy(answer.body()).into_owned();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.headers().contains_key("set-cookie"));
+    assert!(html.contains("action=\"/households/a-0101/pay\"") && html.contains("12.50"), "{html}");
+    assert!(!html.contains("evil"), "only the form's own fields come back");
+    assert!(house.ordered.lock().unwrap().is_empty(), "a login orders nothing");
+    // Nor does it lead to another site, or to a path that is no form.
+    for to in ["https%3A%2F%2Fevil.test", "%2Fv1%2Fcommands", "%2Flogout"] {
+        let login = format!("user=clerk&password=a+long+enough+one&kept=a%3D1&to={to}");
+        assert_eq!(house.status(form("/login", login)).await, 303, "{to}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_nobody_used_only_reads_and_keeps_what_was_typed() {
+    let house = house(true).await;
+    let (cookie, csrf) = person_of(&house, "clerk", auth::Role::Finance).await;
+    tokio::time::advance(auth::LOCK).await;
+    let request = |method: &str, path: &str, body: String| {
+        ask(method, path)
+            .header("cookie", format!("session={cookie}"))
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+    };
+    let looks = request("GET", "/households", String::new()).reply(&house.routes).await;
+    assert_eq!(looks.status(), 200);
+    let pay = format!("amount=12.50&channel=cash&toward=bills&csrf={csrf}&once={}", once(3));
+    let refused =
+        request("POST", "/households/a-0101/pay", pay.clone()).reply(&house.routes).await;
+    assert_eq!(refused.status(), 423);
+    assert!(String::from_utf8_lossy(refused.body()).contains("amount=12.50"));
+    assert!(house.ordered.lock().unwrap().is_empty());
+    let command = with_command(request("POST", "/v1/commands", String::new()));
+    assert_eq!(house.status(command.header("x-csrf-token", &csrf)).await, 423);
+    let unlock = |password: &str| {
+        let body = format!("csrf={csrf}&password={password}&to=%2Fhouseholds%2Fa-0101%2Fpay&kept=amount%3D12.50");
+        request("POST", "/unlock", body)
+    };
+    assert_eq!(house.status(unlock("wrong")).await, 401);
+    tokio::time::advance(std::time::Duration::from_secs(2)).await;
+    let opened = unlock("a+long+enough+one").reply(&house.routes).await;
+    assert_eq!(opened.status(), 200);
+    assert!(String::from_utf8_lossy(opened.body()).contains("12.50"));
+    let paid = request("POST", "/households/a-0101/pay", pay.clone()).reply(&house.routes).await;
+    assert_eq!(paid.status(), 303);
+    let ids: Vec<String> =
+        house.ordered.lock().unwrap().iter().map(|c| c.id.to_string()).collect();
+    assert_eq!(ids, [format!("page-{}", once(3))], "the form's number is the command's id");
+}
+
+#[tokio::test]
+async fn a_form_with_a_fault_comes_back_with_what_was_typed_and_orders_nothing() {
+    let house = house(true).await;
+    let send = |body: &str| {
+        let body = format!("{body}&csrf={}&once={}", house.csrf, once(5));
+        house
+            .person("POST", "/counter/cash")
+            .header("accept-language", "zh-CN")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+    };
+    let answer = send("day=2026-03-01&counted=12.345&note=%3Cscript%3E").reply(&house.routes).await;
+    let html = String::from_utf8_lossy(answer.body()).into_owned();
+    assert_eq!(answer.status(), 422);
+    assert!(html.contains("value=\"12.345\"") && html.contains("aria-invalid=\"true\""), "{html}");
+    assert!(html.contains("请写成金额") && !html.contains("<script>"), "{html}");
+    assert!(house.ordered.lock().unwrap().is_empty());
+    assert_eq!(house.status(send("day=2026-03-01&counted=12.34&note=")).await, 303);
+    assert_eq!(house.ordered.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_last_operator_stays_and_a_changed_user_must_log_in_again() {
+    let house = house(false).await;
+    let accounts = &house.shared.accounts;
+    let set = async |name: &str, role| {
+        accounts.set_person(name, role, Some("a long enough one")).await.map_err(|p| p.code)
+    };
+    use crate::problem::Code;
+    set("boss", auth::Role::Operator).await.unwrap();
+    set("clerk", auth::Role::Finance).await.unwrap();
+    assert_eq!(set("boss", auth::Role::Auditor).await, Err(Code::BadRequest));
+    assert_eq!(accounts.remove_person("boss").map_err(|p| p.code), Err(Code::BadRequest));
+    assert_eq!(set("Big Boss", auth::Role::Operator).await, Err(Code::BadRequest));
+    let peer = [127, 0, 0, 1].into();
+    let login = accounts.log_in(peer, "clerk", "a long enough one").await.unwrap();
+    assert_eq!(accounts.person(&login.cookie, true).unwrap().role, auth::Role::Finance);
+    accounts.set_person("clerk", auth::Role::Auditor, None).await.unwrap();
+    assert_eq!(accounts.person(&login.cookie, true), None);
+    let again = auth::Accounts::open(accounts.dir()).unwrap();
+    let kept = [("boss", auth::Role::Operator), ("clerk", auth::Role::Auditor)];
+    assert_eq!(again.people(), kept.map(|(name, role)| (name.to_owned(), role)));
+    accounts.remove_person("clerk").unwrap();
+    assert_eq!(accounts.people().len(), 1);
 }

@@ -2,7 +2,7 @@
 //!
 //! The state directory holds, each 0600 and replaced as a whole:
 //! ```text
-//! password     USER ROLE ARGON2ID-PHC\n      there is no default: absent until the set-up
+//! password     USER ROLE ARGON2ID-PHC\n…     a line for each person; no default: absent until the set-up
 //! setup-code   ARGON2ID-PHC\n                valid once, gone with the first password
 //! tokens.toml  see `tokens`
 //! ```
@@ -11,11 +11,13 @@
 
 mod devices;
 mod guesses;
+mod roles;
 mod sessions;
 mod tokens;
 
 pub use devices::{Devices, Refusal, Shown};
-pub use sessions::{AGE, IDLE, Note, Person};
+pub use roles::{Area, Role};
+pub use sessions::{AGE, IDLE, LOCK, Note, Person};
 pub use tokens::{Device, Scope};
 
 use super::secret_file;
@@ -34,44 +36,12 @@ use tokens::Tokens;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// The one user name until there are more.
+/// The user of the first set-up.
 pub const USER: &str = "admin";
 /// Fewest characters of a password.
 pub const PASSWORD_CHARS_MIN: usize = 10;
 /// Most bytes of a password: more would only make work.
 const PASSWORD_BYTES_MAX: usize = 1024;
-
-/// What a person may do. One role today; more come here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Reads everything and orders everything.
-    Operator,
-}
-
-impl Role {
-    /// Its word in the password file.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-        }
-    }
-
-    /// Whether the role may do it.
-    #[must_use]
-    pub fn may(self, scope: Scope) -> bool {
-        match (self, scope) {
-            (
-                Self::Operator,
-                Scope::PaymentStatus
-                | Scope::Metrics
-                | Scope::Read
-                | Scope::Command
-                | Scope::Camera,
-            ) => true,
-        }
-    }
-}
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +55,46 @@ pub enum Caller {
 }
 
 impl Caller {
+    /// Whether the caller sees a part; what a token's holder sees is said by its scopes.
+    #[must_use]
+    pub fn sees(&self, area: Area) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Person(person) => person.role.sees(area),
+            Self::Device(_) => true,
+        }
+    }
+
+    /// Whether the caller may give an order that its scope lets it give at all.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`], [`Code::Locked`].
+    pub fn may_order(&self, order: &blockgate_rules::input::Order) -> Result<(), Problem> {
+        match self {
+            Self::Person(person) if person.locked => Err(Code::Locked.into()),
+            Self::Person(person) if !person.role.may_order(order) => {
+                let (role, name) = (person.role.text(), order.name());
+                Err(Problem::new(Code::Forbidden, format!("{name} is not for the role {role}")))
+            }
+            Self::Nobody => Err(Code::Unauthenticated.into()),
+            Self::Person(_) | Self::Device(_) => Ok(()),
+        }
+    }
+
+    /// Whether the caller may have a line searched for devices; a token's scope says that elsewhere.
+    ///
+    /// # Errors
+    /// [`Code::Forbidden`], [`Code::Locked`].
+    pub fn may_scan(&self) -> Result<(), Problem> {
+        match self {
+            Self::Person(person) if person.locked => Err(Code::Locked.into()),
+            Self::Person(person) if !person.role.may_scan() => {
+                Err(Problem::new(Code::Forbidden, "a scan is for the installer"))
+            }
+            Self::Nobody | Self::Person(_) | Self::Device(_) => Ok(()),
+        }
+    }
+
     /// Whether the caller may do it.
     #[must_use]
     pub fn may(&self, scope: Scope) -> bool {
@@ -113,7 +123,7 @@ pub struct Login {
     pub cookie: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct User {
     name: String,
     role: Role,
@@ -122,7 +132,7 @@ struct User {
 
 #[derive(Debug)]
 struct State {
-    user: Option<User>,
+    users: Vec<User>,
     /// Of the demo: in memory only.
     one_time: Option<User>,
     setup_code: Option<String>,
@@ -152,16 +162,16 @@ impl Accounts {
     /// A file that cannot be read or written, that others can read, or that is not of the form.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let random = SystemRandom::new();
-        let user = match secret_file::read(&dir.join("password"))? {
-            Some(text) => Some(parse_user(&text).ok_or_else(|| {
+        let users = match secret_file::read(&dir.join("password"))? {
+            Some(text) => parse_users(&text).ok_or_else(|| {
                 io::Error::other("the password file is damaged; reset it on the console")
-            })?),
-            None => None,
+            })?,
+            None => Vec::new(),
         };
         let mut setup_code =
             secret_file::read(&dir.join("setup-code"))?.map(|t| t.trim().to_owned());
         let mut fresh_code = None;
-        if user.is_none() && setup_code.is_none() {
+        if users.is_empty() && setup_code.is_none() {
             let (code, phc) = new_code(dir, &random)?;
             (setup_code, fresh_code) = (Some(phc), Some(code));
         }
@@ -177,7 +187,7 @@ impl Accounts {
             devices: Devices::new(tokens),
             set_up: tokio::sync::Mutex::new(()),
             state: Mutex::new(State {
-                user,
+                users,
                 one_time: None,
                 setup_code,
                 fresh_code,
@@ -214,7 +224,7 @@ impl Accounts {
     #[must_use]
     pub fn is_set_up(&self) -> bool {
         let state = self.state();
-        state.user.is_some() || state.one_time.is_some()
+        !state.users.is_empty() || state.one_time.is_some()
     }
 
     /// The set-up code, when this start made one; given out once, to be printed or logged.
@@ -238,24 +248,119 @@ impl Accounts {
         Ok((USER.to_owned(), password))
     }
 
-    /// Sets the password of [`USER`] and ends every session.
+    /// The people who may come in, by name, with their roles; the demo's own login too.
+    #[must_use]
+    pub fn people(&self) -> Vec<(String, Role)> {
+        let state = self.state();
+        let mut all: Vec<(String, Role)> =
+            state.users.iter().chain(&state.one_time).map(|u| (u.name.clone(), u.role)).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Sets a person's password and role, or lets a new one in, and ends their sessions.
     ///
     /// # Errors
-    /// [`Code::WeakPassword`], [`Code::Internal`] when the file cannot be written.
+    /// [`Code::WeakPassword`]; [`Code::BadRequest`] for a name that is none, too many people, or when
+    /// nobody would be left who says who may come in; [`Code::Internal`] when the file cannot be written.
+    pub async fn set_person(
+        &self,
+        name: &str,
+        role: Role,
+        password: Option<&str>,
+    ) -> Result<(), Problem> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        if name.is_empty() || name.len() > 32 || !name.chars().all(fits) {
+            let detail = "a user name has 1 to 32 of the characters a-z 0-9 . _ -";
+            return Err(Problem::new(Code::BadRequest, detail));
+        }
+        let phc = match password {
+            Some(password) => Some(self.hash_checked(password).await?),
+            None => None,
+        };
+        let mut state = self.state();
+        let mut users = state.users.clone();
+        match (users.iter_mut().find(|user| user.name == name), phc) {
+            (Some(user), phc) => {
+                user.role = role;
+                if let Some(phc) = phc {
+                    user.phc = phc;
+                }
+            }
+            (None, Some(phc)) => users.push(User { name: name.to_owned(), role, phc }),
+            (None, None) => {
+                return Err(Problem::new(Code::WeakPassword, "a new user needs a password"));
+            }
+        }
+        if users.len() > limits::USERS_MAX {
+            let detail = format!("there may be {} users", limits::USERS_MAX);
+            return Err(Problem::new(Code::BadRequest, detail));
+        }
+        self.keep(&mut state, users)?;
+        state.sessions.end_of(name);
+        Ok(())
+    }
+
+    /// A person may not come in any more.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`]; [`Code::BadRequest`] when nobody would be left who says who may come in.
+    pub fn remove_person(&self, name: &str) -> Result<(), Problem> {
+        let mut state = self.state();
+        let mut users = state.users.clone();
+        users.retain(|user| user.name != name);
+        if users.len() == state.users.len() {
+            return Err(Code::NotFound.into());
+        }
+        self.keep(&mut state, users)?;
+        state.sessions.end_of(name);
+        Ok(())
+    }
+
+    /// Writes the password file and takes `users` over.
+    fn keep(&self, state: &mut State, users: Vec<User>) -> Result<(), Problem> {
+        let someone = users.iter().chain(&state.one_time).any(|u| u.role == Role::Operator);
+        if !someone {
+            let detail = "the last operator must stay one";
+            return Err(Problem::new(Code::BadRequest, detail));
+        }
+        let line = |u: &User| format!("{} {} {}\n", u.name, u.role.text(), u.phc);
+        let text: String = users.iter().map(line).collect();
+        secret_file::write(&self.dir.join("password"), text.as_bytes()).map_err(internal)?;
+        state.users = users;
+        Ok(())
+    }
+
+    /// Sets the password of [`USER`], the operator of the first set-up.
+    ///
+    /// # Errors
+    /// As [`Accounts::set_person`].
     pub async fn set_password(&self, password: &str) -> Result<(), Problem> {
+        self.set_person(USER, Role::Operator, Some(password)).await
+    }
+
+    async fn hash_checked(&self, password: &str) -> Result<String, Problem> {
         if password.chars().count() < PASSWORD_CHARS_MIN {
             return Err(Code::WeakPassword.into());
         }
         if password.len() > PASSWORD_BYTES_MAX {
             return Err(Problem::new(Code::BadRequest, "a password may have 1024 bytes"));
         }
-        let phc = self.hash(password.to_owned()).await?;
-        let line = format!("{USER} {} {phc}\n", Role::Operator.text());
-        secret_file::write(&self.dir.join("password"), line.as_bytes()).map_err(internal)?;
-        let mut state = self.state();
-        state.user = Some(User { name: USER.to_owned(), role: Role::Operator, phc });
-        state.sessions.end_all();
-        Ok(())
+        self.hash(password.to_owned()).await
+    }
+
+    /// Whether it is the person's password; a wrong one counts as a wrong login.
+    ///
+    /// # Errors
+    /// [`Code::WrongPassword`], [`Code::TooManyTries`].
+    pub async fn check(&self, peer: IpAddr, user: &str, password: &str) -> Result<(), Problem> {
+        self.right(peer, user, password).await.map(|_| ())
+    }
+
+    /// Opens a locked session again.
+    pub fn unlock(&self, person: &Person) {
+        self.state().sessions.unlock(person, Instant::now());
     }
 
     /// The first password, against the set-up code.
@@ -271,7 +376,7 @@ impl Accounts {
         self.take_guess(peer)?;
         let phc = self.state().setup_code.clone();
         let right = match phc {
-            Some(phc) if self.state().user.is_none() => self.verify(plain(code), phc).await?,
+            Some(phc) if self.state().users.is_empty() => self.verify(plain(code), phc).await?,
             Some(_) | None => false,
         };
         if !right {
@@ -293,24 +398,43 @@ impl Accounts {
     /// # Errors
     /// [`Code::WrongPassword`], [`Code::TooManyTries`].
     pub async fn log_in(&self, peer: IpAddr, user: &str, password: &str) -> Result<Login, Problem> {
+        let (role, stale) = self.right(peer, user, password).await?;
+        if stale {
+            self.set_person(user, role, Some(password)).await?;
+        }
+        self.begin(user, role)
+    }
+
+    /// The role of a user whose password this is, and whether its hash should be made anew.
+    async fn right(
+        &self,
+        peer: IpAddr,
+        user: &str,
+        password: &str,
+    ) -> Result<(Role, bool), Problem> {
         self.take_guess(peer)?;
         if password.len() > PASSWORD_BYTES_MAX {
             return Err(Code::WrongPassword.into());
         }
-        let candidates: Vec<(String, Role, String, bool)> = {
+        let mut candidates: Vec<(User, bool)> = {
             let state = self.state();
-            let of = |u: &User, kept| (u.name.clone(), u.role, u.phc.clone(), kept);
-            let one_time = state.one_time.as_ref().map(|u| of(u, false));
-            one_time.into_iter().chain(state.user.as_ref().map(|u| of(u, true))).collect()
+            let one_time = state.one_time.iter().filter(|u| u.name == user);
+            let kept = state.users.iter().filter(|u| u.name == user);
+            let mut all: Vec<(User, bool)> =
+                one_time.map(|u| (u.clone(), false)).chain(kept.map(|u| (u.clone(), true))).collect();
+            if all.is_empty() {
+                // A hash is computed for an unknown name too, so that time tells nothing.
+                all.extend(state.users.iter().chain(&state.one_time).take(1).cloned().map(|u| {
+                    (User { name: String::new(), ..u }, false)
+                }));
+            }
+            all
         };
-        for (name, role, phc, kept) in candidates {
-            // The hash is computed for an unknown name too, so that time tells nothing.
-            if self.verify(password.to_owned(), phc.clone()).await? && name == user {
+        for (known, kept) in candidates.drain(..) {
+            let right = self.verify(password.to_owned(), known.phc.clone()).await?;
+            if right && known.name == user {
                 self.state().guesses.right(peer);
-                if kept && outdated(&phc) {
-                    self.set_password(password).await?;
-                }
-                return self.begin(&name, role);
+                return Ok((known.role, kept && outdated(&known.phc)));
             }
         }
         tracing::warn!(peer = %peer, "a login failed");
@@ -405,13 +529,17 @@ fn internal(fault: impl std::fmt::Display) -> Problem {
     Code::Internal.into()
 }
 
-/// `USER ROLE PHC`.
-fn parse_user(text: &str) -> Option<User> {
-    let mut words = text.split_whitespace();
-    let (name, role, phc) = (words.next()?, words.next()?, words.next()?);
-    let role = (role == Role::Operator.text()).then_some(Role::Operator)?;
-    PasswordHash::new(phc).ok()?;
-    (words.next().is_none()).then(|| User { name: name.to_owned(), role, phc: phc.to_owned() })
+/// A line `USER ROLE PHC` for each person.
+fn parse_users(text: &str) -> Option<Vec<User>> {
+    let line = |line: &str| {
+        let mut words = line.split_whitespace();
+        let (name, role, phc) = (words.next()?, words.next()?, words.next()?);
+        PasswordHash::new(phc).ok()?;
+        let role = Role::of(role)?;
+        (words.next().is_none()).then(|| User { name: name.to_owned(), role, phc: phc.to_owned() })
+    };
+    let users: Vec<User> = text.lines().map(line).collect::<Option<_>>()?;
+    (!users.is_empty()).then_some(users)
 }
 
 /// A hash with other parameters than today's is made anew at the next login.

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// After this long without a request a session only reads, until the password is given again.
+pub const LOCK: Duration = Duration::from_secs(10 * 60);
 /// A session without a request for this long ends.
-pub const IDLE: Duration = Duration::from_secs(15 * 60);
+pub const IDLE: Duration = Duration::from_secs(60 * 60);
 /// A session this old ends, however busy.
 pub const AGE: Duration = Duration::from_secs(8 * 3600);
 
@@ -32,6 +34,8 @@ pub struct Person {
     pub role: Role,
     /// What each form of theirs must bring back.
     pub csrf: String,
+    /// Nobody was there for a while: the session only reads, until the password is given again.
+    pub locked: bool,
     /// Names the session inside the process.
     pub(super) session: Hash,
 }
@@ -78,7 +82,7 @@ impl Sessions {
             }
         }
         let session = hash(cookie);
-        let person = Person { user: user.to_owned(), role, csrf, session };
+        let person = Person { user: user.to_owned(), role, csrf, locked: false, session };
         self.open.insert(session, Session { person, began: now, seen: now, note: None });
     }
 
@@ -86,10 +90,23 @@ impl Sessions {
     pub(super) fn find(&mut self, cookie: &str, touch: bool, now: Instant) -> Option<Person> {
         self.sweep(now);
         let session = self.open.get_mut(&hash(cookie))?;
+        session.person.locked |= now >= session.seen + LOCK;
         if touch {
             session.seen = now;
         }
         Some(session.person.clone())
+    }
+
+    /// The password was given again.
+    pub(super) fn unlock(&mut self, person: &Person, now: Instant) {
+        if let Some(session) = self.open.get_mut(&person.session) {
+            (session.person.locked, session.seen) = (false, now);
+        }
+    }
+
+    /// Ends all sessions of a person.
+    pub(super) fn end_of(&mut self, user: &str) {
+        self.open.retain(|_, session| session.person.user != user);
     }
 
     /// Whether a session is still open.
@@ -115,11 +132,6 @@ impl Sessions {
         self.open.remove(&person.session);
     }
 
-    /// Ends all: the password is another.
-    pub(super) fn end_all(&mut self) {
-        self.open.clear();
-    }
-
     fn sweep(&mut self, now: Instant) {
         self.open.retain(|_, s| now < s.seen + IDLE && now < s.began + AGE);
     }
@@ -142,6 +154,24 @@ mod tests {
         assert!(sessions.find("cookie", false, Instant::now()).is_some());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(sessions.find("cookie", true, Instant::now()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_nobody_used_only_reads_until_the_password_is_given_again() {
+        let mut sessions = begun();
+        let locked = |sessions: &mut Sessions| {
+            sessions.find("cookie", true, Instant::now()).map(|person| person.locked)
+        };
+        tokio::time::advance(LOCK - Duration::from_secs(1)).await;
+        assert_eq!(locked(&mut sessions), Some(false));
+        tokio::time::advance(LOCK).await;
+        assert_eq!(locked(&mut sessions), Some(true));
+        assert_eq!(locked(&mut sessions), Some(true), "a look does not open it");
+        let person = sessions.find("cookie", true, Instant::now()).unwrap();
+        sessions.unlock(&person, Instant::now());
+        assert_eq!(locked(&mut sessions), Some(false));
+        sessions.end_of("admin");
+        assert_eq!(locked(&mut sessions), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Alarms: what is open, what to do about it, and what was.
 
 use super::Page;
-use super::parts::View;
+use super::components::View;
 use crate::http::answer::{Answered, Desk, query};
 use crate::http::request::Fields;
 use crate::limits;

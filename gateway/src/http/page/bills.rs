@@ -2,12 +2,17 @@
 //! the quantity comes from. Nothing is computed here; the page shows what was journaled.
 
 use super::Page;
-use super::parts::{View, unit};
+use super::households::section;
+use super::chart;
+use super::components::{View, money as cny, unit};
 use crate::http::answer::{Answered, Desk, query};
 use crate::http::request::Fields;
 use crate::problem::Code;
 use crate::store::trees::BillFilter;
-use blockgate_rules::event::{Bill, BillLine, Evidence, EvidenceReading, Period};
+use blockgate_rules::apportionment::ShareOf;
+use blockgate_rules::event::{
+    Bill, BillLine, Corrects, Evidence, EvidenceReading, Period, StayBill,
+};
 use blockgate_rules::money::Fen;
 use blockgate_types::BillId;
 use maud::{Markup, html};
@@ -41,7 +46,8 @@ pub(super) async fn list(desk: &Desk, page: &Page<'_>) -> Answered {
         say.bills(),
         false,
         html! {
-            div.head { h1.grow { (say.bills()) } }
+            div.head { h1 { (say.bills()) } }
+            (section(page))
             form.card method="get" action="/bills" {
                 div.row {
                     label { (say.account()) input name="account" value=[fields.get("account")] autocapitalize="none"; }
@@ -61,7 +67,7 @@ pub(super) async fn list(desk: &Desk, page: &Page<'_>) -> Answered {
     ))
 }
 
-fn table(view: &View, rows: &[(u64, Bill)]) -> Markup {
+pub(super) fn table(view: &View, rows: &[(u64, Bill)]) -> Markup {
     let say = view.say;
     html! {
         table.stack {
@@ -72,8 +78,8 @@ fn table(view: &View, rows: &[(u64, Bill)]) -> Markup {
                 @for (seq, bill) in rows {
                     tr {
                         td.lead { a href={ "/bills/" (bill.bill) } { "№ " (seq) } @if bill.revision > 0 { " " span.pill.late { (revision(view, bill)) } } }
-                        td data-name=(say.account()) { (bill.account) }
-                        td data-name=(say.item()) { (bill.item) }
+                        td data-name=(say.account()) { a href={ "/households/" (bill.account) } { (bill.account) } }
+                        td data-name=(say.item()) { (say.item_name(bill.item.as_str())) }
                         td.num data-name=(say.period()) { (period(&bill.period)) }
                         td.num data-name=(say.total()) { strong { (money(bill.total_fen, &bill.currency)) } }
                     }
@@ -120,22 +126,81 @@ pub(super) async fn detail(desk: &Desk, page: &Page<'_>, id: BillId) -> Answered
         say.bill(),
         false,
         html! {
-            div.head { h1.grow { (bill.account) " · " (bill.item) " · " span.num { (period(&bill.period)) } } }
+            div.head { h1.grow { (bill.account) " · " (say.item_name(bill.item.as_str())) " · " span.num { (period(&bill.period)) } } }
             section.card {
                 p.big { (money(bill.total_fen, &bill.currency)) }
                 dl.wide-list {
-                    dt { (say.account()) } dd { a href={ "/bills?account=" (bill.account) } { (bill.account) } }
+                    dt { (say.account()) } dd { a href={ "/households/" (bill.account) } { (bill.account) } }
                     dt { (say.period()) } dd { (bill.period.from) " – " (bill.period.to) " " span.mute { (bill.period.zone) } }
                     dt { (say.tariff()) } dd { (bill.tariff) " " span.mono.mute { (bill.tariff_revision) } }
                     dt { (say.revision()) } dd { (revision(view, &bill)) }
                     dt { (say.issued()) } dd { (view.time(bill.issued_at)) }
+                    @if let Some(due) = bill.due { dt { (say.due()) } dd { (due) } }
                     dt { (say.bill_id()) } dd.mono { (bill.bill) " · № " (seq) }
                 }
             }
+            @if let Some(corrects) = &bill.corrects { (corrected(view, corrects)) }
             section.card { header { h2 { (say.bill_lines()) } } (lines(view, &bill)) }
+            @if let Some(stay) = &bill.stay { (parked(view, stay)) }
+            @if let Some(share) = &bill.share { (shared(view, share)) }
             section.card { header { h2 { (say.evidence()) } } (evidence(view, &bill)) }
         },
     ))
+}
+
+fn corrected(view: &View, corrects: &Corrects) -> Markup {
+    let say = view.say;
+    html! {
+        section.card {
+            header { h2 { (say.corrects_title()) } }
+            dl.wide-list {
+                dt { (say.corrects_bill()) } dd { a href={ "/bills/" (corrects.bill) } { (corrects.bill) } }
+                dt { (say.billed_was()) } dd { (cny(corrects.was_fen)) }
+                dt { (say.billed_should()) } dd { (cny(corrects.now_fen)) }
+                dt { (say.reason()) } dd { (say.correction_reason(&corrects.ground.reason)) }
+                dt { (say.evidence_where()) } dd { (corrects.ground.evidence) }
+                dt { (say.approver()) } dd { (corrects.ground.approver) }
+            }
+            @if corrects.waived { p.mute { (say.waived()) } }
+        }
+    }
+}
+
+/// A stay's time line with what each stretch costs.
+fn parked(view: &View, stay: &StayBill) -> Markup {
+    let say = view.say;
+    html! {
+        section.card {
+            header { h2 { (say.parking_time()) } }
+            p { (view.time(stay.entered)) " – " (view.time(stay.until)) }
+            (chart::stretches(view, &stay.diagram))
+        }
+    }
+}
+
+/// How the share of a common cost came about.
+fn shared(view: &View, share: &ShareOf) -> Markup {
+    let say = view.say;
+    html! {
+        section.card {
+            header { h2 { (say.share_title()) } }
+            p { (say.fill(say.share_text(), &[&cny(share.total_fen)])) " "
+                a href={ "/bills/" (share.bill) } { (say.details()) } }
+            table.stack {
+                thead { tr { th.num { (say.share_part()) } th.num { (say.share_weight()) } th.num { (say.share_weights()) } th.num { (say.amount()) } } }
+                tbody {
+                    @for part in &share.parts {
+                        tr {
+                            td.num data-name=(say.share_part()) { (cny(part.total_fen)) }
+                            td.num data-name=(say.share_weight()) { (part.own.weight) }
+                            td.num data-name=(say.share_weights()) { (part.weights) }
+                            td.num data-name=(say.amount()) { (cny(part.own.fen)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn lines(view: &View, bill: &Bill) -> Markup {

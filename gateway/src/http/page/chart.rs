@@ -1,9 +1,13 @@
-//! A day's usage as bars, an hour each: drawn by the server, with the same numbers as a table.
+//! Drawings by the server: usage by the hour, what bills are made of, a stay's time line. Each has its
+//! numbers as a table or list too; a drawing alone says nothing to who cannot see it.
 
-use super::parts::{View, unit};
+use super::components::{View, money, unit};
+use blockgate_rules::Fen;
+use blockgate_rules::parking::lines::Stretch;
 use blockgate_types::{Decimal, Span, Time, Unit};
 use maud::{Markup, html};
 use rust_decimal::prelude::ToPrimitive;
+use std::collections::BTreeMap;
 
 const HOURS: i64 = 24;
 const HOUR_MS: i64 = 3_600_000;
@@ -97,6 +101,104 @@ fn drawing(view: &View, hours: &[(Time, Option<Decimal>)], most: Decimal, summar
                     None => { rect.none x=(x) y=(floor - 2) width=(step - 3) height="2" {} },
                 }
                 @if n % 6 == 0 { text x=(x) y=(HEIGHT - 6) { (clock(view, *from)) } }
+            }
+        }
+    }
+}
+
+/// Shades that differ in lightness as well as in colour; more items share the last one.
+const SHADES: usize = 6;
+
+/// What was billed by month and item, as columns.
+pub(super) fn composition(view: &View, months: &[(String, BTreeMap<String, Fen>)]) -> Markup {
+    let say = view.say;
+    let sum = |items: &BTreeMap<String, Fen>| items.values().map(|fen| fen.0.max(0)).sum::<i64>();
+    let Some((newest, parts)) = months.last() else {
+        return html! { p.mute { (say.composition_none()) } };
+    };
+    let most = months.iter().map(|(_, items)| sum(items)).max().unwrap_or(0).max(1);
+    let mut items: Vec<&str> =
+        months.iter().flat_map(|(_, items)| items.keys().map(String::as_str)).collect();
+    items.sort_unstable();
+    items.dedup();
+    let shade = |item: &str| items.iter().position(|i| *i == item).unwrap_or(0).min(SHADES - 1);
+    let all = money(Fen(sum(parts)));
+    let summary = say.fill(say.composition_text(), &[newest, &all]);
+    let count = i64::try_from(months.len()).unwrap_or(1).max(6);
+    let (floor, step) = (HEIGHT - BOTTOM, (WIDTH - 2 * LEFT) / count);
+    let height = |fen: i64| fen.max(0) * (floor - TOP) / most;
+    html! {
+        p { (summary) }
+        svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(summary) {
+            line x1="0" x2=(WIDTH) y1=(floor) y2=(floor) {}
+            @for (n, (month, of)) in (0_i64..).zip(months) {
+                @let x = LEFT + n * step;
+                @for (item, bottom, fen) in stacked(of) {
+                    @let (low, high) = (height(bottom), height(bottom + fen));
+                    rect class={ "s" (shade(item)) } x=(x) y=(floor - high) width=((step - 5).min(40)) height=((high - low).max(1)) {}
+                }
+                @if n % 2 == 0 || months.len() <= 6 { text x=(x) y=(HEIGHT - 6) { (month.get(2..).unwrap_or_default()) } }
+            }
+        }
+        ul.legend {
+            @for (item, fen) in parts {
+                li {
+                    svg viewBox="0 0 10 10" aria-hidden="true" { rect class={ "s" (shade(item)) } width="10" height="10" {} }
+                    span { (say.item_name(item)) } span.num { (money(*fen)) }
+                }
+            }
+        }
+        details {
+            summary { (say.history_table()) }
+            table {
+                thead { tr { th { (say.month()) } @for item in &items { th.num { (say.item_name(item)) } } th.num { (say.total()) } } }
+                tbody {
+                    @for (month, of) in months.iter().rev() {
+                        tr {
+                            td { (month) }
+                            @for item in &items { td.num { (of.get(*item).map_or_else(|| "–".to_owned(), |f| f.to_string())) } }
+                            td.num { (Fen(of.values().map(|f| f.0).sum())) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The parts of a column from below, each with what lies under it; what is below zero is not drawn.
+fn stacked(of: &BTreeMap<String, Fen>) -> Vec<(&str, i64, i64)> {
+    let mut bottom = 0;
+    let mut parts = Vec::new();
+    for (item, fen) in of.iter().filter(|(_, fen)| fen.0 > 0) {
+        parts.push((item.as_str(), bottom, fen.0));
+        bottom += fen.0;
+    }
+    parts
+}
+
+/// A stay's time line, with what is due for each stretch.
+pub(super) fn stretches(view: &View, all: &[Stretch]) -> Markup {
+    let say = view.say;
+    let end = all.iter().map(|s| i64::from(s.to)).max().unwrap_or(0).max(1);
+    let x = |minute: u32| i64::from(minute) * WIDTH / end;
+    let length = |s: &Stretch| {
+        let minutes = s.to.saturating_sub(s.from);
+        format!("{}:{:02}", minutes / 60, minutes % 60)
+    };
+    html! {
+        @if !all.is_empty() {
+            svg.chart viewBox={ "0 0 " (WIDTH) " 30" } role="img" aria-label=(say.parking_time()) {
+                @for (n, s) in all.iter().enumerate() {
+                    @let free = s.amount.is_zero();
+                    rect class={ "s" (if free { 5 } else { n % 2 }) } x=(x(s.from)) y="4" width=((x(s.to) - x(s.from)).max(1)) height="20" {}
+                }
+            }
+            table {
+                thead { tr { th { (say.label()) } th.num { (say.length()) } th.num { (say.amount()) } } }
+                tbody {
+                    @for s in all { tr { td { (say.of(&s.label)) } td.num { (length(s)) } td.num { (s.amount) } } }
+                }
             }
         }
     }

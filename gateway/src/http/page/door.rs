@@ -1,28 +1,68 @@
-//! Pages for who is not logged in: login, first set-up, and what went wrong.
+//! Pages for who is not logged in or was away: login, first set-up, the password of a locked session,
+//! and what went wrong. What a form had brought when its session was over is kept by the login form
+//! itself and shown again after it, to be sent by a person: nothing is ordered by a login.
 
-use super::Page;
-use crate::http::answer::Answered;
-use crate::http::auth::USER;
+use super::forms::once;
+use super::{Outcome, Page};
+use crate::http::answer::{Answered, Desk, local};
+use crate::http::auth::{Person, USER};
 use crate::http::request::Fields;
+use crate::http::page::Act;
 use crate::problem::{Code, Problem};
 use maud::{Markup, html};
 use warp::reply::Response;
 
+/// Fields that belong to a session, not to what was typed.
+const OF_SESSION: [&str; 2] = ["csrf", "once"];
+
+/// A form that waits for a login.
+#[derive(Debug)]
+pub(super) struct Kept {
+    to: String,
+    fields: Vec<(String, String)>,
+}
+
+impl Kept {
+    /// What a form brought; `None` where it is none of ours.
+    pub(super) fn of(path: &str, body: &[u8]) -> Option<Self> {
+        let act = Act::of(path).filter(|act| !act.is_secret())?;
+        let fields: Vec<(String, String)> = form_urlencoded::parse(body)
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .filter(|(name, _)| act.fields().contains(&name.as_str()))
+            .collect();
+        Some(Self { to: path.to_owned(), fields })
+    }
+
+    /// What a login form carried.
+    pub(super) fn again(fields: &Fields) -> Option<Self> {
+        Self::of(fields.get("to")?, fields.get("kept").unwrap_or_default().as_bytes())
+    }
+
+    fn hidden(&self) -> Markup {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(&self.fields);
+        html! {
+            input type="hidden" name="to" value=(self.to);
+            input type="hidden" name="kept" value=(body.finish());
+        }
+    }
+}
+
 fn notice(page: &Page<'_>, problem: Option<&Problem>) -> Markup {
-    let lang = page.view.say.0;
+    let say = page.view.say;
     html! {
         @if let Some(problem) = problem {
             div.note.bad role="alert" {
-                strong { (problem.code.sentence(lang)) }
-                p { (problem.code.advice(lang)) }
-                @if !problem.detail.is_empty() { p.mono { (problem.detail) } }
+                strong { (problem.code.sentence(say.0)) }
+                p { (problem.code.advice(say.0)) }
+                @if !problem.detail.is_empty() { p.mono { (say.told(&problem.detail)) } }
             }
         }
     }
 }
 
 /// The login form. Pasting and password managers work.
-pub(super) fn login(page: &Page<'_>, problem: Option<&Problem>) -> Answered {
+pub(super) fn login(page: &Page<'_>, problem: Option<&Problem>, kept: Option<&Kept>) -> Answered {
     let say = page.view.say;
     let fields = if page.request.mutates() {
         Fields::default()
@@ -36,6 +76,7 @@ pub(super) fn login(page: &Page<'_>, problem: Option<&Problem>) -> Answered {
                 header { h1 { (say.log_in()) } }
                 p.mute { (say.login_why()) }
                 (notice(page, problem))
+                @if let Some(kept) = kept { p.note.good { (say.typed_is_kept()) } (kept.hidden()) }
                 @if let Some(next) = fields.get("next") { input type="hidden" name="next" value=(next); }
                 label { (say.user())
                     input name="user" value=(USER) autocomplete="username" autocapitalize="none" required;
@@ -48,6 +89,85 @@ pub(super) fn login(page: &Page<'_>, problem: Option<&Problem>) -> Answered {
             p.foot.mute.small { (say.forgot()) }
         },
     ))
+}
+
+/// The password of a locked session, with what was to be sent.
+pub(super) fn locked(page: &Page<'_>, kept: Option<&Kept>, problem: Option<&Problem>) -> Response {
+    let say = page.view.say;
+    page.plain(
+        say.unlock(),
+        html! {
+            form.card method="post" action="/unlock" {
+                header { h1 { (say.unlock()) } }
+                p.mute { (say.locked()) }
+                (notice(page, problem))
+                input type="hidden" name="csrf" value=(page.csrf);
+                @if let Some(kept) = kept { p.note.good { (say.typed_is_kept()) } (kept.hidden()) }
+                input type="hidden" name="user" value=(page.user) autocomplete="username" disabled;
+                label { (say.password())
+                    input name="password" type="password" autocomplete="current-password" required autofocus;
+                }
+                button.button type="submit" { (say.unlock()) }
+            }
+            p.foot { a href="/" { (say.only_look()) } }
+        },
+    )
+}
+
+/// Opens a locked session and goes on with what was to be sent.
+pub(super) async fn unlock(
+    desk: &Desk,
+    page: &Page<'_>,
+    person: &Person,
+    fields: &Fields,
+) -> Result<Outcome, Problem> {
+    let accounts = &desk.shared.accounts;
+    let password = fields.get("password").unwrap_or_default();
+    let kept = Kept::again(fields);
+    if let Err(problem) = accounts.check(page.request.peer, &person.user, password).await {
+        let mut response = locked(page, kept.as_ref(), Some(&problem));
+        if let Ok(status) = warp::http::StatusCode::from_u16(problem.code.status()) {
+            *response.status_mut() = status;
+        }
+        return Ok(Outcome::Shown(response));
+    }
+    accounts.unlock(person);
+    Ok(match kept {
+        Some(kept) => Outcome::Shown(resumed(page, &kept)),
+        None => {
+            let to = local(fields.get("next")).to_owned();
+            Outcome::Done(page.view.say.unlocked().to_owned(), to)
+        }
+    })
+}
+
+/// What was typed before the login, to be sent now or thrown away.
+pub(super) fn resumed(page: &Page<'_>, kept: &Kept) -> Response {
+    let say = page.view.say;
+    let back = Act::of(&kept.to).map_or_else(|| "/".to_owned(), |act| act.screen().path());
+    page.plain(
+        say.go_on(),
+        html! {
+            form.card method="post" action=(kept.to) {
+                header { h1 { (say.go_on()) } }
+                p { (say.typed_again()) }
+                input type="hidden" name="csrf" value=(page.csrf);
+                input type="hidden" name="once" value=(once());
+                dl {
+                    @for (name, value) in kept.fields.iter().filter(|(name, value)| {
+                        !OF_SESSION.contains(&name.as_str()) && !value.is_empty()
+                    }) {
+                        dt.mono { (name) } dd { (value) }
+                    }
+                }
+                @for (name, value) in &kept.fields {
+                    input type="hidden" name=(name) value=(value);
+                }
+                button.button type="submit" { (say.send_now()) }
+            }
+            p.foot { a href=(back) { (say.throw_away()) } }
+        },
+    )
 }
 
 /// The form for the first password.

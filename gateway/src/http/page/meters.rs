@@ -1,14 +1,16 @@
 //! Meters: live values, faults with what to check, held registers with what can be decided, and a
 //! test read.
 
-use super::parts::{View, unit};
+use super::components::{View, unit};
 use super::{Page, chart};
 use crate::http::answer::{Answered, Desk, first_billing, query, unit_of};
 use crate::http::request::Fields;
 use crate::http::wire::{self, Freshness, MeterView};
 use crate::limits;
 use crate::problem::Code;
-use blockgate_types::{Decimal, FaultClass, MeterId, RegisterSpec, Role, Span};
+use super::forms::Reader;
+use blockgate_rules::input::{HeldDecision, Order};
+use blockgate_types::{Decimal, FaultClass, MeterId, RegisterName, RegisterSpec, Role, Span};
 use maud::{Markup, html};
 
 /// Momentary values that a card shows beside the counter.
@@ -137,9 +139,10 @@ pub(super) async fn detail(desk: &Desk, page: &Page<'_>, id: &MeterId) -> Answer
             div data-meter=(id) .old[meter.freshness != Freshness::Good] {
                 div.head {
                     h1 { (id) } (view.freshness(meter.freshness)) span.grow {}
-                    form method="post" action={ "/meters/" (id) "/read" } {
-                        (page.csrf())
-                        button.button type="submit" title=(say.test_read_why()) { (say.test_read()) }
+                    @if page.may(&Order::ReadNow { meter: id.clone() }) {
+                        (page.form(&format!("/meters/{id}/read"), html! {
+                            button.button type="submit" title=(say.test_read_why()) { (say.test_read()) }
+                        }))
                     }
                 }
                 (held(page, &meter))
@@ -197,20 +200,41 @@ fn held(page: &Page<'_>, meter: &MeterView) -> Markup {
                         strong { (say.register(register.as_str())) }
                         p { (say.hold(why)) " " span.mute.small { (view.time(at)) } }
                     }
-                    form method="post" action={ "/meters/" (meter.id) "/decide" } {
-                        (page.csrf())
-                        input type="hidden" name="register" value=(register);
-                        div.row {
-                            button.button.second name="decision" value="accept" { (say.decide_accept()) }
-                            button.button.second name="decision" value="rollover" { (say.decide_rollover()) }
-                            button.button.second name="decision" value="rebase" { (say.decide_rebase()) }
-                        }
+                    @let order = Order::DecideHeld {
+                        meter: meter.id.clone(),
+                        register: register.clone(),
+                        decision: HeldDecision::Accept,
+                    };
+                    @if page.may(&order) {
+                        (page.form(&format!("/meters/{}/decide", meter.id), html! {
+                            input type="hidden" name="register" value=(register);
+                            div.row {
+                                button.button.second name="decision" value="accept" { (say.decide_accept()) }
+                                button.button.second name="decision" value="rollover" { (say.decide_rollover()) }
+                                button.button.second name="decision" value="rebase" { (say.decide_rebase()) }
+                            }
+                        }))
                     }
                 }
                 p.mute.small { (say.decide_sure()) }
             }
         }
     }
+}
+
+/// What was decided about a held register.
+pub(super) fn decision(read: &mut Reader<'_>, meter: &MeterId) -> Option<Order> {
+    let register = RegisterName::new(&read.text("register")).ok();
+    let decision = match read.text("decision").as_str() {
+        "accept" => Some(HeldDecision::Accept),
+        "rollover" => Some(HeldDecision::Rollover),
+        "rebase" => Some(HeldDecision::Rebase),
+        _ => None,
+    };
+    if register.is_none() || decision.is_none() {
+        read.fault("decision", read.say.not_understood());
+    }
+    Some(Order::DecideHeld { meter: meter.clone(), register: register?, decision: decision? })
 }
 
 fn fault(view: &View, meter: &MeterView) -> Markup {

@@ -1,29 +1,55 @@
 //! The maintenance page: HTML from the server, with a few lines of script for live values. Reading
 //! and ordering work without script. Everything is inside the program: no request ever goes
 //! elsewhere, and the content security policy says so to the browser.
+//!
+//! | module | what |
+//! |---|---|
+//! | `screens` | the closed list of what is shown and what forms do: paths, who may, which fields |
+//! | `layout` | the frame: bar, sections by role, notes |
+//! | `forms` | fields with their faults, amounts as people type them, sent once |
+//! | `components` | times, ages, pills, money, tables' cells, empty states |
+//! | `text` | every word in both languages |
+//! | `chart` | drawings by the server |
+//! | `door` | login, first set-up, what went wrong; what was typed is kept over a login |
+//! | the others | one for each section |
+//!
+//! A form is answered by a redirect to a screen with a note, so that a reload orders nothing; what is
+//! wrong with it is shown at its fields, with what was typed.
 
 mod alarms;
 mod assets;
 mod bills;
 mod chart;
+mod components;
+mod corrections;
+mod counter;
 mod door;
+mod forms;
+mod households;
+mod layout;
 mod meters;
 mod outbox;
 mod overview;
-mod parts;
+mod rules;
+mod screens;
 mod text;
+mod users;
+
+pub(super) use screens::{Act, Screen};
 
 use super::answer::{self, Answered, Desk, page_form, see_other};
-use super::auth::{Caller, Note};
+use super::auth::{Caller, Note, Person, Role};
 use super::commands;
-use super::request::Request;
+use super::request::{Fields, Request};
 use super::routes::Ask;
-use crate::problem::{Code, Lang, Problem};
-use blockgate_rules::input::{HeldDecision, Order};
-use blockgate_types::{MeterId, RegisterName};
+use crate::problem::{Code, Problem};
+use blockgate_rules::Fen;
+use blockgate_rules::input::Order;
+use components::View;
+use forms::{Reader, Typed};
 use jiff::tz::TimeZone;
-use maud::{DOCTYPE, Markup, html};
-use parts::{View, icon};
+use maud::Markup;
+use std::sync::atomic::AtomicU32;
 use text::Say;
 use warp::http::HeaderValue;
 use warp::reply::Response;
@@ -31,21 +57,20 @@ use warp::reply::Response;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The navigation: path, and the drawing of its entry.
-const TABS: [(&str, &str); 5] = [
-    ("/", "M4 13h6V4H4zM14 20h6v-9h-6zM4 20h6v-3H4zM14 7h6V4h-6z"),
-    ("/meters", "M12 20a8 8 0 1 1 8-8M12 12l4-4M19 16v5M16.500 18.500h5"),
-    ("/bills", "M6 3h12v18l-3-2-3 2-3-2-3 2zM9 8h6M9 12h6"),
-    ("/outbox", "M4 14v5h16v-5M12 15V4M8 8l4-4 4 4"),
-    ("/alarms", "M6 16V11a6 6 0 0 1 12 0v5l2 2H4zM10 21h4"),
-];
-
 /// A page on its way out.
 struct Page<'r> {
     request: &'r Request,
+    /// The path of the screen, which is not the request's where a form is shown again.
+    at: String,
     view: View,
     csrf: String,
+    user: String,
+    role: Option<Role>,
+    locked: bool,
     note: Option<Note>,
+    typed: Typed,
+    /// Fields so far, for their ids.
+    fields: AtomicU32,
     gateway: String,
     tls: bool,
 }
@@ -53,118 +78,52 @@ struct Page<'r> {
 impl<'r> Page<'r> {
     fn new(desk: &Desk, request: &'r Request, caller: &Caller) -> Self {
         let shared = &desk.shared;
-        let (csrf, note) = match caller {
-            Caller::Person(person) => (person.csrf.clone(), shared.accounts.take_note(person)),
-            Caller::Nobody | Caller::Device(_) => (String::new(), None),
+        let person = match caller {
+            Caller::Person(person) => Some(person),
+            Caller::Nobody | Caller::Device(_) => None,
         };
         Self {
             request,
+            // A form's own path has no page to come back to.
+            at: if request.mutates() { "/".to_owned() } else { request.path.clone() },
             view: view(desk, request),
-            csrf,
-            note,
+            csrf: person.map_or_else(String::new, |person| person.csrf.clone()),
+            user: person.map_or_else(String::new, |person| person.user.clone()),
+            role: person.map(|person| person.role),
+            locked: person.is_some_and(|person| person.locked),
+            note: person.and_then(|person| shared.accounts.take_note(person)),
+            typed: Typed::default(),
+            fields: AtomicU32::new(0),
             gateway: format!("{} · {}", shared.status.tenant, shared.status.gateway),
             tls: desk.site.tls,
         }
     }
 
-    fn head(&self, title: &str) -> Markup {
-        let names = &*assets::NAMES;
-        html! {
-            meta charset="utf-8";
-            meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover";
-            meta name="robots" content="noindex";
-            title { (title) " · blockgate" }
-            link rel="icon" href={ "/assets/" (names.icon) };
-            link rel="stylesheet" href={ "/assets/" (names.style) };
-        }
+    /// Whether the person may give an order of this kind now: buttons that would be refused are not
+    /// shown. The server asks again when the order comes.
+    fn may(&self, order: &Order) -> bool {
+        !self.locked && self.role.is_some_and(|role| role.may_order(order))
     }
 
-    fn language(&self) -> Markup {
-        let (code, tag) = match self.view.say.0 {
-            Lang::Zh => ("en", Lang::En.tag()),
-            Lang::En => ("zh", Lang::Zh.tag()),
+    /// Whether the person works at the counter.
+    fn takes_money(&self) -> bool {
+        let (day, note) = (String::new(), String::new());
+        self.may(&Order::CountCash { day, counted_fen: Fen::ZERO, note })
+    }
+
+    /// A refusal as a note.
+    fn refused(&self, problem: &Problem) -> Note {
+        let lang = self.view.say.0;
+        let (sentence, advice) = (problem.code.sentence(lang), problem.code.advice(lang));
+        let detail = problem.detail.trim();
+        let text = if detail.is_empty() {
+            format!("{sentence} {advice}")
+        } else {
+            format!("{sentence} {} {advice}", self.view.say.told(detail))
         };
-        // A form's own path has no page to come back to.
-        let back = if self.request.mutates() { "/" } else { self.request.path.as_str() };
-        html! {
-            a.quiet href={ "/language/" (code) "?back=" (back) } lang=(tag) hreflang=(tag) {
-                (self.view.say.other_language())
-            }
-        }
-    }
-
-    /// A page inside the frame of the logged-in.
-    fn framed(&self, title: &str, live: bool, content: Markup) -> Response {
-        let (say, view) = (self.view.say, &self.view);
-        let names = [say.overview(), say.meters(), say.bills(), say.outbox(), say.alarms()];
-        let here = |path: &str| {
-            if path == "/" { self.request.path == "/" } else { self.request.path.starts_with(path) }
-        };
-        html_page(html! {
-            (DOCTYPE)
-            html lang=(say.0.tag()) {
-                head {
-                    (self.head(title))
-                    script defer src={ "/assets/" (assets::NAMES.script) } {}
-                }
-                body.framed data-live=[live.then_some("")] data-now=(view.now)
-                    data-seconds=(say.seconds_ago()) data-minutes=(say.minutes_ago())
-                    data-hours=(say.hours_ago()) data-days=(say.days_ago()) data-none=(say.no_value())
-                    data-good=(say.good()) data-late=(say.late()) data-silent=(say.silent()) {
-                    a.skip href="#main" { (say.skip()) }
-                    div.bar {
-                        a.brand href="/" { (icon(HOUSE)) span { "blockgate" small { (self.gateway) } } }
-                        (self.language())
-                        form method="post" action="/logout" {
-                            (self.csrf())
-                            button.quiet type="submit" { (say.log_out()) }
-                        }
-                    }
-                    nav.tabs aria-label=(say.navigation()) {
-                        @for ((path, drawing), name) in TABS.iter().zip(names) {
-                            a href=(path) aria-current=[here(path).then_some("page")] {
-                                (icon(drawing)) span { (name) }
-                            }
-                        }
-                    }
-                    main #main {
-                        @if let Some(note) = &self.note {
-                            p.note.good[note.good].bad[!note.good] role="status" { (note.text) }
-                        }
-                        (content)
-                    }
-                    p #offline .note role="status" hidden { (say.offline()) }
-                }
-            }
-        })
-    }
-
-    /// A page for who is not logged in.
-    fn plain(&self, title: &str, content: Markup) -> Response {
-        let say = self.view.say;
-        html_page(html! {
-            (DOCTYPE)
-            html lang=(say.0.tag()) {
-                head { (self.head(title)) }
-                body {
-                    main.door #main {
-                        div.brand { (icon(HOUSE)) span { "blockgate" small { (self.gateway) } } }
-                        (content)
-                        p.foot { (self.language()) }
-                        @if !self.tls { p.foot.mute.small { (say.plain_http()) } }
-                    }
-                }
-            }
-        })
-    }
-
-    /// The hidden field that every form of a session carries.
-    fn csrf(&self) -> Markup {
-        html! { input type="hidden" name="csrf" value=(self.csrf); }
+        Note { good: false, text }
     }
 }
-
-const HOUSE: &str = "M4 21V9l8-6 8 6v12M9.500 21v-7h5v7";
 
 fn view(desk: &Desk, request: &Request) -> View {
     let status = &desk.shared.status;
@@ -175,7 +134,7 @@ fn view(desk: &Desk, request: &Request) -> View {
     }
 }
 
-fn html_page(markup: Markup) -> Response {
+fn answer_html(markup: Markup) -> Response {
     answer::content(markup.into_string(), "text/html; charset=utf-8")
 }
 
@@ -188,83 +147,139 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
     match ask {
         Ask::Asset(name) => assets::serve(&name),
         Ask::LoginPage => match caller {
-            Caller::Nobody => door::login(&page(), None),
+            Caller::Nobody => door::login(&page(), None, None),
             Caller::Person(_) | Caller::Device(_) => Ok(see_other("/")),
         },
         Ask::SetUpPage if desk.shared.accounts.is_set_up() => Ok(see_other("/login")),
         Ask::SetUpPage => Ok(door::set_up(&page(), None)),
-        Ask::OverviewPage => Ok(overview::show(desk, &page())),
-        Ask::MetersPage => meters::list(desk, &page()),
-        Ask::MeterPage(id) => meters::detail(desk, &page(), &id).await,
-        Ask::MeterRead(id, body) => {
-            page_form(request, caller, &body, &[])?;
-            Ok(ordered(desk, request, caller, &id, Order::ReadNow { meter: id.clone() }).await)
-        }
-        Ask::MeterDecide(id, body) => {
-            let order = decision(request, caller, &id, &body)?;
-            Ok(ordered(desk, request, caller, &id, order).await)
-        }
-        Ask::BillsPage => bills::list(desk, &page()).await,
-        Ask::BillPage(id) => bills::detail(desk, &page(), id).await,
-        Ask::OutboxPage => outbox::show(desk, &page()),
-        Ask::AlarmsPage => alarms::show(desk, &page()).await,
+        Ask::Screen(screen) => show(desk, &page(), &screen).await,
+        Ask::Act(act, body) => act_on(desk, request, caller, &act, &body).await,
         // Answered before they come here; a new one that is forgotten is not found.
         _ => Err(Code::NotFound.into()),
     }
 }
 
-fn decision(
-    request: &Request,
-    caller: &Caller,
-    meter: &MeterId,
-    body: &[u8],
-) -> Result<Order, Problem> {
-    let fields = page_form(request, caller, body, &["register", "decision"])?;
-    let register = RegisterName::new(fields.get("register").unwrap_or(""))
-        .map_err(|why| Problem::new(Code::BadRequest, why))?;
-    let decision = match fields.get("decision") {
-        Some("accept") => HeldDecision::Accept,
-        Some("rollover") => HeldDecision::Rollover,
-        Some("rebase") => HeldDecision::Rebase,
-        other => {
-            let detail =
-                format!("decision cannot be {other:?}; there are: accept, rollover, rebase");
-            return Err(Problem::new(Code::BadRequest, detail));
-        }
-    };
-    Ok(Order::DecideHeld { meter: meter.clone(), register, decision })
+/// A screen.
+async fn show(desk: &Desk, page: &Page<'_>, screen: &Screen) -> Answered {
+    match screen {
+        Screen::Overview => Ok(overview::show(desk, page)),
+        Screen::More => Ok(layout::more(page)),
+        Screen::Meters => meters::list(desk, page),
+        Screen::Meter(id) => meters::detail(desk, page, id).await,
+        Screen::Bills => bills::list(desk, page).await,
+        Screen::Bill(id) => bills::detail(desk, page, id.clone()).await,
+        Screen::Households => households::list(desk, page).await,
+        Screen::Household(id) => households::show(desk, page, id).await,
+        Screen::Counter => counter::show(desk, page).await,
+        Screen::Receipts => counter::receipts(desk, page).await,
+        Screen::Receipt(number) => counter::receipt(desk, page, *number).await,
+        Screen::ReceiptOf(id) => counter::receipt_of_payment(desk, id).await,
+        Screen::Corrections => corrections::show(desk, page).await,
+        Screen::Rules => rules::show(desk, page),
+        Screen::Outbox => outbox::show(desk, page),
+        Screen::Alarms => alarms::show(desk, page).await,
+        Screen::Users => Ok(users::show(desk, page)),
+        Screen::Me => Ok(users::me(page)),
+    }
 }
 
-/// Orders, leaves a note with the outcome, and sends the browser back to the meter: a reload does
-/// not order again.
-async fn ordered(
+/// What a form came to.
+enum Outcome {
+    /// Done: a note, and where to go on.
+    Done(String, String),
+    /// Something to look at, and nothing changed.
+    Shown(Response),
+    /// Not done: the form again, with what is wrong.
+    Again(Typed, Option<Note>),
+}
+
+async fn act_on(
     desk: &Desk,
     request: &Request,
     caller: &Caller,
-    meter: &MeterId,
-    order: Order,
-) -> Response {
-    let say = Say(request.lang);
-    let note = match commands::from_page(&desk.shared, caller, order).await {
-        Ok(done) => {
-            Note { good: true, text: say.fill(say.done(), &[&outcome_text(say, &done["detail"])]) }
+    act: &Act,
+    body: &[u8],
+) -> Answered {
+    let known: Vec<&str> = act.fields().iter().copied().chain(["once"]).collect();
+    let fields = page_form(request, caller, body, &known)?;
+    let Caller::Person(person) = caller else { return Err(Code::Forbidden.into()) };
+    let mut page = Page::new(desk, request, caller);
+    page.at = act.screen().path();
+    match outcome(desk, &mut page, person, act, &fields).await? {
+        Outcome::Done(text, to) => {
+            desk.shared.accounts.leave_note(person, Note { good: true, text });
+            Ok(see_other(&to))
+        }
+        Outcome::Shown(response) => Ok(response),
+        Outcome::Again(typed, note) => {
+            page.typed = typed;
+            page.note =
+                note.or_else(|| Some(Note { good: false, text: page.view.say.see_fields().into() }));
+            let mut response = show(desk, &page, &act.screen()).await?;
+            *response.status_mut() = warp::http::StatusCode::UNPROCESSABLE_ENTITY;
+            Ok(response)
+        }
+    }
+}
+
+async fn outcome(
+    desk: &Desk,
+    page: &mut Page<'_>,
+    person: &Person,
+    act: &Act,
+    fields: &Fields,
+) -> Result<Outcome, Problem> {
+    let say = page.view.say;
+    let mut read = Reader::new(fields, say);
+    let order = match act {
+        Act::Unlock => return door::unlock(desk, page, person, fields).await,
+        Act::SaveUser | Act::RemoveUser | Act::ChangePassword => {
+            return users::act(desk, page, person, act, read).await;
+        }
+        Act::PreviewRules => return rules::preview(desk, page, read).await,
+        Act::ReadMeter(id) => Some(Order::ReadNow { meter: id.clone() }),
+        Act::DecideHeld(id) => meters::decision(&mut read, id),
+        Act::Pay(_) | Act::TakeDeposit(_) | Act::AskRefund(_) | Act::DepositMet => {
+            households::order(desk, &mut read, act)
+        }
+        Act::ApproveRefund | Act::RefundPaid | Act::VoidRefund | Act::CountCash => {
+            counter::order(&mut read, act)
+        }
+        Act::CorrectReading | Act::CorrectPrice => corrections::order(&mut read, act),
+        Act::ApplyRules => rules::order(&mut read, act),
+    };
+    let Some(order) = order.filter(|_| read.is_good()) else {
+        return Ok(Outcome::Again(read.typed(act.is_secret()), None));
+    };
+    let caller = Caller::Person(person.clone());
+    let done = commands::from_page(&desk.shared, &caller, fields.get("once"), order).await;
+    let to = match act {
+        Act::Pay(_) | Act::TakeDeposit(_) => counter::after_payment(read.raw("once")),
+        Act::DepositMet => format!("/households/{}", read.text("account")),
+        _ => act.screen().path(),
+    };
+    Ok(match done {
+        Ok(done) => Outcome::Done(told(say, &done["detail"]), to),
+        // The same form once more: what it ordered was carried out the first time.
+        Err(problem) if problem.code == Code::CommandDuplicate => {
+            Outcome::Done(say.done_before().to_owned(), to)
+        }
+        Err(problem) if matches!(problem.code, Code::Forbidden | Code::Locked) => {
+            return Err(problem);
         }
         Err(problem) => {
-            let lang = request.lang;
-            let (sentence, advice) = (problem.code.sentence(lang), problem.code.advice(lang));
-            Note { good: false, text: format!("{sentence} {} {advice}", problem.detail) }
+            let note = page.refused(&problem);
+            Outcome::Again(read.typed(act.is_secret()), Some(note))
         }
-    };
-    if let Caller::Person(person) = caller {
-        desk.shared.accounts.leave_note(person, note);
-    }
-    see_other(&format!("/meters/{meter}"))
+    })
 }
 
 /// A command's detail for people: values as `name 12.5 kWh`, else the text itself.
-fn outcome_text(say: Say, detail: &serde_json::Value) -> String {
+fn told(say: Say, detail: &serde_json::Value) -> String {
     let Some(values) = detail.as_object() else {
-        return detail.as_str().unwrap_or("").to_owned();
+        let text = detail.as_str().unwrap_or("").trim();
+        let rest = if text.is_empty() { String::new() } else { format!(" {}", say.told(text)) };
+        return format!("{}{rest}", say.done());
     };
     let told: Vec<String> = values
         .iter()
@@ -274,7 +289,38 @@ fn outcome_text(say: Say, detail: &serde_json::Value) -> String {
             Some(format!("{} {value} {unit}", say.register(name)).trim_end().to_owned())
         })
         .collect();
-    told.join(" · ")
+    format!("{} {}", say.done(), told.join(" · "))
+}
+
+/// A form that came without a session, or in a locked one: the password is asked for, and what was
+/// typed comes back after it.
+pub(super) fn ask_again(
+    desk: &Desk,
+    request: &Request,
+    caller: &Caller,
+    act: &Act,
+    body: &[u8],
+) -> Answered {
+    let page = Page::new(desk, request, caller);
+    let kept = (!act.is_secret()).then(|| door::Kept::of(&request.path, body)).flatten();
+    let (code, mut response) = match caller {
+        Caller::Person(_) => (Code::Locked, door::locked(&page, kept.as_ref(), None)),
+        Caller::Nobody | Caller::Device(_) => {
+            let code = Code::Unauthenticated;
+            (code, door::login(&page, Some(&code.into()), kept.as_ref())?)
+        }
+    };
+    if let Ok(status) = warp::http::StatusCode::from_u16(code.status()) {
+        *response.status_mut() = status;
+    }
+    Ok(response)
+}
+
+/// What comes after a login that a form had to wait for.
+pub(super) fn resume(desk: &Desk, request: &Request, person: &Person, kept: &Fields) -> Option<Response> {
+    let kept = door::Kept::again(kept)?;
+    let page = Page::new(desk, request, &Caller::Person(person.clone()));
+    Some(door::resumed(&page, &kept))
 }
 
 /// The last hand on every response: problems are written out, in the caller's language and for a
@@ -310,9 +356,8 @@ fn show_problem(desk: &Desk, request: &Request, problem: &Problem) -> Response {
         let page = Page::new(desk, request, &Caller::Nobody);
         match request.path.as_str() {
             // The form again, with what is wrong above it.
-            "/login" if desk.shared.accounts.is_set_up() => {
-                door::login(&page, Some(problem)).unwrap_or_else(|_| door::trouble(&page, problem))
-            }
+            "/login" if desk.shared.accounts.is_set_up() => door::login(&page, Some(problem), None)
+                .unwrap_or_else(|_| door::trouble(&page, problem)),
             "/setup" => door::set_up(&page, Some(problem)),
             _ => door::trouble(&page, problem),
         }

@@ -1,6 +1,6 @@
 //! The first page: is everything well, and if not, where to look.
 
-use super::parts::View;
+use super::components::View;
 use super::{Page, alarms};
 use crate::board::{LineBoard, MqttBoard};
 use crate::http::Shared;

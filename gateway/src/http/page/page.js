@@ -45,6 +45,7 @@
     addEventListener('pagehide', () => events.close());
   }
   setInterval(age, 5000);
+  document.addEventListener('click', (e) => { if (e.target.closest('[data-print]')) print(); });
   // A command is sent once, however often its button is pressed.
   document.addEventListener('submit', (e) => {
     const button = e.target.querySelector('button');

@@ -140,6 +140,7 @@ words! {
     history_text "共 {}，每小时最多 {}。" "{} in all, at most {} an hour.";
     history_none "这 24 小时没有可信读数。" "No believed reading in these 24 hours.";
     history_table "以表格显示" "Show as a table";
+    length "时长" "Length";
     hour "小时" "Hour";
     usage "用量" "Usage";
     account "户号" "Account";
@@ -193,7 +194,215 @@ words! {
     info "提示" "info";
     warning "警告" "warning";
     critical "严重" "critical";
-    done "完成：{}" "Done: {}";
+    done "完成。" "Done.";
+    done_before "这张表单之前已经提交并执行，没有重复操作。" "This form was sent and carried out before; nothing was done twice.";
+    see_fields "有内容需要改正，见下面的红字。" "Something is to be put right: see the red text below.";
+    must_fill "请填写。" "Fill this in.";
+    too_long "太长了。" "This is too long.";
+    not_understood "看不懂这个内容。" "This cannot be understood.";
+    no_number "请写成数字，例如 1204.55。" "Write a number, for example 1204.55.";
+    no_amount "请写成金额，例如 128.50，最多到分。" "Write an amount, for example 128.50, to the fen at most.";
+    may_be_empty "（可不填）" "(optional)";
+    in_this_section "本栏目" "In this section";
+    money_section "收费" "Bills";
+    households "住户" "Households";
+    counter "柜台" "Counter";
+    receipts "收据" "Receipts";
+    receipt "收据" "Receipt";
+    corrections "更正" "Corrections";
+    rules "收费规则" "Rules";
+    find_household "扫码，或输入户号、表号、账单编号" "Scan, or type an account, meter or bill number";
+    find_household_why "扫码枪直接扫就行；只写一部分户号，会列出所有符合的住户。" "A scanner can be used as it is; a part of an account number lists all that fit.";
+    find "查找" "Find";
+    building "楼栋" "Building";
+    no_household "没有符合的住户。" "No household fits.";
+    persons "{} 人" "{} persons";
+    owed "应缴" "Owed";
+    overdue "逾期" "Overdue";
+    prepaid "预存" "Prepaid";
+    due_on "{} 前缴" "due {}";
+    due "缴费期限" "Due";
+    deposits "押金" "Deposits";
+    deposit "押金" "Deposit";
+    deposits_why "押金单独存放，不抵扣费用；只能按约定退还，或由人扣款。" "Deposits are kept apart and never set off against bills; they go back by their terms, or a person deducts from them.";
+    no_deposits "没有押金。" "There is no deposit.";
+    contract "合同" "contract";
+    condition_met "条件已满足" "condition met";
+    condition_open "条件未满足" "condition open";
+    condition_is_met "条件已满足，可以退" "The condition is met";
+    take_deposit "收押金" "Take a deposit";
+    deposit_kind "押金种类" "Kind of deposit";
+    deposit_kind_hint "例如：装修、门禁卡" "For example: renovation, door card";
+    deposit_condition "退还条件" "When it goes back";
+    deposit_condition_hint "例如：装修验收通过" "For example: the works are accepted";
+    composition "费用构成" "What the bills are made of";
+    composition_text "最近一个月（{}）合计 {}。" "In the latest month ({}): {} in all.";
+    composition_none "还没有账单。" "There are no bills yet.";
+    trail "资金流水" "Money trail";
+    trail_why "每一笔账单、收款和退款，以及之后的应缴和预存。" "Every bill, payment and refund, and what was owed and prepaid after it.";
+    no_trail "还没有资金流水。" "No money has moved yet.";
+    owed_then "之后应缴" "Owed then";
+    prepaid_then "之后预存" "Prepaid then";
+    older_steps "还有 {} 笔更早的。" "There are {} older ones.";
+    by "经办" "By";
+    take_payment "收款" "Take a payment";
+    amount_yuan "金额（元）" "Amount (yuan)";
+    channel_word "收款方式" "Way of payment";
+    channel_wechat "微信" "WeChat Pay";
+    channel_alipay "支付宝" "Alipay";
+    channel_unionpay "银联" "UnionPay";
+    channel_cash "现金" "cash";
+    channel_bank "银行转账" "bank transfer";
+    channel_pos_scan "POS 扫码" "code at a terminal";
+    channel_pos_card "POS 刷卡" "card at a terminal";
+    channel_kiosk "自助终端" "kiosk";
+    channel_other "其他" "other";
+    tendered "实收现金" "Cash handed over";
+    tendered_hint "填了就会算出找零。" "The change follows from it.";
+    change_back "找零" "Change";
+    only_cash "只有现金才填这一项。" "This is for cash only.";
+    too_little "收到的现金比应收的少。" "Less was handed over than is to be paid.";
+    reference "流水号" "Reference";
+    reference_hint "非现金必填；同一个流水号不会重复入账。" "Needed unless it is cash; the same one is never booked twice.";
+    reference_needed "非现金收款要填流水号。" "A payment that is not cash needs its reference.";
+    toward "用途" "What for";
+    toward_bills "缴清欠费，余下转预存" "what is owed, the rest is prepaid";
+    toward_prepaid "预存" "later bills (prepaid)";
+    payer "代缴人编号" "Who pays instead";
+    payer_hint "不是住户本人缴费时填写。" "Where it is not the household itself.";
+    refunds "退款" "Refunds";
+    refund_queue "等待处理的退款" "Refunds that wait";
+    no_refunds "没有等待处理的退款。" "No refund waits.";
+    ask_refund "申请退款" "Ask for a refund";
+    refund_from "从哪里退" "From where";
+    refund_channel_hint "钱从哪里来，就退回哪里。" "Money goes back on the way on which it came.";
+    asked_by "申请人" "asked for by";
+    waits_approval "等待另一人批准" "waits for another person's approval";
+    approved_pay_out "已批准，待付款" "approved, to be paid out";
+    until "有效至" "until";
+    approve "批准" "Approve";
+    paid_out_now "已付款" "Paid out";
+    void_refund "作废" "Void it";
+    today "今天" "Today";
+    day "日期" "Day";
+    no_payments_today "今天还没有收款。" "Nothing has been paid today yet.";
+    count_cash "清点现金" "Count the cash";
+    count_cash_why "下班时清点，系统与账面比较并记录差额。" "Count at the end of the day; it is compared with the books and the difference is recorded.";
+    counted "清点金额（元）" "Counted (yuan)";
+    count_note_hint "有差额时写明原因。" "Say why where it differs.";
+    note_word "备注" "Note";
+    expected "账面" "Books";
+    difference "差额" "Difference";
+    differences "差额账单数" "Bills of difference";
+    days_closed "已日结" "Closed days";
+    days_closed_why "每天过了零点自动日结；日结之后不能再补记当天的账。" "A day closes by itself after midnight; nothing is booked into it afterwards.";
+    no_days "还没有日结。" "No day has been closed yet.";
+    paid_in "收入" "In";
+    paid_out "退出" "Out";
+    no_receipts "还没有收据。" "There are no receipts yet.";
+    print "打印" "Print";
+    print_why "没有打印按钮的反应时，请用浏览器的打印功能。" "Where the button does nothing, use the browser's own print.";
+    cashier "收款人" "Cashier";
+    corrections_why "开出的账单永远不改；更正会产生差额账单，多退少补。" "An issued bill never changes; a correction makes bills of the difference, either way.";
+    correct_reading "更正读数" "Put a reading right";
+    correct_price "更正价格" "Put a price right";
+    correct_price_why "价目已改正，要重算之前的账单" "The tariff has been put right, and earlier bills follow";
+    correct_now "更正并开差额账单" "Correct and bill the difference";
+    corrections_done "已做的更正" "Corrections so far";
+    no_corrections "还没有更正。" "Nothing has been corrected yet.";
+    meter "表计" "Meter";
+    reading_id_hint "账单“依据的读数”里的记录号，例如 1042.3" "The record's number under a bill's readings, for example 1042.3";
+    right_value "正确的读数" "The right value";
+    evidence_where "证据在哪里" "Where the evidence is";
+    evidence_hint "照片、记录或检定证书的编号" "Number of a photograph, a protocol or a certificate";
+    approver "批准人" "Approved by";
+    limit_rule "追溯的依据" "Rule for how far back";
+    limit_hint "例如：合同第 7 条，追溯一年" "For example: contract clause 7, one year";
+    since_day "从哪天起更正" "Put right since";
+    since_hint "这天或之前结束的账单不动。" "Bills whose period ended by then stay as they are.";
+    threshold "小额不计（元）" "Not billed below (yuan)";
+    threshold_hint "差额低于这个数，只记录，不开账单。" "A smaller difference is recorded and not billed.";
+    no_day "请写成日期，例如 2026-03-01。" "Write a day, for example 2026-03-01.";
+    reason_misread "抄错" "misread";
+    reason_price "价格有误" "wrong price";
+    reason_meter "表计对错户" "wrong meter";
+    reason_area "面积有误" "wrong area";
+    reason_multiplier "倍率有误" "wrong multiplier";
+    reason_meter_error "表计误差" "meter error";
+    corrects_title "更正了什么" "What it puts right";
+    corrects_bill "更正的账单" "Of the bill";
+    waived "差额低于小额标准：只记录，不收取。" "The difference is below the bound: recorded, not charged.";
+    billed_was "原来" "Was billed";
+    billed_should "应为" "Should be";
+    billed_would "按新规则" "By the new rule";
+    parking_time "停车时间" "Time in the car park";
+    share_title "公摊怎么算的" "How this share came about";
+    share_text "公摊总额 {}。" "{} was shared.";
+    share_part "分摊金额" "Shared";
+    share_weight "本户权重" "This household's weight";
+    share_weights "总权重" "All weights";
+    step_paid "收款" "payment";
+    step_settled "到账" "payment arrived";
+    step_condition "押金条件" "deposit's condition";
+    step_deducted "押金扣款" "deducted from a deposit";
+    step_refund_asked "申请退款" "refund asked for";
+    step_refund_approved "退款批准" "refund approved";
+    step_refund_paid "退款付出" "refund paid out";
+    step_refund_voided "退款作废" "refund voided";
+    rules_in_force "现行规则" "Rules in force";
+    rules_by_command "在线下发的规则文件" "Rule files that came by command";
+    notice_from "依据" "By";
+    version_n "第 {} 版" "version {}";
+    rule_text "规则文件内容（TOML）" "Text of the rule file (TOML)";
+    rule_name "文件名" "Name of the file";
+    rule_name_hint "小写字母、数字和 - ；同名就是新的一版" "Small letters, digits and -; the same name is its next version";
+    try_rules "试算" "Try it";
+    try_rules_why "先拿已经结束的月份试算：谁多缴、谁少缴，一分钱都不会动。" "Try it on a month that is over: who would pay more, who less. Nothing is changed.";
+    try_month_hint "不填就是最近一个有账单的月份。" "Left empty, it is the last month with bills.";
+    tried "试算结果" "What it would have been";
+    tried_why "只是试算，没有生效。" "Only tried; nothing is in force.";
+    pay_more "多缴的住户" "Households that pay more";
+    pay_less "少缴的住户" "Households that pay less";
+    pay_same "不变的账单" "Bills that stay the same";
+    no_change "没有账单会变。" "No bill would change.";
+    cannot_tell "无法试算的" "Cannot be told";
+    apply_rules "让规则生效" "Put it in force";
+    apply_rules_why "从文件里写明的日期起生效；已开的账单不变。" "It holds from the dates in the file on; bills that are out stay as they are.";
+    more "更多" "More";
+    me "我的账号" "My account";
+    users "用户与角色" "Users and roles";
+    users_who "谁可以登录" "Who may log in";
+    role_word "角色" "Role";
+    may "可以做什么" "May do";
+    role_operator "管理员" "operator";
+    role_operator_why "查看和操作全部内容，管理用户" "sees and orders everything, manages users";
+    role_installer "安装调试" "installer";
+    role_installer_why "表计、线路、车道的调试；不看账单" "puts meters, lines and lanes into service; sees no bills";
+    role_caretaker "物业管家" "caretaker";
+    role_caretaker_why "道闸、停车、告警；可以查账单，不收款" "barriers, parking, alarms; looks bills up, takes no money";
+    role_finance "财务" "finance";
+    role_finance_why "收款、退款、日结、更正、规则" "payments, refunds, day close, corrections, rules";
+    role_auditor "审计" "auditor";
+    role_auditor_why "全部只读" "reads everything, orders nothing";
+    user_save "新增或修改用户" "Add or change a user";
+    user_save_why "写已有的用户名就是修改；修改后，这个用户要重新登录。" "The name of an existing user changes that user, who then has to log in again.";
+    user_hint "小写字母、数字和 . _ -" "small letters, digits and . _ -";
+    password_hint "至少 10 个字符；修改时留空，密码不变。" "At least 10 characters; left empty on a change, the password stays.";
+    old_password "现在的密码" "Present password";
+    change_password "修改密码" "Change the password";
+    change_password_why "修改后，所有设备上的这个账号都要重新登录。" "Afterwards this account has to log in again everywhere.";
+    passwords_differ "两次输入的密码不一样。" "The two passwords differ.";
+    save "保存" "Save";
+    remove "移除" "Remove";
+    locked "离开的时间较长，页面现在只能查看。要继续操作，请再输一次密码。" "Nobody was here for a while, so the page only reads now. Give the password again to go on.";
+    unlock "继续操作" "Go on working";
+    unlocked "可以继续操作了。" "You can go on.";
+    only_look "先只看看" "Only look";
+    typed_is_kept "刚才填写的内容还在，登录后会再给您看。" "What you typed is kept; you will see it again after this.";
+    go_on "接着刚才的操作" "Where you were";
+    typed_again "这是刚才填写、还没有提交的内容。" "This is what you typed; it has not been sent yet.";
+    send_now "现在提交" "Send it now";
+    throw_away "不要了，返回页面" "Throw it away and go back";
     problem "出了问题" "Something is wrong";
     back "返回" "Back";
 }
@@ -211,6 +420,15 @@ impl Say {
         out
     }
 
+    /// What a program says of a refusal, in the reader's language as far as it is known.
+    pub(super) fn told(self, detail: &str) -> String {
+        if self.0 == Lang::En {
+            return detail.to_owned();
+        }
+        let known = REFUSALS.iter().find(|(en, _)| detail == *en);
+        known.map_or_else(|| detail.to_owned(), |(_, zh)| (*zh).to_owned())
+    }
+
     /// One of two, by language.
     pub(super) fn of(self, text: &blockgate_rules::event::Text) -> &str {
         match self.0 {
@@ -219,6 +437,25 @@ impl Say {
         }
     }
 }
+
+/// What the rules say when they refuse something that a person at the page may well do.
+const REFUSALS: &[(&str, &str)] = &[
+    ("there is no account of this id", "没有这个户号。"),
+    ("a payment is more than nothing", "收款金额要大于零。"),
+    ("this reference of the channel was recorded before", "这个渠道的这个流水号已经记过账了。"),
+    ("less was handed over than is paid", "收到的现金比应收的少。"),
+    ("tendered_fen is for cash", "只有现金才填实收金额。"),
+    ("the refund is approved already", "这笔退款已经批准过了。"),
+    ("another person than the one who asked must approve it", "申请人不能自己批准，请换一个人。"),
+    ("the refund is not approved", "这笔退款还没有批准。"),
+    ("a refund is more than nothing", "退款金额要大于零。"),
+    ("the deposit has not so much left", "这笔押金没有这么多余额。"),
+    ("a deduction pays what is owed for the item, and no more", "扣款不能超过这个项目的欠费。"),
+    ("the last operator must stay one", "至少要留一个管理员。"),
+    ("nobody removes themselves", "不能移除自己。"),
+    ("this part is not for your role", "您的角色看不到这一部分。"),
+    ("a new user needs a password", "新用户要有密码。"),
+];
 
 #[cfg(test)]
 mod tests {

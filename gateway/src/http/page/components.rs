@@ -1,8 +1,11 @@
-//! Small pieces of the page: times, ages, pills, icons.
+//! The page's components: times and ages, pills, money, empty states, icons. A screen is made of these,
+//! so that one thing looks and reads the same everywhere.
 
+use super::Page;
 use super::text::Say;
 use crate::http::wire::Freshness;
 use crate::problem::Lang;
+use blockgate_rules::Fen;
 use blockgate_rules::event::{Hold, Severity, Verdict};
 use blockgate_types::{FaultClass, Span, Time, Unit};
 use jiff::tz::TimeZone;
@@ -71,6 +74,71 @@ impl Say {
             FaultClass::Checksum => (self.class_checksum(), self.check_checksum()),
             FaultClass::Protocol => (self.class_protocol(), self.check_protocol()),
             FaultClass::Value => (self.class_value(), self.check_value()),
+        }
+    }
+
+    /// What is charged, by its id.
+    pub(super) fn item_name(self, id: &str) -> String {
+        let known = match id {
+            "electricity" => Some(("电费", "electricity")),
+            "water" | "cold-water" => Some(("水费", "water")),
+            "hot-water" => Some(("热水费", "hot water")),
+            "gas" => Some(("燃气费", "gas")),
+            "heat" | "heating" => Some(("暖气费", "heating")),
+            "property" | "property-fee" | "service" => Some(("物业费", "property fee")),
+            "garbage" | "waste" => Some(("垃圾处理费", "waste")),
+            "parking" => Some(("停车费", "parking")),
+            "prepaid" => Some(("预存", "prepaid")),
+            _ => None,
+        };
+        match (known, self.0) {
+            (Some((zh, _)), Lang::Zh) => zh.to_owned(),
+            (Some((_, en)), Lang::En) => en.to_owned(),
+            (None, _) => id.replace(['-', '_'], " "),
+        }
+    }
+
+    /// A way of payment, by its word.
+    pub(super) fn channel(self, word: &str) -> &'static str {
+        match word {
+            "wechat" => self.channel_wechat(),
+            "alipay" => self.channel_alipay(),
+            "unionpay" => self.channel_unionpay(),
+            "cash" => self.channel_cash(),
+            "bank-transfer" => self.channel_bank(),
+            "pos-scan" => self.channel_pos_scan(),
+            "pos-card" => self.channel_pos_card(),
+            "kiosk" => self.channel_kiosk(),
+            _ => self.channel_other(),
+        }
+    }
+
+    /// A step of a household's money, by its word.
+    pub(super) fn step(self, word: &str) -> &'static str {
+        match word {
+            "bill" => self.bill(),
+            "paid" => self.step_paid(),
+            "settled" => self.step_settled(),
+            "condition" => self.step_condition(),
+            "deducted" => self.step_deducted(),
+            "refund-asked" => self.step_refund_asked(),
+            "refund-approved" => self.step_refund_approved(),
+            "refund-paid" => self.step_refund_paid(),
+            "refund-voided" => self.step_refund_voided(),
+            _ => self.updated(),
+        }
+    }
+
+    /// Why something was corrected, by its code; a code of others stands for itself.
+    pub(super) fn correction_reason(self, code: &str) -> &str {
+        match code {
+            "misread" => self.reason_misread(),
+            "wrong-price" => self.reason_price(),
+            "wrong-meter" => self.reason_meter(),
+            "wrong-area" => self.reason_area(),
+            "wrong-multiplier" => self.reason_multiplier(),
+            "meter-error" => self.reason_meter_error(),
+            other => other,
         }
     }
 
@@ -143,6 +211,27 @@ pub(super) fn unit(unit: Unit) -> &'static str {
         Unit::One => "",
         other => other.text(),
     }
+}
+
+/// An amount of money.
+pub(super) fn money(amount: Fen) -> String {
+    format!("¥ {amount}")
+}
+
+/// The screens of a section, as links.
+pub(super) fn tabs(page: &Page<'_>, all: &[(&str, &str)]) -> Markup {
+    html! {
+        nav.tabs-row.no-print aria-label=(page.view.say.in_this_section()) {
+            @for (path, name) in all {
+                a href=(path) aria-current=[(page.at == *path).then_some("page")] { (name) }
+            }
+        }
+    }
+}
+
+/// Where nothing is to be shown: a sentence that says so.
+pub(super) fn empty(text: &str) -> Markup {
+    html! { p.empty.mute { (text) } }
 }
 
 /// The drawing of a navigation entry: its path data on a 24 × 24 field.

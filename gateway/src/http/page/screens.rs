@@ -1,0 +1,211 @@
+//! The closed list of what the page shows and what its forms do: paths, who may, which fields.
+
+use crate::http::auth::Area;
+use blockgate_types::{AccountId, BillId, CommandId, MeterId};
+
+/// What is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) enum Screen {
+    Overview,
+    More,
+    Meters,
+    Meter(MeterId),
+    Bills,
+    Bill(BillId),
+    Households,
+    Household(AccountId),
+    Counter,
+    Receipts,
+    Receipt(u64),
+    ReceiptOf(CommandId),
+    Corrections,
+    Rules,
+    Outbox,
+    Alarms,
+    Users,
+    Me,
+}
+
+impl Screen {
+    /// The screen of a path.
+    pub(in crate::http) fn of(path: &str) -> Option<Self> {
+        let words: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        Some(match words.as_slice() {
+            [""] => Self::Overview,
+            ["more"] => Self::More,
+            ["meters"] => Self::Meters,
+            ["meters", id] => Self::Meter(id.parse().ok()?),
+            ["bills"] => Self::Bills,
+            ["bills", id] => Self::Bill(id.parse().ok()?),
+            ["households"] => Self::Households,
+            ["households", id] => Self::Household(id.parse().ok()?),
+            ["counter"] => Self::Counter,
+            ["receipts"] => Self::Receipts,
+            ["receipts", number] => Self::Receipt(number.parse().ok()?),
+            ["receipts", "of", id] => Self::ReceiptOf(id.parse().ok()?),
+            ["corrections"] => Self::Corrections,
+            ["rules"] => Self::Rules,
+            ["outbox"] => Self::Outbox,
+            ["alarms"] => Self::Alarms,
+            ["users"] => Self::Users,
+            ["me"] => Self::Me,
+            _ => return None,
+        })
+    }
+
+    /// Its path.
+    pub(in crate::http) fn path(&self) -> String {
+        match self {
+            Self::Overview => "/".to_owned(),
+            Self::More => "/more".to_owned(),
+            Self::Meters => "/meters".to_owned(),
+            Self::Meter(id) => format!("/meters/{id}"),
+            Self::Bills => "/bills".to_owned(),
+            Self::Bill(id) => format!("/bills/{id}"),
+            Self::Households => "/households".to_owned(),
+            Self::Household(id) => format!("/households/{id}"),
+            Self::Counter => "/counter".to_owned(),
+            Self::Receipts => "/receipts".to_owned(),
+            Self::Receipt(number) => format!("/receipts/{number}"),
+            Self::ReceiptOf(id) => format!("/receipts/of/{id}"),
+            Self::Corrections => "/corrections".to_owned(),
+            Self::Rules => "/rules".to_owned(),
+            Self::Outbox => "/outbox".to_owned(),
+            Self::Alarms => "/alarms".to_owned(),
+            Self::Users => "/users".to_owned(),
+            Self::Me => "/me".to_owned(),
+        }
+    }
+
+    /// The part that a role must see for it.
+    pub(in crate::http) fn area(&self) -> Area {
+        match self {
+            Self::Overview | Self::More | Self::Me => Area::Overview,
+            Self::Meters | Self::Meter(_) => Area::Meters,
+            Self::Bills
+            | Self::Bill(_)
+            | Self::Households
+            | Self::Household(_)
+            | Self::Counter
+            | Self::Receipts
+            | Self::Receipt(_)
+            | Self::ReceiptOf(_)
+            | Self::Corrections
+            | Self::Rules => Area::Money,
+            Self::Outbox => Area::System,
+            Self::Alarms => Area::Alarms,
+            Self::Users => Area::Users,
+        }
+    }
+}
+
+/// What a form does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) enum Act {
+    ReadMeter(MeterId),
+    DecideHeld(MeterId),
+    Pay(AccountId),
+    TakeDeposit(AccountId),
+    AskRefund(AccountId),
+    DepositMet,
+    ApproveRefund,
+    RefundPaid,
+    VoidRefund,
+    CountCash,
+    CorrectReading,
+    CorrectPrice,
+    PreviewRules,
+    ApplyRules,
+    SaveUser,
+    RemoveUser,
+    ChangePassword,
+    Unlock,
+}
+
+impl Act {
+    /// The act of a path.
+    pub(in crate::http) fn of(path: &str) -> Option<Self> {
+        let words: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        Some(match words.as_slice() {
+            ["meters", id, "read"] => Self::ReadMeter(id.parse().ok()?),
+            ["meters", id, "decide"] => Self::DecideHeld(id.parse().ok()?),
+            ["households", id, "pay"] => Self::Pay(id.parse().ok()?),
+            ["households", id, "deposit"] => Self::TakeDeposit(id.parse().ok()?),
+            ["households", id, "refund"] => Self::AskRefund(id.parse().ok()?),
+            ["deposits", "met"] => Self::DepositMet,
+            ["refunds", "approve"] => Self::ApproveRefund,
+            ["refunds", "paid"] => Self::RefundPaid,
+            ["refunds", "void"] => Self::VoidRefund,
+            ["counter", "cash"] => Self::CountCash,
+            ["corrections", "reading"] => Self::CorrectReading,
+            ["corrections", "price"] => Self::CorrectPrice,
+            ["rules", "preview"] => Self::PreviewRules,
+            ["rules", "apply"] => Self::ApplyRules,
+            ["users", "save"] => Self::SaveUser,
+            ["users", "remove"] => Self::RemoveUser,
+            ["me", "password"] => Self::ChangePassword,
+            ["unlock"] => Self::Unlock,
+            _ => return None,
+        })
+    }
+
+    /// The fields of its form beside the page's own tokens.
+    pub(super) fn fields(&self) -> &'static [&'static str] {
+        match self {
+            Self::ReadMeter(_) => &[],
+            Self::DecideHeld(_) => &["register", "decision"],
+            Self::Pay(_) => &["amount", "channel", "tendered", "reference", "toward", "payer"],
+            Self::TakeDeposit(_) => {
+                &["d_kind", "d_amount", "d_channel", "d_reference", "d_contract", "d_condition"]
+            }
+            Self::AskRefund(_) => &["r_source", "r_amount", "r_channel", "r_reason"],
+            Self::DepositMet => &["account", "deposit", "evidence"],
+            Self::ApproveRefund => &["refund"],
+            Self::RefundPaid => &["refund", "reference"],
+            Self::VoidRefund => &["refund", "void_reason"],
+            Self::CountCash => &["day", "counted", "note"],
+            Self::CorrectReading => &[
+                "meter", "register", "reading", "value", "reason", "evidence", "approver", "limit",
+                "since", "threshold",
+            ],
+            Self::CorrectPrice => {
+                &["tariff", "reason", "evidence", "approver", "limit", "since", "threshold"]
+            }
+            Self::PreviewRules => &["file", "month", "text"],
+            Self::ApplyRules => &["file", "text", "reason"],
+            Self::SaveUser => &["user", "role", "password"],
+            Self::RemoveUser => &["user"],
+            Self::ChangePassword => &["old", "password", "again"],
+            Self::Unlock => &["password", "to", "kept", "next"],
+        }
+    }
+
+    /// The screen with its form.
+    pub(in crate::http) fn screen(&self) -> Screen {
+        match self {
+            Self::ReadMeter(id) | Self::DecideHeld(id) => Screen::Meter(id.clone()),
+            Self::Pay(id) | Self::TakeDeposit(id) | Self::AskRefund(id) => {
+                Screen::Household(id.clone())
+            }
+            Self::DepositMet => Screen::Households,
+            Self::ApproveRefund | Self::RefundPaid | Self::VoidRefund | Self::CountCash => {
+                Screen::Counter
+            }
+            Self::CorrectReading | Self::CorrectPrice => Screen::Corrections,
+            Self::PreviewRules | Self::ApplyRules => Screen::Rules,
+            Self::SaveUser | Self::RemoveUser => Screen::Users,
+            Self::ChangePassword => Screen::Me,
+            Self::Unlock => Screen::Overview,
+        }
+    }
+
+    /// Whether it is for the person itself, whatever the role: not an order.
+    pub(in crate::http) fn is_own(&self) -> bool {
+        matches!(self, Self::ChangePassword | Self::Unlock)
+    }
+
+    /// Whether its fields are secrets, which are never sent back to the browser.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::SaveUser | Self::ChangePassword | Self::Unlock)
+    }
+}

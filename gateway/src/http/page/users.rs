@@ -1,0 +1,175 @@
+//! Who may come in, and as what; and everybody's own password.
+
+use super::forms::{Field, Input, Reader};
+use super::text::Say;
+use super::{Act, Outcome, Page};
+use crate::http::answer::Desk;
+use crate::http::auth::{Person, Role};
+use crate::problem::{Code, Problem};
+use maud::html;
+use warp::reply::Response;
+
+impl Say {
+    /// A role's name, and what it is for.
+    pub(super) fn of_role(self, role: Role) -> (&'static str, &'static str) {
+        match role {
+            Role::Operator => (self.role_operator(), self.role_operator_why()),
+            Role::Installer => (self.role_installer(), self.role_installer_why()),
+            Role::Caretaker => (self.role_caretaker(), self.role_caretaker_why()),
+            Role::Finance => (self.role_finance(), self.role_finance_why()),
+            Role::Auditor => (self.role_auditor(), self.role_auditor_why()),
+        }
+    }
+}
+
+/// The page.
+pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Response {
+    let say = page.view.say;
+    let people = desk.shared.accounts.people();
+    let roles: Vec<(String, String)> = Role::ALL
+        .iter()
+        .rev()
+        .map(|role| {
+            let (name, why) = say.of_role(*role);
+            (role.text().to_owned(), format!("{name}: {why}"))
+        })
+        .collect();
+    page.framed(
+        say.users(),
+        false,
+        html! {
+            div.head { h1 { (say.users()) } }
+            section.card {
+                header { h2 { (say.users_who()) } }
+                table.stack {
+                    thead { tr { th { (say.user()) } th { (say.role_word()) } th { (say.may()) } th {} } }
+                    tbody {
+                        @for (name, role) in &people {
+                            @let (word, why) = say.of_role(*role);
+                            tr {
+                                td.lead { (name) }
+                                td data-name=(say.role_word()) { (word) }
+                                td.wide.mute.small { (why) }
+                                td {
+                                    @if !page.locked && *name != page.user {
+                                        (page.form("/users/remove", html! {
+                                            input type="hidden" name="user" value=(name);
+                                            button.button.second type="submit" { (say.remove()) " " (name) }
+                                        }))
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if !page.locked {
+                section.card {
+                    header { h2 { (say.user_save()) } }
+                    p.mute { (say.user_save_why()) }
+                    (page.form("/users/save", html! {
+                        (page.field(&Field::new("user", say.user(), Input::Code).hint(say.user_hint())))
+                        (page.field(&Field::new("role", say.role_word(), Input::Choice(&roles))))
+                        (page.field(&Field::new("password", say.password(), Input::NewPassword).optional().hint(say.password_hint())))
+                        button.button type="submit" { (say.save()) }
+                    }))
+                }
+            }
+        },
+    )
+}
+
+/// The person's own page.
+pub(super) fn me(page: &Page<'_>) -> Response {
+    let say = page.view.say;
+    page.framed(
+        say.me(),
+        false,
+        html! {
+            div.head { h1 { (page.user) } }
+            @if let Some(role) = page.role {
+                @let (word, why) = say.of_role(role);
+                section.card { p { strong { (word) } } p.mute { (why) } }
+            }
+            section.card {
+                header { h2 { (say.change_password()) } }
+                (page.form("/me/password", html! {
+                    (page.field(&Field::new("old", say.old_password(), Input::Password)))
+                    (page.field(&Field::new("password", say.new_password(), Input::NewPassword)))
+                    (page.field(&Field::new("again", say.again(), Input::NewPassword)))
+                    button.button type="submit" { (say.change_password()) }
+                }))
+                p.mute.small { (say.change_password_why()) }
+            }
+        },
+    )
+}
+
+/// Saves or removes a user, or changes the person's own password.
+///
+/// # Errors
+/// [`Code::Forbidden`] for who may not.
+pub(super) async fn act(
+    desk: &Desk,
+    page: &Page<'_>,
+    person: &Person,
+    act: &Act,
+    mut read: Reader<'_>,
+) -> Result<Outcome, Problem> {
+    let (say, accounts) = (page.view.say, &desk.shared.accounts);
+    let done = match act {
+        Act::SaveUser => {
+            let name = read.said("user", 32);
+            let role = Role::of(&read.text("role"));
+            if role.is_none() {
+                read.fault("role", say.not_understood());
+            }
+            let password = read.raw("password").to_owned();
+            match role.filter(|_| read.is_good()) {
+                Some(role) => {
+                    let password = Some(password.as_str()).filter(|text| !text.is_empty());
+                    let done = accounts.set_person(&name, role, password).await;
+                    if done.is_ok() {
+                        let (by, role) = (&person.user, role.text());
+                        tracing::warn!(%by, user = %name, role, "a user was saved");
+                    }
+                    done
+                }
+                None => return Ok(Outcome::Again(read.typed(true), None)),
+            }
+        }
+        Act::RemoveUser => {
+            let name = read.said("user", 32);
+            if name == person.user {
+                return Err(Problem::new(Code::BadRequest, "nobody removes themselves"));
+            }
+            let done = accounts.remove_person(&name);
+            if done.is_ok() {
+                tracing::warn!(by = %person.user, user = %name, "a user was removed");
+            }
+            done
+        }
+        _ => {
+            read.said("old", 1024);
+            read.said("password", 1024);
+            let (old, new) = (read.raw("old").to_owned(), read.raw("password").to_owned());
+            if read.raw("again") != new {
+                read.fault("again", say.passwords_differ());
+            }
+            if !read.is_good() {
+                return Ok(Outcome::Again(read.typed(true), None));
+            }
+            match accounts.check(page.request.peer, &person.user, &old).await {
+                Ok(()) => accounts.set_person(&person.user, person.role, Some(&new)).await,
+                Err(problem) => Err(problem),
+            }
+        }
+    };
+    Ok(match done {
+        Ok(()) => Outcome::Done(say.done().to_owned(), act.screen().path()),
+        Err(problem) => {
+            let note = page.refused(&problem);
+            Outcome::Again(read.typed(true), Some(note))
+        }
+    })
+}
