@@ -200,7 +200,9 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
             let gone = format!("{}=; Max-Age=0{}", desk.site.cookie(), desk.site.attributes());
             Ok(with_cookie(see_other("/login"), &gone))
         }
-        Ask::Asset(_) | Ask::LoginPage | Ask::SetUpPage | Ask::Screen(_) | Ask::Act(..) => page::answer(desk, request, caller, ask).await,
+        Ask::Asset(_) | Ask::LoginPage | Ask::SetUpPage | Ask::Screen(_) | Ask::Act(..) => {
+            page::answer(desk, request, caller, ask).await
+        }
     }
 }
 

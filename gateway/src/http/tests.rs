@@ -750,15 +750,16 @@ async fn a_session_that_nobody_used_only_reads_and_keeps_what_was_typed() {
     let looks = request("GET", "/households", String::new()).reply(&house.routes).await;
     assert_eq!(looks.status(), 200);
     let pay = format!("amount=12.50&channel=cash&toward=bills&csrf={csrf}&once={}", once(3));
-    let refused =
-        request("POST", "/households/a-0101/pay", pay.clone()).reply(&house.routes).await;
+    let refused = request("POST", "/households/a-0101/pay", pay.clone()).reply(&house.routes).await;
     assert_eq!(refused.status(), 423);
     assert!(String::from_utf8_lossy(refused.body()).contains("amount=12.50"));
     assert!(house.ordered.lock().unwrap().is_empty());
     let command = with_command(request("POST", "/v1/commands", String::new()));
     assert_eq!(house.status(command.header("x-csrf-token", &csrf)).await, 423);
     let unlock = |password: &str| {
-        let body = format!("csrf={csrf}&password={password}&to=%2Fhouseholds%2Fa-0101%2Fpay&kept=amount%3D12.50");
+        let body = format!(
+            "csrf={csrf}&password={password}&to=%2Fhouseholds%2Fa-0101%2Fpay&kept=amount%3D12.50"
+        );
         request("POST", "/unlock", body)
     };
     assert_eq!(house.status(unlock("wrong")).await, 401);
@@ -768,8 +769,7 @@ async fn a_session_that_nobody_used_only_reads_and_keeps_what_was_typed() {
     assert!(String::from_utf8_lossy(opened.body()).contains("12.50"));
     let paid = request("POST", "/households/a-0101/pay", pay.clone()).reply(&house.routes).await;
     assert_eq!(paid.status(), 303);
-    let ids: Vec<String> =
-        house.ordered.lock().unwrap().iter().map(|c| c.id.to_string()).collect();
+    let ids: Vec<String> = house.ordered.lock().unwrap().iter().map(|c| c.id.to_string()).collect();
     assert_eq!(ids, [format!("page-{}", once(3))], "the form's number is the command's id");
 }
 

@@ -420,13 +420,21 @@ impl Accounts {
             let state = self.state();
             let one_time = state.one_time.iter().filter(|u| u.name == user);
             let kept = state.users.iter().filter(|u| u.name == user);
-            let mut all: Vec<(User, bool)> =
-                one_time.map(|u| (u.clone(), false)).chain(kept.map(|u| (u.clone(), true))).collect();
+            let mut all: Vec<(User, bool)> = one_time
+                .map(|u| (u.clone(), false))
+                .chain(kept.map(|u| (u.clone(), true)))
+                .collect();
             if all.is_empty() {
                 // A hash is computed for an unknown name too, so that time tells nothing.
-                all.extend(state.users.iter().chain(&state.one_time).take(1).cloned().map(|u| {
-                    (User { name: String::new(), ..u }, false)
-                }));
+                all.extend(
+                    state
+                        .users
+                        .iter()
+                        .chain(&state.one_time)
+                        .take(1)
+                        .cloned()
+                        .map(|u| (User { name: String::new(), ..u }, false)),
+                );
             }
             all
         };

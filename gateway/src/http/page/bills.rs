@@ -2,9 +2,9 @@
 //! the quantity comes from. Nothing is computed here; the page shows what was journaled.
 
 use super::Page;
-use super::households::section;
 use super::chart;
 use super::components::{View, money as cny, unit};
+use super::households::section;
 use crate::http::answer::{Answered, Desk, query};
 use crate::http::request::Fields;
 use crate::problem::Code;

@@ -359,9 +359,13 @@ fn deposits(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
 
 fn refunds(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
     let say = page.view.say;
-    let mut sources = vec![("prepaid".to_owned(), format!("{} {}", say.prepaid(), money(of.prepaid)))];
+    let mut sources =
+        vec![("prepaid".to_owned(), format!("{} {}", say.prepaid(), money(of.prepaid)))];
     sources.extend(of.deposits.iter().map(|(number, deposit)| {
-        (number.to_string(), format!("{} {} {}", say.deposit(), deposit.kind, money(deposit.free())))
+        (
+            number.to_string(),
+            format!("{} {} {}", say.deposit(), deposit.kind, money(deposit.free())),
+        )
     }));
     html! {
         section.card #refunds {

@@ -2,13 +2,13 @@
 //! test read.
 
 use super::components::{View, unit};
+use super::forms::Reader;
 use super::{Page, chart};
 use crate::http::answer::{Answered, Desk, first_billing, query, unit_of};
 use crate::http::request::Fields;
 use crate::http::wire::{self, Freshness, MeterView};
 use crate::limits;
 use crate::problem::Code;
-use super::forms::Reader;
 use blockgate_rules::input::{HeldDecision, Order};
 use blockgate_types::{Decimal, FaultClass, MeterId, RegisterName, RegisterSpec, Role, Span};
 use maud::{Markup, html};

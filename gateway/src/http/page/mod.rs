@@ -213,8 +213,8 @@ async fn act_on(
         Outcome::Shown(response) => Ok(response),
         Outcome::Again(typed, note) => {
             page.typed = typed;
-            page.note =
-                note.or_else(|| Some(Note { good: false, text: page.view.say.see_fields().into() }));
+            page.note = note
+                .or_else(|| Some(Note { good: false, text: page.view.say.see_fields().into() }));
             let mut response = show(desk, &page, &act.screen()).await?;
             *response.status_mut() = warp::http::StatusCode::UNPROCESSABLE_ENTITY;
             Ok(response)
@@ -317,7 +317,12 @@ pub(super) fn ask_again(
 }
 
 /// What comes after a login that a form had to wait for.
-pub(super) fn resume(desk: &Desk, request: &Request, person: &Person, kept: &Fields) -> Option<Response> {
+pub(super) fn resume(
+    desk: &Desk,
+    request: &Request,
+    person: &Person,
+    kept: &Fields,
+) -> Option<Response> {
     let kept = door::Kept::again(kept)?;
     let page = Page::new(desk, request, &Caller::Person(person.clone()));
     Some(door::resumed(&page, &kept))

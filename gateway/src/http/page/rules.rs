@@ -8,9 +8,9 @@ use crate::http::answer::{Answered, Desk};
 use crate::http::money::{books, setup_of, today, trees};
 use crate::preview::Question;
 use crate::problem::{Code, Problem};
+use blockgate_rules::input::Order;
 use blockgate_rules::preview::Preview;
 use blockgate_rules::tariff::Revision;
-use blockgate_rules::input::Order;
 use maud::{Markup, html};
 
 /// Changed bills that are shown.

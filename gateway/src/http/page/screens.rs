@@ -165,8 +165,16 @@ impl Act {
             Self::VoidRefund => &["refund", "void_reason"],
             Self::CountCash => &["day", "counted", "note"],
             Self::CorrectReading => &[
-                "meter", "register", "reading", "value", "reason", "evidence", "approver", "limit",
-                "since", "threshold",
+                "meter",
+                "register",
+                "reading",
+                "value",
+                "reason",
+                "evidence",
+                "approver",
+                "limit",
+                "since",
+                "threshold",
             ],
             Self::CorrectPrice => {
                 &["tariff", "reason", "evidence", "approver", "limit", "since", "threshold"]
