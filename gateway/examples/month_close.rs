@@ -89,6 +89,7 @@ fn setup(households: i64) -> Setup {
             record_every: Span::ZERO,
             stuck_after: None,
             offline_after: Span::from_hours(2),
+            controls: std::collections::BTreeSet::new(),
         };
         setup.meters.insert(meter.clone(), of_meter);
         let charge = |(item, tariff, metered): (&str, &str, bool)| {

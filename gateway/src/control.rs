@@ -2,6 +2,7 @@
 //! through it, because the daemon holds lines and trees for itself. One JSON document a line, one
 //! answer a question; whoever may open the file may ask.
 
+use crate::command::{Answer, Closed};
 use crate::limits;
 use crate::outbox::Outbox;
 use crate::problem::{Lang, Problem};
@@ -9,7 +10,9 @@ use crate::run::Reads;
 use anyhow::Context;
 use blockgate_drivers::hex::Hex;
 use blockgate_drivers::meter::TestRead;
-use blockgate_types::{MeterId, ScanId, Values};
+use blockgate_rules::input::{Command, Order};
+use blockgate_types::{CommandId, MeterId, ScanId, Span, Values};
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -17,6 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The socket's name in the state directory.
@@ -33,6 +37,11 @@ pub enum Ask {
     },
     /// The outbox in numbers, with its dead letters.
     Outbox,
+    /// Something that is ordered; the answer comes with its outcome.
+    Order {
+        /// What.
+        order: Box<Order>,
+    },
     /// Begins a scan.
     Scan {
         /// Of what.
@@ -72,25 +81,30 @@ pub fn listen(state_dir: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers until told to stop, one caller after the other.
+/// Answers until told to stop, several callers at once: a valve takes half a minute.
 pub async fn run(
     listener: UnixListener,
     shared: Arc<crate::http::Shared>,
     reads: Reads,
     stop: CancellationToken,
 ) {
+    let mut callers = JoinSet::new();
     loop {
         let caller = tokio::select! { biased;
             () = stop.cancelled() => return,
-            caller = listener.accept() => caller,
+            Some(_) = callers.join_next() => continue,
+            caller = listener.accept(), if callers.len() < limits::CONTROL_CALLERS_MAX => caller,
         };
         let Ok((stream, _)) = caller else {
             tokio::time::sleep(limits::ACCEPT_PAUSE).await;
             continue;
         };
-        let answered = answer(stream, &shared, &reads);
-        // A caller that goes away, or says nothing, must not hold up the next.
-        let _ = tokio::time::timeout(limits::CONTROL_MAX, answered).await;
+        let (shared, reads) = (shared.clone(), reads.clone());
+        callers.spawn(async move {
+            // A caller that goes away, or says nothing, must not hold a place for ever.
+            let answered = answer(stream, &shared, &reads);
+            let _ = tokio::time::timeout(limits::CONTROL_MAX, answered).await;
+        });
     }
 }
 
@@ -99,6 +113,8 @@ async fn answer(
     shared: &Arc<crate::http::Shared>,
     reads: &Reads,
 ) -> std::io::Result<()> {
+    // Who asks, as the kernel knows it.
+    let uid = stream.peer_cred().map(|who| who.uid())?;
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
     BufReader::new(from.take(limits::CONTROL_BYTES_MAX)).read_line(&mut line).await?;
@@ -108,6 +124,7 @@ async fn answer(
             None => json!({ "error": format!("there is no meter {meter}") }),
         },
         Ok(Ask::Outbox) => outbox_json(&shared.outbox),
+        Ok(Ask::Order { order }) => ordered(shared, *order, uid).await,
         Ok(Ask::Scan { wanted }) => shared
             .scans
             .begin(&wanted)
@@ -120,6 +137,28 @@ async fn answer(
     let mut text = answer.to_string();
     text.push('\n');
     to.write_all(text.as_bytes()).await
+}
+
+/// Hands an order in for whoever may open the socket.
+async fn ordered(shared: &crate::http::Shared, order: Order, uid: u32) -> Value {
+    let mut bytes = [0; 8];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        return json!({ "error": "no random number for the command's id" });
+    }
+    let Ok(id) = CommandId::new(&format!("shell-{:016x}", u64::from_be_bytes(bytes))) else {
+        return json!({ "error": "no id for the command" });
+    };
+    let issued_at = shared.clock.now();
+    let expires_at = issued_at.plus(Span::from_mins(1));
+    let actor = format!("shell/{uid}");
+    let command = Command { id: id.clone(), issued_at, expires_at, actor, order };
+    match shared.door.submit(command).await {
+        Ok(Answer { outcome, detail }) => {
+            let detail = serde_json::from_str::<Value>(&detail).unwrap_or_else(|_| detail.into());
+            json!({ "id": id, "outcome": outcome, "detail": detail })
+        }
+        Err(Closed) => json!({ "error": "the gateway stops" }),
+    }
 }
 
 fn sentence(problem: &Problem) -> String {

@@ -10,6 +10,7 @@
 //! Any error of the journal ends the process: what is in memory may be ahead of the disk, and a
 //! replay heals it. An error of the trees does not: they are derived.
 
+mod acts;
 mod lanes;
 
 use crate::board::{Board, HeadBoard};
@@ -25,6 +26,7 @@ use crate::store::trees::{Applied, Trees};
 use crate::store::{Saver, Store, checkpoint};
 use crate::supervise::Progress;
 use anyhow::Context;
+use blockgate_rules::act::Acting;
 use blockgate_rules::anomaly::budget::Report;
 use blockgate_rules::calendar::{Zone, parse_day};
 use blockgate_rules::event::{
@@ -45,11 +47,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-/// What the engine cannot do itself: a read on a line. Sent out once a command was taken.
+/// What the engine cannot do itself: something on a line. Sent out once a command was taken; an act once
+/// its intent is durable.
 #[derive(Debug)]
-pub struct Errand {
-    /// The command that asks for it.
-    pub command: input::Command,
+pub enum Errand {
+    /// A read, for its command.
+    Read(input::Command),
+    /// A meter is told something.
+    Act(Acting),
+    /// A meter is asked how it stands, after an act of unknown outcome.
+    Look(Acting),
 }
 
 /// What the engine shares with the rest.
@@ -87,14 +94,15 @@ struct Commit {
     /// The Block as of this batch, when a checkpoint is due.
     draft: Option<checkpoint::Draft>,
     lanes: lanes::Waiting,
+    acts: Vec<Errand>,
 }
 
 impl Commit {
     /// Waits for the disk.
     async fn done(mut self) -> anyhow::Result<Durable> {
         (&mut self.task).await.context("the commit's thread")??;
-        let Self { answers, alarms, draft, lanes, .. } = self;
-        Ok(Durable { answers, alarms, draft, lanes })
+        let Self { answers, alarms, draft, lanes, acts, .. } = self;
+        Ok(Durable { answers, alarms, draft, lanes, acts })
     }
 }
 
@@ -104,17 +112,18 @@ struct Durable {
     alarms: Option<(BTreeMap<AlarmId, Alarm>, Report)>,
     draft: Option<checkpoint::Draft>,
     lanes: lanes::Waiting,
+    acts: Vec<Errand>,
 }
 
 /// Waits for the commit under way, for ever when there is none. May be dropped and called again.
 async fn finished(commit: &mut Option<Commit>) -> anyhow::Result<Durable> {
     let Some(open) = commit else { return std::future::pending().await };
     let joined = (&mut open.task).await;
-    let Some(Commit { answers, alarms, draft, lanes, .. }) = commit.take() else {
+    let Some(Commit { answers, alarms, draft, lanes, acts, .. }) = commit.take() else {
         return std::future::pending().await;
     };
     joined.context("the commit's thread")??;
-    Ok(Durable { answers, alarms, draft, lanes })
+    Ok(Durable { answers, alarms, draft, lanes, acts })
 }
 
 /// What a command needed from the trees.
@@ -339,6 +348,7 @@ pub struct Engine {
     alive: Option<(Progress, Progress)>,
     barriers: lanes::Barriers,
     heads: Heads,
+    acts: acts::Acts,
 }
 
 /// When the journal's head is signed.
@@ -393,6 +403,7 @@ impl Engine {
             alive: None,
             barriers: lanes::Barriers::default(),
             heads: Heads::default(),
+            acts: acts::Acts::default(),
         }
     }
 
@@ -445,6 +456,7 @@ impl Engine {
         loop {
             self.end_lost_openings()?;
             self.sign_head(false)?;
+            self.end_lost_acts()?;
             if commit.is_none() && self.has_pending() {
                 let at = *commit_at.get_or_insert_with(|| Instant::now() + self.commit_interval);
                 if self.urgent || self.is_full() || at <= Instant::now() {
@@ -570,6 +582,7 @@ impl Engine {
     fn append(&mut self, event: Event) -> anyhow::Result<()> {
         self.see(&event);
         self.heads.any = true;
+        self.see_act(&event);
         match &event {
             Event::Alarm(_) => {
                 self.alarms_changed = true;
@@ -657,7 +670,7 @@ impl Engine {
                 self.done(&command, outcome, detail)?;
             }
             input::Order::ReadNow { .. } => {
-                if self.errands.try_send(Errand { command: command.clone() }).is_err() {
+                if self.errands.try_send(Errand::Read(command.clone())).is_err() {
                     self.done(&command, Outcome::Failed, "too many reads wait".to_owned())?;
                 }
             }
@@ -671,6 +684,11 @@ impl Engine {
             input::Order::OpenBarrier { lane, reason } => {
                 self.open_barrier(&command, lane, reason)?;
             }
+            // Their intent is in this batch; the line hears of it when that is durable.
+            input::Order::Relay { .. }
+            | input::Order::Valve { .. }
+            | input::Order::SetClock { .. }
+            | input::Order::ConfirmAlarm { close_valve: true, .. } => {}
             input::Order::DecideHeld { .. }
             | input::Order::ExchangeMeter { .. }
             | input::Order::RecordPayment(_)
@@ -688,7 +706,7 @@ impl Engine {
             | input::Order::MuteAlarm { .. }
             | input::Order::UnmuteAlarm { .. }
             | input::Order::AlarmFeedback { .. }
-            | input::Order::ConfirmAlarm { .. }
+            | input::Order::ConfirmAlarm { close_valve: false, .. }
             | input::Order::CheckAlarm { .. }
             | input::Order::PayStay(_)
             | input::Order::DiscountStay { .. }
@@ -817,7 +835,9 @@ impl Engine {
             store.moved();
         }
         let lanes = self.cut_lanes();
-        Ok(Some(Commit { task, answers: std::mem::take(&mut self.answers), alarms, draft, lanes }))
+        let acts = std::mem::take(&mut self.acts.waiting);
+        let answers = std::mem::take(&mut self.answers);
+        Ok(Some(Commit { task, answers, alarms, draft, lanes, acts }))
     }
 
     /// Where durable batches go; its thread is started with the first. Not a task of the runtime's
@@ -848,6 +868,7 @@ impl Engine {
             *self.shared.board.budget() = budget;
         }
         self.release_lanes(done.lanes);
+        self.release_acts(done.acts);
         if let Some(draft) = done.draft {
             self.saving = Some(self.save(draft));
         }

@@ -68,6 +68,8 @@ pub const HTTP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a command's answer over HTTP; after it the sender asks again with the same key.
 pub const HTTP_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for an order that moves something: a valve shows after half a minute where it stands.
+pub const HTTP_ACT_TIMEOUT: Duration = Duration::from_secs(75);
 /// Open connections are closed this long after the stop, answered or not.
 pub const HTTP_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Durable events kept for `Last-Event-ID`; a consumer that missed more is told so.
@@ -137,7 +139,9 @@ pub const MQTT_CERTIFICATE_LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Pause after an accept that failed.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest that a question on the control socket takes.
-pub const CONTROL_MAX: Duration = Duration::from_secs(30);
+pub const CONTROL_MAX: Duration = Duration::from_secs(90);
+/// Callers of the control socket at once; more wait.
+pub const CONTROL_CALLERS_MAX: usize = 8;
 /// Bills that one correction looks through.
 pub const CORRECTION_BILLS_MAX: usize = 200_000;
 /// Bills and movements of one household that its trail is made from; the rest is not shown.
@@ -203,3 +207,8 @@ pub const SCAN_NOTES_MAX: usize = 256;
 pub const SCAN_BAUDS_MAX: usize = 16;
 /// How often the command line looks at a scan.
 pub const SCAN_LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a meter is asked how it stands after an act of unknown outcome, and how long in between; then
+/// again at the next start.
+pub const LOOKS_MAX: u32 = 30;
+/// See [`LOOKS_MAX`].
+pub const LOOK_EVERY: Duration = Duration::from_secs(60);

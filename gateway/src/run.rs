@@ -7,6 +7,7 @@
 //! The order of stopping follows the flow of data: who asks, who answers, who remembers, who tells.
 
 use crate::board::{Board, LineBoard};
+use crate::bus::act::Report;
 use crate::bus::worker::{Ask, Worker};
 use crate::command::CommandDoor;
 use crate::config::Config;
@@ -30,9 +31,10 @@ use blockgate_drivers::line::{Framing, Line, LineSettings};
 use blockgate_drivers::meter::TestRead;
 use blockgate_drivers::transport::{Connect, Target};
 use blockgate_rules::Input;
+use blockgate_rules::act::{Acted, Acting, Looked, outcome_of};
 use blockgate_rules::event::{AlarmCode, Outcome};
-use blockgate_rules::input::Order;
-use blockgate_types::{LineId, MeterId};
+use blockgate_rules::input::{Command, Order};
+use blockgate_types::{ActResult, LineId, MeterId, MeterState, Time};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
@@ -57,6 +59,14 @@ pub struct Reads {
 }
 
 impl Reads {
+    /// Hands a question to a meter's line; false where nobody is there to take it.
+    async fn ask(&self, meter: &MeterId, ask: Ask) -> bool {
+        match self.lines.get(meter) {
+            Some(line) => line.send(ask).await.is_ok(),
+            None => false,
+        }
+    }
+
     /// Reads a meter; `None` when it is not known or the gateway stops.
     pub async fn read(&self, meter: &MeterId) -> Option<TestRead> {
         let (reply, read) = oneshot::channel();
@@ -262,6 +272,7 @@ fn lines(
         entry.profile.clone_from(&meter.profile.id);
         entry.address = meter.address;
     }
+    let zone = jiff::tz::TimeZone::get(&config.setup.zone).unwrap_or(jiff::tz::TimeZone::UTC);
     let (mut workers, mut reads, mut places) = (Vec::new(), Reads::default(), BTreeMap::new());
     for (id, settings) in &config.lines {
         let what = format!("{} {}", kind(settings), settings.target);
@@ -277,7 +288,8 @@ fn lines(
         places.insert(id.clone(), place);
         let line = Line::new(settings.clone(), connect.clone());
         let (board, clock) = (board.clone(), clock.clone());
-        workers.push(Worker::new(id.clone(), line, meters, board, clock, hand.clone(), asks));
+        let worker = Worker::new(id.clone(), line, meters, board, clock, hand.clone(), asks);
+        workers.push(worker.in_zone(zone.clone()));
     }
     (workers, reads, places)
 }
@@ -356,7 +368,8 @@ async fn run_scans(
     }
 }
 
-/// Carries out what the engine cannot: reads on lines.
+/// Carries out what the engine cannot: what happens on lines. Several at once, because a valve takes half
+/// a minute; as many as the errands' queue holds.
 async fn run_errands(
     mut errands: mpsc::Receiver<Errand>,
     reads: Reads,
@@ -364,27 +377,93 @@ async fn run_errands(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
+    let mut running = tokio::task::JoinSet::new();
     loop {
         let errand = tokio::select! { biased;
             () = stop.cancelled() => return,
-            errand = errands.recv() => errand,
+            Some(_) = running.join_next() => continue,
+            errand = errands.recv(), if running.len() < limits::ERRANDS_MAX => errand,
         };
-        let Some(Errand { command }) = errand else { return };
-        let Order::ReadNow { meter } = &command.order else { continue };
-        let (outcome, detail) = match reads.read(meter).await {
-            Some(TestRead { outcome: Ok(values), .. }) => {
-                (Outcome::Done, crate::control::values_json(&values).to_string())
+        let Some(errand) = errand else { return };
+        let (reads, hand, clock) = (reads.clone(), hand.clone(), clock.clone());
+        running.spawn(async move {
+            let input = match errand {
+                Errand::Read(command) => read_now(&reads, &*clock, &command).await,
+                Errand::Act(acting) => Some(told(&reads, &*clock, acting).await),
+                Errand::Look(acting) => Some(looked(&reads, &*clock, acting).await),
+            };
+            if let Some(input) = input {
+                // An engine that has ended remembers what is open, and asks at its next start.
+                let _ = hand.send(input).await;
             }
-            Some(TestRead { outcome: Err(fault), .. }) => (Outcome::Failed, fault.to_string()),
-            None => (Outcome::Failed, "the line does not answer: the gateway stops".to_owned()),
-        };
-        let done = Input::CommandDone { now: clock.now(), id: command.id, outcome, detail };
-        if hand.send(done).await.is_err() {
-            // The engine has ended; whoever ended it stops us as well.
-            stop.cancelled().await;
-            return;
+        });
+    }
+}
+
+async fn read_now(reads: &Reads, clock: &dyn Clock, command: &Command) -> Option<Input> {
+    let Order::ReadNow { meter } = &command.order else { return None };
+    let (outcome, detail) = match reads.read(meter).await {
+        Some(TestRead { outcome: Ok(values), .. }) => {
+            (Outcome::Done, crate::control::values_json(&values).to_string())
+        }
+        Some(TestRead { outcome: Err(fault), .. }) => (Outcome::Failed, fault.to_string()),
+        None => (Outcome::Failed, "the line does not answer: the gateway stops".to_owned()),
+    };
+    Some(Input::CommandDone { now: clock.now(), id: command.id.clone(), outcome, detail })
+}
+
+/// Tells a meter something, once.
+async fn told(reads: &Reads, clock: &dyn Clock, acting: Acting) -> Input {
+    let (reply, report) = oneshot::channel();
+    let ask = Ask::Act { meter: acting.meter.clone(), act: acting.order, reply };
+    let report = match reads.ask(&acting.meter, ask).await {
+        // A line that stops in the middle says nothing: it may have been carried out.
+        true => report.await.unwrap_or_else(|_| Report {
+            result: ActResult::Unknown,
+            state: None,
+            detail: "the gateway stopped before it was known".to_owned(),
+        }),
+        false => Report {
+            result: ActResult::NotSent,
+            state: None,
+            detail: "the meter's line takes nothing: the gateway stops".to_owned(),
+        },
+    };
+    let Report { result, state, detail } = report;
+    let outcome = outcome_of(result);
+    if outcome != Outcome::Done {
+        tracing::error!(meter = %acting.meter, act = %acting.order, result = result.word(), why = %detail,
+            "the meter did not do what it was told");
+    }
+    let (action, meter, at) = (acting.action, acting.meter, clock.now());
+    Input::MeterActed(Acted { action, meter, at, outcome, result, state, detail })
+}
+
+/// Asks a meter how it stands, until it says.
+async fn looked(reads: &Reads, clock: &dyn Clock, acting: Acting) -> Input {
+    let mut detail = String::new();
+    for tried in 0..limits::LOOKS_MAX {
+        if tried > 0 {
+            tokio::time::sleep(limits::LOOK_EVERY).await;
+        }
+        let (reply, seen) = oneshot::channel();
+        let (meter, control) = (acting.meter.clone(), acting.order.control());
+        let sent = reads.ask(&acting.meter, Ask::Look { meter, control, reply }).await;
+        match if sent { seen.await.ok() } else { None } {
+            Some(Ok(state)) => {
+                return as_looked(acting, clock.now(), Some(state), String::new());
+            }
+            Some(Err(why)) => detail = why,
+            None => break,
         }
     }
+    as_looked(acting, clock.now(), None, detail)
+}
+
+fn as_looked(acting: Acting, at: Time, state: Option<MeterState>, detail: String) -> Input {
+    let (action, meter) = (acting.action, acting.meter);
+    // Whether that is what was ordered, the rules say.
+    Input::MeterLooked(Looked { action, meter, at, state, as_ordered: None, detail })
 }
 
 impl Doors {

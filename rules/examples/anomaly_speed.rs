@@ -116,6 +116,7 @@ fn setup(rules: &Rules) -> Result<Setup, Failure> {
                 record_every: Span::from_mins(15),
                 stuck_after: None,
                 offline_after: Span::from_days(3650),
+                controls: std::collections::BTreeSet::new(),
             },
         );
         let charge = Charge { meter: Some(meter), ..Charge::of(TariffId::new("water")?) };

@@ -112,6 +112,7 @@ fn setup(record_every: Span, by_window: bool) -> Result<Setup, Box<dyn std::erro
                 record_every,
                 stuck_after: None,
                 offline_after: Span::from_hours(2),
+                controls: std::collections::BTreeSet::new(),
             },
         );
         let mut account = AccountSetup {

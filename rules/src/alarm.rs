@@ -71,6 +71,7 @@ pub fn severity(code: AlarmCode) -> Severity {
         | AlarmCode::Loss
         | AlarmCode::Store
         | AlarmCode::GateUnknown
+        | AlarmCode::MeterNotMoved
         | AlarmCode::LaneFailSafe
         | AlarmCode::DeviceReplay => Severity::Critical,
         AlarmCode::CameraOffline => Severity::Warning,
@@ -152,6 +153,7 @@ pub fn word(code: AlarmCode) -> &'static str {
         AlarmCode::AlarmBudget => "alarm-budget",
         AlarmCode::CameraOffline => "camera-offline",
         AlarmCode::GateUnknown => "gate-unknown",
+        AlarmCode::MeterNotMoved => "meter-not-moved",
         AlarmCode::LaneFailSafe => "lane-fail-safe",
         AlarmCode::DeviceReplay => "device-replay",
     }
@@ -248,6 +250,12 @@ fn sentences(code: AlarmCode) -> (Text, Text) {
             "Whether the barrier opened is not known.",
             "到现场查看闸杆和车辆,再决定是否重新开闸;网关不会自动重发。",
             "Look at the arm and the car, then decide whether to open again; the gateway does not repeat it.",
+        ),
+        AlarmCode::MeterNotMoved => (
+            "表的继电器、阀门或时钟没有按命令动作，或不知道是否动作。",
+            "A meter's relay, valve or clock did not do what was ordered, or whether it did is not known.",
+            "到现场查看，再决定是否重新下令；网关不会自动重发。",
+            "Look at the meter, then decide whether to order it again; the gateway does not repeat it.",
         ),
         AlarmCode::LaneFailSafe => (
             "磁盘无法写入,该车道按预设的故障策略放行或拦截。",

@@ -752,6 +752,8 @@ pub enum AlarmCode {
     CameraOffline,
     /// Whether a barrier opened is not known: a restart came between, or its arm did not show it.
     GateUnknown,
+    /// A meter's relay, valve or clock did not do what was ordered, or it is not known.
+    MeterNotMoved,
     /// A lane works by its fail-safe policy: what it decides cannot be made durable.
     LaneFailSafe,
     /// A device's signed request came twice: it was recorded and is replayed.
@@ -986,6 +988,12 @@ pub enum Audit {
         /// The questions, those that are alike in one row.
         asks: Vec<crate::gate::Asked>,
     },
+    /// A meter is about to be told something: written before anything is sent.
+    MeterActing(crate::act::Acting),
+    /// What came of it: exactly one each.
+    MeterActed(crate::act::Acted),
+    /// What a meter said of itself after an act of unknown outcome.
+    MeterLooked(crate::act::Looked),
     /// A command was accepted; its outcome follows (invariant 7). One without an outcome at the
     /// next start is answered `unknown`.
     CommandAccepted {

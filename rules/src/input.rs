@@ -8,7 +8,7 @@ use crate::money::Fen;
 use crate::setup::Setup;
 use blockgate_types::{
     AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, LaneId, MeterId, Observation,
-    PermitId, Plate, RegisterName, Span, StayId, Time,
+    PermitId, Plate, RegisterName, RelayTo, Span, StayId, Time, ValveTo,
 };
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +112,10 @@ pub enum Input {
     GateOpening(crate::gate::Opening),
     /// What came of an opening.
     GateOpened(crate::gate::OpeningOutcome),
+    /// What came of telling a meter something.
+    MeterActed(crate::act::Acted),
+    /// What a meter said of itself after an act of unknown outcome.
+    MeterLooked(crate::act::Looked),
     /// What barriers asked and were answered from memory, on facts that are durable.
     GateAsked {
         /// Wall time.
@@ -180,6 +184,30 @@ pub enum Order {
         lane: LaneId,
         /// Why; not empty.
         reason: String,
+    },
+    /// Switch a meter's relay, and read its state back. Refused where the meter's `controls` in the config
+    /// have no `relay`.
+    Relay {
+        /// Which meter.
+        meter: MeterId,
+        /// What it is to do.
+        to: RelayTo,
+        /// Why; not empty.
+        reason: String,
+    },
+    /// Move a meter's valve, and read its state back; it moves for up to half a minute.
+    Valve {
+        /// Which meter.
+        meter: MeterId,
+        /// What it is to do.
+        to: ValveTo,
+        /// Why; not empty.
+        reason: String,
+    },
+    /// Set a meter's clock to our time, and read it back.
+    SetClock {
+        /// Which meter.
+        meter: MeterId,
     },
     /// Decide on a register that is held for review.
     DecideHeld {
@@ -502,6 +530,9 @@ impl Order {
             Self::Resend { .. } => "resend",
             Self::ReadNow { .. } => "read-now",
             Self::OpenBarrier { .. } => "open-barrier",
+            Self::Relay { .. } => "relay",
+            Self::Valve { .. } => "valve",
+            Self::SetClock { .. } => "set-clock",
             Self::DecideHeld { .. } => "decide-held",
             Self::ExchangeMeter { .. } => "exchange-meter",
             Self::Correct(_) => "correct",
@@ -542,7 +573,11 @@ impl Order {
     #[must_use]
     pub fn moves_something(&self) -> bool {
         match self {
-            Self::OpenBarrier { .. } => true,
+            Self::OpenBarrier { .. }
+            | Self::Relay { .. }
+            | Self::Valve { .. }
+            | Self::SetClock { .. }
+            | Self::ConfirmAlarm { close_valve: true, .. } => true,
             Self::Resend { .. }
             | Self::ReadNow { .. }
             | Self::DecideHeld { .. }
@@ -565,7 +600,7 @@ impl Order {
             | Self::MuteAlarm { .. }
             | Self::UnmuteAlarm { .. }
             | Self::AlarmFeedback { .. }
-            | Self::ConfirmAlarm { .. }
+            | Self::ConfirmAlarm { close_valve: false, .. }
             | Self::CheckAlarm { .. }
             | Self::PayStay(_)
             | Self::DiscountStay { .. }

@@ -22,6 +22,7 @@
 //! | [`alarm`] | the texts of alarms, and how urgent they are |
 //! | [`anomaly`] | leaks and oddities: detectors, their rules, device checks, the alarm budget |
 //! | [`parking`] | stays: what they cost, who may come and go |
+//! | [`act`] | acts on meters, relay, valve, clock: intent, outcome, a look after a restart |
 //! | [`gate`] | barriers as actions: intent, outcome, what was asked |
 //! | [`block`] | the state as a whole: decide and apply |
 #![deny(
@@ -34,6 +35,7 @@
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+pub mod act;
 pub mod alarm;
 pub mod anomaly;
 pub mod apportionment;

@@ -83,6 +83,9 @@ pub struct MeterSetup {
     pub stuck_after: Option<Span>,
     /// An alarm when no good poll came for this long.
     pub offline_after: Span,
+    /// What it may be told; nothing where the config says nothing.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeSet::is_empty")]
+    pub controls: std::collections::BTreeSet<blockgate_types::Control>,
 }
 
 /// A register that money depends on.

@@ -235,6 +235,21 @@ impl Gateway {
             .unwrap_or_else(|e| panic!("{path}: {e}\n{}", self.log_end()))
     }
 
+    /// Hands a command in over HTTP; the status and the answer.
+    ///
+    /// # Panics
+    /// When the page does not answer.
+    #[must_use]
+    pub fn order(&self, command: &Value) -> (u16, Value) {
+        let bearer = format!("Bearer {TOKEN}");
+        let json = ("Content-Type", "application/json");
+        let fields = [("Authorization", bearer.as_str()), ("Accept-Language", "en"), json];
+        let page = self.page.expect("a page");
+        let reply = page::ask(page, "POST", "/v1/commands", &fields, &command.to_string())
+            .unwrap_or_else(|e| panic!("{command}: {e}\n{}", self.log_end()));
+        (reply.status, serde_json::from_str(&reply.body).unwrap_or_default())
+    }
+
     /// A route's JSON.
     ///
     /// # Panics

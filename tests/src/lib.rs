@@ -10,6 +10,7 @@
 //! | [`broker`] | Debian's mosquitto, and its own clients as the cloud |
 
 pub mod broker;
+pub mod dlt645;
 pub mod gateway;
 pub mod page;
 pub mod postgres;

@@ -332,6 +332,7 @@ fn year(households: usize, seed: u64) {
             record_every: Span::ZERO,
             stuck_after: None,
             offline_after: Span::from_days(400),
+            controls: BTreeSet::new(),
         };
         setup.meters.insert(name.parse().unwrap(), meter);
         counted.insert(name.clone(), (0, i64::try_from(dice.below(500_000)).unwrap()));

@@ -99,7 +99,10 @@ pub async fn order_relay(
     }
     let data = order::relay_data(authority, relay, deadline);
     let ask = Ask { address, control: control::RELAY, echo: Vec::new() };
-    exchange(line, &ask, &data, 0, speed).await.map(|_| ())
+    line.request.clear();
+    frame::put(&mut line.request, PREAMBLE, address, ask.control, &data);
+    line.send_secret().await?;
+    answer(line, &ask, 0, speed).await.map(|_| ())
 }
 
 /// Writes a data identifier of one meter, once; bytes in the order of the wire.
@@ -118,7 +121,10 @@ pub async fn write(
     }
     let data = order::write_data(di, authority, value);
     let ask = Ask { address, control: control::WRITE, echo: Vec::new() };
-    exchange(line, &ask, &data, 0, speed).await.map(|_| ())
+    line.request.clear();
+    frame::put(&mut line.request, PREAMBLE, address, ask.control, &data);
+    line.send_secret().await?;
+    answer(line, &ask, 0, speed).await.map(|_| ())
 }
 
 /// What a relay order came to.
@@ -160,6 +166,16 @@ async fn exchange(
     line.request.clear();
     frame::put(&mut line.request, PREAMBLE, ask.address, ask.control, data);
     line.send().await?;
+    answer(line, ask, expected, speed).await
+}
+
+/// The reply to what was sent.
+async fn answer(
+    line: &mut Line,
+    ask: &Ask,
+    expected: usize,
+    speed: Option<SerialDefaults>,
+) -> Result<Frame, ReadFault> {
     let sent = line.request.clone();
     let bytes = sent.len() + expected + OVERHEAD + PREAMBLE;
     let reply = line.receive_at(bytes, speed, |got| frame::judge(ask, &sent, got)).await?.to_vec();

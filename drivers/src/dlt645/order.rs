@@ -4,7 +4,7 @@ use super::frame::{Address, control};
 use crate::bcd::{from_two, two};
 
 /// Who gives the order (clause 7.2): without the right password the meter refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Authority {
     /// Password level: 02 for most, 04 for less; 98 asks for a security chip and can not be given.
     pub level: u8,
@@ -12,6 +12,13 @@ pub struct Authority {
     pub password: [u8; 3],
     /// Operator code, in the order of the wire: C0 to C3.
     pub operator: [u8; 4],
+}
+
+impl std::fmt::Debug for Authority {
+    /// Without the password: what is debugged is logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Authority(level {:02X})", self.level)
+    }
 }
 
 /// What a relay order does (supplement of 2014, N1).

@@ -80,6 +80,8 @@ pub struct Line {
     round_trip: Duration,
     /// How long the last request's reply was waited for.
     waited: Duration,
+    /// The last request held a password: none of its bytes is logged or kept.
+    secret: bool,
     /// Every exchange is kept here while somebody wants to see them.
     trace: Option<Vec<RawExchange>>,
 }
@@ -126,6 +128,7 @@ impl Line {
             retry_at: None,
             round_trip: Duration::ZERO,
             waited: Duration::ZERO,
+            secret: false,
             trace: None,
         }
     }
@@ -213,8 +216,20 @@ impl Line {
         }
     }
 
+    /// As [`Self::send`], for a request with a password in it. An adaptor may echo it, so that what comes
+    /// back is not shown either.
+    pub(crate) async fn send_secret(&mut self) -> Result<(), ReadFault> {
+        self.secret = true;
+        self.send_request().await
+    }
+
     /// Sends [`Self::request`] after whatever must come before it.
     pub(crate) async fn send(&mut self) -> Result<(), ReadFault> {
+        self.secret = false;
+        self.send_request().await
+    }
+
+    async fn send_request(&mut self) -> Result<(), ReadFault> {
         self.settle().await?;
         self.drain().await?;
         self.keep_silence().await;
@@ -229,7 +244,8 @@ impl Line {
             Err(error) => return Err(self.broken(&error.to_string())),
         }
         self.writing = false;
-        if let Some(trace) = self.trace.as_mut().filter(|trace| trace.len() < TRACE_MAX) {
+        let seen = self.trace.as_mut().filter(|trace| trace.len() < TRACE_MAX && !self.secret);
+        if let Some(trace) = seen {
             let (request, reply) = (self.request.clone(), Vec::new());
             trace.push(RawExchange { request, reply, round_trip: Duration::ZERO });
         }
@@ -238,7 +254,7 @@ impl Line {
             Framing::Rtu => Instant::now(),
             Framing::Tcp => started,
         });
-        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "> {}", Hex(&self.request));
+        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "> {}", Hex(self.shown_request()));
         Ok(())
     }
 
@@ -313,7 +329,7 @@ impl Line {
             Framing::Rtu => wire.more() > NOISE_MAX,
             Framing::Tcp => false,
         };
-        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "< {}", Hex(wire.shown()));
+        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "< {}", Hex(if self.secret { &[] } else { wire.shown() }));
         Ok(wire.reply())
     }
 
@@ -350,7 +366,15 @@ impl Line {
         ReadFault { class, what, raw }
     }
 
+    /// The request for the log; none of one that holds a password.
+    fn shown_request(&self) -> &[u8] {
+        if self.secret { &[] } else { &self.request }
+    }
+
     fn shown_bytes(&self) -> Vec<u8> {
+        if self.secret {
+            return Vec::new();
+        }
         self.wire.as_ref().map(|wire| wire.shown().to_vec()).unwrap_or_default()
     }
 

@@ -4,7 +4,7 @@ use super::encode;
 use super::fault::{Fault, When};
 use crate::modbus::Function;
 use crate::profile::Profile;
-use blockgate_types::{Decimal, RegisterName, RegisterSpec, Role, Time};
+use blockgate_types::{Decimal, RegisterName, RegisterSpec, Role, Span, Time};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -62,7 +62,20 @@ pub struct SimMeter {
     requests: u64,
     /// The relay or the valve: true means that nothing flows.
     cut: bool,
+    /// What it is moving to, and from which request on it is there.
+    moving: Option<(bool, u64)>,
+    /// Requests that a movement takes.
+    slow: u64,
+    /// Level, password and operator as on the wire, where they are checked.
+    authority: Option<[u8; 8]>,
+    /// By how many milliseconds its clock is ahead of simulated local time.
+    clock_ahead: i64,
+    /// Orders that it took: relay, valve, clock.
+    orders: u64,
 }
+
+/// Simulated meters stand in China.
+const LOCAL: Span = Span::from_hours(8);
 
 impl std::fmt::Debug for SimMeter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -77,7 +90,76 @@ impl SimMeter {
     /// A meter of a profile.
     #[must_use]
     pub fn new(profile: Arc<Profile>, source: impl Source + 'static) -> Self {
-        Self { profile, source: Box::new(source), script: Vec::new(), requests: 0, cut: false }
+        Self {
+            profile,
+            source: Box::new(source),
+            script: Vec::new(),
+            requests: 0,
+            cut: false,
+            moving: None,
+            slow: 0,
+            authority: None,
+            clock_ahead: 0,
+            orders: 0,
+        }
+    }
+
+    /// Checks who gives DL/T 645 orders: level, password and operator, in the order of the wire.
+    #[must_use]
+    pub fn with_authority(mut self, wire: [u8; 8]) -> Self {
+        self.authority = Some(wire);
+        self
+    }
+
+    /// Lets a relay or valve arrive only with the n-th request after the order.
+    #[must_use]
+    pub fn slow_by(mut self, requests: u64) -> Self {
+        self.slow = requests;
+        self
+    }
+
+    /// Lets its clock be ahead, or behind where the number is negative.
+    #[must_use]
+    pub fn with_clock_ahead(mut self, seconds: i64) -> Self {
+        self.clock_ahead = seconds * 1000;
+        self
+    }
+
+    /// Orders that it took so far: relay, valve, clock.
+    #[must_use]
+    pub fn orders(&self) -> u64 {
+        self.orders
+    }
+
+    /// Whether level, password and operator at the place of an order's data are right.
+    pub(super) fn may(&self, data: &[u8], at: usize) -> bool {
+        self.authority.is_none_or(|own| data.get(at..at + 8) == Some(&own[..]))
+    }
+
+    /// `YY MM DD hh mm ss` of its clock, as digits.
+    pub(super) fn clock_digits(&self, now: Time) -> [u8; 6] {
+        let local = now.plus(LOCAL).as_millis();
+        let shown = Time::from_millis(local.saturating_add(self.clock_ahead)).to_string();
+        // 2026-03-01T08:00:00Z
+        let two = |at: usize| {
+            let digits = shown.as_bytes().get(at..at + 2).unwrap_or(b"00");
+            digits.iter().fold(0, |byte, digit| (byte << 4) | (digit & 15))
+        };
+        [two(2), two(5), two(8), two(11), two(14), two(17)]
+    }
+
+    /// Sets its clock: the digits that are given, the others stay.
+    pub(super) fn set_clock(&mut self, digits: [u8; 6], now: Time, faults: &[Fault]) {
+        self.orders += 1;
+        if faults.contains(&Fault::Stuck) {
+            return;
+        }
+        let [year, month, day, hour, minute, second] = digits;
+        let text =
+            format!("20{year:02x}-{month:02x}-{day:02x}T{hour:02x}:{minute:02x}:{second:02x}Z");
+        if let Ok(wanted) = text.parse::<Time>() {
+            self.clock_ahead = wanted.as_millis() - now.plus(LOCAL).as_millis();
+        }
     }
 
     /// Adds a fault; several may apply to one request, in the order in which they were added.
@@ -105,13 +187,26 @@ impl SimMeter {
 
     /// Carries a relay order out, unless the relay is stuck.
     pub(super) fn order_relay(&mut self, order: u8, faults: &[Fault]) {
+        self.orders += 1;
         if faults.contains(&Fault::Stuck) {
             return;
         }
-        match order {
-            0x1A => self.cut = true,
-            0x1B | 0x1C => self.cut = false,
-            _ => {}
+        let cut = match order {
+            0x1A => true,
+            0x1C => false,
+            // 1B only permits: the key is not pressed.
+            _ => return,
+        };
+        self.moving = Some((cut, self.requests + self.slow));
+        self.arrive();
+    }
+
+    /// A movement whose time is over is over.
+    fn arrive(&mut self) {
+        if let Some((cut, from)) = self.moving
+            && self.requests >= from
+        {
+            (self.cut, self.moving) = (cut, None);
         }
     }
 
@@ -146,6 +241,7 @@ impl SimMeter {
     /// Counts a request and says what goes wrong with it.
     pub(super) fn count(&mut self, now: Time) -> Vec<Fault> {
         self.requests += 1;
+        self.arrive();
         if self.script.is_empty() {
             return Vec::new();
         }

@@ -130,7 +130,19 @@ impl SimMeter {
                 Some(answer) => (control | 0x80, answer),
                 None => (control | 0xC0, vec![0x02]),
             },
-            0x08 => return Vec::new(),
+            0x08 => {
+                if let [ss, mm, hh, day, month, year] = *data {
+                    self.set_clock([year, month, day, hh, mm, ss], now, faults);
+                }
+                return Vec::new();
+            }
+            // Error bit 2: password wrong or not authorised.
+            0x1C if !self.may(data, 0) => (0xDC, vec![0x04]),
+            0x14 if !self.may(data, 4) => (0xD4, vec![0x04]),
+            0x14 => match self.write_clock(data, now, faults) {
+                Some(()) => (0x94, Vec::new()),
+                None => (0xD4, vec![0x02]),
+            },
             0x1C => {
                 // A trip with a stuck relay is acknowledged all the same.
                 if let Some(order) = data.get(8) {
@@ -153,6 +165,21 @@ impl SimMeter {
         [vec![0xFE; 4], frame].concat()
     }
 
+    /// Writes date or time.
+    fn write_clock(&mut self, data: &[u8], now: Time, faults: &[Fault]) -> Option<()> {
+        let [year, month, day, hh, mm, ss] = self.clock_digits(now);
+        match (data.get(..4)?, data.get(12..)?) {
+            ([1, 1, 0, 4], &[_, day, month, year]) => {
+                self.set_clock([year, month, day, hh, mm, ss], now, faults);
+            }
+            ([2, 1, 0, 4], &[ss, mm, hh]) => {
+                self.set_clock([year, month, day, hh, mm, ss], now, faults);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
     fn dlt645_data(
         &mut self,
         map: &Dlt645Map,
@@ -163,6 +190,12 @@ impl SimMeter {
         let di = wire.iter().rev().fold(0_u32, |di, byte| (di << 8) | u32::from(*byte));
         if di == 0x0400_0503 && wire.len() == 4 {
             return Some([wire, &[if self.relay_is_open() { 0x10 } else { 0 }, 0]].concat());
+        }
+        let [year, month, day, hh, mm, ss] = self.clock_digits(now);
+        match di {
+            0x0400_0101 => return Some([wire, &[0, day, month, year]].concat()),
+            0x0400_0102 => return Some([wire, &[ss, mm, hh]].concat()),
+            _ => {}
         }
         let read = map.reads.iter().find(|read| read.di == di)?;
         let mut image = vec![0; read.length];

@@ -2,6 +2,7 @@
 //! with wall time and hands it to the engine. One request at a time; a person's read goes first. A scan
 //! borrows the wire, and the polls wait.
 
+use super::act::{At, Pending, Report};
 use super::health::Health;
 use super::schedule::Schedule;
 use crate::board::Board;
@@ -12,7 +13,11 @@ use crate::supervise::Progress;
 use blockgate_drivers::line::Line;
 use blockgate_drivers::meter::{TestRead, read_meter, test_read};
 use blockgate_rules::Input;
-use blockgate_types::{FaultClass, LineId, MeterId, Observation, ReadFault, Span, Time, Values};
+use blockgate_types::{
+    Act, Control, FaultClass, LineId, MeterId, MeterState, Observation, ReadFault, Span, Time,
+    Values,
+};
+use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +38,24 @@ pub enum Ask {
     },
     /// A scan of the whole line; polls wait for its end.
     Scan(Job),
+    /// Something that a meter is told, once; journaled before.
+    Act {
+        /// Which meter of this line.
+        meter: MeterId,
+        /// What it is told.
+        act: Act,
+        /// Where it goes what came of it.
+        reply: oneshot::Sender<Report>,
+    },
+    /// What a meter says of itself. Reads only.
+    Look {
+        /// Which meter of this line.
+        meter: MeterId,
+        /// About what.
+        control: Control,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<MeterState, String>>,
+    },
 }
 
 /// The wire's use is shown over at least this long.
@@ -61,6 +84,10 @@ pub struct Worker {
     sampling: watch::Receiver<BTreeMap<MeterId, Span>>,
     /// Wall and monotonic time, read together: what the wall clock should say later.
     reference: (Time, Instant),
+    /// Where the meters' clocks are.
+    zone: TimeZone,
+    /// Orders that went out and have not shown their effect yet.
+    pending: Vec<Pending>,
     /// Since when the wire's use is counted, and for how long it was in use since.
     used: (Instant, Duration),
 }
@@ -97,8 +124,17 @@ impl Worker {
             asks,
             sampling,
             reference,
+            zone: TimeZone::UTC,
+            pending: Vec::new(),
             used,
         }
+    }
+
+    /// In which zone the meters' clocks run; UTC where nothing is said.
+    #[must_use]
+    pub fn in_zone(mut self, zone: TimeZone) -> Self {
+        self.zone = zone;
+        self
     }
 
     /// The line's id.
@@ -122,13 +158,22 @@ impl Worker {
                 ask = self.asks.recv(), if asks_open => match ask {
                     Some(Ask::Read { meter, reply }) => self.answer(&meter, reply).await,
                     Some(Ask::Scan(job)) => self.scan(job, &alive, &stop).await,
+                    Some(Ask::Act { meter, act, reply }) => self.act(&meter, act, reply).await,
+                    Some(Ask::Look { meter, control, reply }) => {
+                        let seen = self.look(&meter, control).await;
+                        // Whoever asked may have gone.
+                        let _ = reply.send(seen);
+                    }
                     None => asks_open = false,
                 },
                 changed = self.sampling.changed(), if sampling_open => match changed {
                     Ok(()) => self.sample(),
                     Err(_) => sampling_open = false,
                 },
-                () = sleep(wait) => if !self.poll_due().await { return },
+                () = sleep(wait) => {
+                    self.look_again().await;
+                    if !self.poll_due().await { return }
+                }
             }
         }
     }
@@ -153,8 +198,54 @@ impl Worker {
             self.schedule.clock_set(now);
             self.reference = (now, Instant::now());
         }
-        let Some((due, _)) = self.schedule.next() else { return LOOK_AT_CLOCK.into() };
-        due.since(now).unwrap_or(Span::ZERO).min(LOOK_AT_CLOCK).into()
+        let due = self.schedule.next().map(|(due, _)| due.since(now).unwrap_or(Span::ZERO));
+        let poll = Duration::from(due.unwrap_or(LOOK_AT_CLOCK).min(LOOK_AT_CLOCK));
+        let looks = self.pending.iter().map(|pending| pending.next);
+        let look = looks.min().map(|at| at.saturating_duration_since(Instant::now()));
+        look.map_or(poll, |look| look.min(poll))
+    }
+
+    /// Tells a meter something.
+    async fn act(&mut self, meter: &MeterId, act: Act, reply: oneshot::Sender<Report>) {
+        let Some(place) = self.meters.iter().position(|known| known.id == *meter) else { return };
+        let now = self.clock.now();
+        info!(line = %self.line_id, %meter, %act, "the meter is told");
+        let Some(mut at) = self.at(place) else { return };
+        let pending = at.begin(place, act, now, reply).await;
+        self.pending.extend(pending);
+    }
+
+    /// Asks a meter how it stands.
+    async fn look(&mut self, meter: &MeterId, control: Control) -> Result<MeterState, String> {
+        let gone = || format!("there is no meter {meter} on this line");
+        let place = self.meters.iter().position(|known| known.id == *meter).ok_or_else(gone)?;
+        let now = self.clock.now();
+        self.at(place).ok_or_else(gone)?.look(control, now).await
+    }
+
+    /// Looks at the meters that have not shown yet what they were told.
+    async fn look_again(&mut self) {
+        for pending in std::mem::take(&mut self.pending) {
+            if pending.next > Instant::now() {
+                self.pending.push(pending);
+                continue;
+            }
+            let now = self.clock.now();
+            let Some(mut at) = self.at(pending.place) else { continue };
+            let pending = at.go_on(pending, now).await;
+            self.pending.extend(pending);
+        }
+    }
+
+    fn at(&mut self, place: usize) -> Option<At<'_>> {
+        let meter = self.meters.get(place)?;
+        Some(At {
+            line: &mut self.line,
+            address: meter.config.address,
+            profile: &meter.config.profile,
+            authority_file: meter.config.authority_file.as_deref(),
+            zone: &self.zone,
+        })
     }
 
     /// Polls the meter that is due; false when the engine takes no more.

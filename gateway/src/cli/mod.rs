@@ -10,6 +10,7 @@ mod decode;
 mod demo;
 mod generate;
 mod journal;
+mod order;
 mod preview;
 mod profile;
 mod provision;
@@ -73,6 +74,14 @@ enum Command {
         after_help = "Examples:\n  blockgate read m-0101\n  blockgate read m-0101 --raw --json"
     )]
     Read(read::Args),
+    /// Tells a meter something through the running daemon: relay, valve, clock
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  blockgate order relay m-0101 trip --reason 'arrears, notice 7'\n  \
+        blockgate order set-clock m-0101\n\n\
+        Done means that the meter's own state was read back and is what was ordered."
+    )]
+    Order(order::Command),
     /// Decodes a captured frame
     #[command(after_help = "Examples:\n  \
         blockgate decode modbus '01 04 04 46 40 E6 B6 24 CE'\n  \
@@ -154,6 +163,7 @@ impl Command {
             | Self::Certificate(_)
             | Self::Generate(_) => false,
             Self::Read(args) => args.json,
+            Self::Order(command) => command.json(),
             Self::Decode(args) => args.json,
             Self::Rate(args) => args.json,
             Self::Preview(args) => args.json,
@@ -190,6 +200,7 @@ pub fn main() -> ExitCode {
         Command::Certificate(command) => provision::certificate(&command),
         Command::Generate(args) => generate::run(&args),
         Command::Read(args) => read::run(&args),
+        Command::Order(command) => order::run(&command),
         Command::Decode(args) => decode::run(&args),
         Command::Scan(args) => scan::run(&args),
         Command::Profile(command) => Ok(profile::run(&command)),

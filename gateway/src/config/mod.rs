@@ -3,6 +3,7 @@
 //! fault of every file at once, each at its line and column.
 
 mod anomalies;
+pub mod authority;
 pub mod lanes;
 mod money;
 mod parking;
@@ -63,6 +64,8 @@ pub struct MeterConfig {
     pub profile: Arc<Profile>,
     /// Polled this often; zero means as fast as the line can.
     pub poll_every: Span,
+    /// The file with level, password and operator with which it is told something ([`authority`]).
+    pub authority_file: Option<PathBuf>,
 }
 
 /// Whom to believe about the clock.

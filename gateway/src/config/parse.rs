@@ -19,7 +19,7 @@ use blockgate_rules::tariff::{
 };
 use blockgate_types::strict::{Document, Fault, Table, nearest};
 use blockgate_types::{
-    AccountId, Decimal, ItemId, LineId, MeterId, RegisterName, Role, Span, TariffId, Unit,
+    AccountId, Control, Decimal, ItemId, LineId, MeterId, RegisterName, Role, Span, TariffId, Unit,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,7 @@ struct MeterDefaults {
     stuck_after: Option<Span>,
     offline_after: Option<Span>,
     max_per_hour: Option<Decimal>,
+    authority_file: Option<PathBuf>,
 }
 
 pub(super) fn parse(
@@ -215,8 +216,9 @@ fn read(
     let mappers = mappers(&root, gateway_id, &path);
     let http = root.table("http").and_then(|table| http(&table, &path));
     let lines = lines(&root);
-    let defaults = root.table("meter_defaults").map(|t| meter_defaults(&t)).unwrap_or_default();
-    let (meters, meter_setups) = meters(&root, &lines, profiles, &defaults);
+    let defaults = root.table("meter_defaults").map(|t| meter_defaults(&t, &path));
+    let defaults = defaults.unwrap_or_default();
+    let (meters, meter_setups) = meters(&root, &lines, profiles, &defaults, &path);
     let accounts = accounts(&root, &meter_setups, &rules);
     let parking = super::parking::parking(&root, &rules.parking, &accounts);
     let lanes_at = super::lanes::read(&root, &path);
@@ -523,13 +525,14 @@ fn line(table: &Table<'_>) -> Option<LineSettings> {
     Some(settings)
 }
 
-fn meter_defaults(table: &Table<'_>) -> MeterDefaults {
+fn meter_defaults(table: &Table<'_>, path: &dyn Fn(&str) -> PathBuf) -> MeterDefaults {
     let defaults = MeterDefaults {
         poll_every: table.parsed("poll_every"),
         record_every: table.parsed("record_every"),
         stuck_after: table.parsed("stuck_after"),
         offline_after: table.parsed("offline_after"),
         max_per_hour: table.decimal("max_per_hour"),
+        authority_file: table.text("authority_file").map(path),
     };
     table.done();
     defaults
@@ -542,13 +545,14 @@ fn meters(
     lines: &BTreeMap<LineId, LineSettings>,
     profiles: &BTreeMap<String, Arc<Profile>>,
     defaults: &MeterDefaults,
+    path: &dyn Fn(&str) -> PathBuf,
 ) -> Meters {
     let (mut configs, mut setups) = (BTreeMap::new(), BTreeMap::new());
     let mut addresses: BTreeMap<(LineId, Address), MeterId> = BTreeMap::new();
     let mut missing = BTreeSet::new();
     for table in root.tables("meter") {
         let id: Option<MeterId> = table.need_parsed("id");
-        let parts = meter(&table, lines, profiles, &mut missing, defaults);
+        let parts = meter(&table, lines, profiles, &mut missing, (defaults, path));
         table.done();
         let (Some(id), Some((config, setup))) = (id, parts) else { continue };
         let place = (config.line.clone(), config.address);
@@ -569,7 +573,7 @@ fn meter(
     lines: &BTreeMap<LineId, LineSettings>,
     profiles: &BTreeMap<String, Arc<Profile>>,
     missing: &mut BTreeSet<String>,
-    defaults: &MeterDefaults,
+    (defaults, path): (&MeterDefaults, &dyn Fn(&str) -> PathBuf),
 ) -> Option<(MeterConfig, MeterSetup)> {
     let line: Option<LineId> = table.need_parsed("line");
     if let Some(line) = &line
@@ -606,6 +610,9 @@ fn meter(
     let record_every = span("record_every", defaults.record_every, Span::from_mins(15));
     let offline_after = span("offline_after", defaults.offline_after, Span::from_mins(30));
     let stuck_after = table.parsed("stuck_after").or(defaults.stuck_after);
+    let own = table.text("authority_file").map(path);
+    let authority_file = own.or_else(|| defaults.authority_file.clone());
+    let controls = controls(table, profile.map(|p| p.as_ref()), authority_file.is_some());
     let (line, address, profile) = (line?, address?, profile?);
     let mut registers = billing_registers(profile, max_per_hour?);
     let record = table.texts("record");
@@ -622,11 +629,47 @@ fn meter(
         let id = &profile.id;
         table.note_at("profile", format!("profile {id} has no register with role \"billing\""));
     }
-    let config = MeterConfig { line, address, profile: profile.clone(), poll_every };
-    let profile = profile.id.clone();
-    let setup =
-        MeterSetup { profile, registers, multiplier, record_every, stuck_after, offline_after };
+    let config =
+        MeterConfig { line, address, profile: profile.clone(), poll_every, authority_file };
+    let setup = MeterSetup {
+        profile: profile.id.clone(),
+        registers,
+        multiplier,
+        record_every,
+        stuck_after,
+        offline_after,
+        controls,
+    };
     Some((config, setup))
+}
+
+/// What the meter may be told: only what stands here, and what its profile's protocol knows.
+fn controls(
+    table: &Table<'_>,
+    profile: Option<&Profile>,
+    has_authority: bool,
+) -> BTreeSet<Control> {
+    let mut found = BTreeSet::new();
+    for word in table.texts("controls") {
+        let Some(control) = Control::ALL.into_iter().find(|control| control.text() == word) else {
+            let known = Control::ALL.map(Control::text);
+            table.note_at("controls", unknown("control", word, &known));
+            continue;
+        };
+        if let Some(profile) = profile
+            && !blockgate_drivers::act::controls(profile).contains(&control)
+        {
+            let (id, protocol) = (&profile.id, profile.protocol());
+            let what = format!("a meter of profile {id} ({protocol}) has no {word} to be told");
+            table.note_at("controls", what);
+        }
+        if control == Control::Relay && !has_authority {
+            let what = "a relay needs an authority_file, here or in [meter_defaults]";
+            table.note_at("controls", what);
+        }
+        found.insert(control);
+    }
+    found
 }
 
 /// A meter's address: a number for Modbus and for M-Bus by primary address; text for the others, where

@@ -132,7 +132,12 @@ pub(super) async fn from_page(
 
 async fn order(shared: &Shared, command: Command) -> Result {
     let id = command.id.clone();
-    let answer = tokio::time::timeout(limits::HTTP_COMMAND_TIMEOUT, shared.door.submit(command));
+    let patience = if command.order.moves_something() {
+        limits::HTTP_ACT_TIMEOUT
+    } else {
+        limits::HTTP_COMMAND_TIMEOUT
+    };
+    let answer = tokio::time::timeout(patience, shared.door.submit(command));
     match answer.await {
         Err(_) => Err(Problem::new(Code::NoAnswer, format!("command {id}"))),
         Ok(Err(Closed)) => Err(Code::Stopping.into()),

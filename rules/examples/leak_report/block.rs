@@ -62,6 +62,7 @@ impl Fed {
                     record_every: Span::ZERO,
                     stuck_after: None,
                     offline_after: Span::from_days(3650),
+                    controls: std::collections::BTreeSet::new(),
                 },
             );
             let mut charge = Charge { meter: Some(meter), ..Charge::of(TariffId::new("water")?) };

@@ -180,6 +180,7 @@ fn words(code: AlarmCode) -> Words {
         | AlarmCode::Store
         | AlarmCode::CameraOffline
         | AlarmCode::GateUnknown
+        | AlarmCode::MeterNotMoved
         | AlarmCode::LaneFailSafe
         | AlarmCode::DeviceReplay => Words {
             zh: "网关自身的告警。",

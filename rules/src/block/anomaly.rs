@@ -2,10 +2,11 @@
 //! moves money: nothing here makes a bill, a payment or a reading (statement C11).
 
 use super::{Block, OldAlarm};
+use crate::alarm;
 use crate::anomaly::care::{Feedback, FeedbackVerdict, MUTE_MAX, Mute, NOTE_MAX};
 use crate::event::{Alarm, AlarmChange, Event};
 use crate::input::{Command, Order};
-use blockgate_types::{AlarmId, Time};
+use blockgate_types::{Act, AlarmId, MeterId, Time, ValveTo};
 
 /// Alarms that are over and can still be spoken about; the oldest go first.
 const OLD_ALARMS_MAX: usize = 1_000;
@@ -36,13 +37,16 @@ impl Block {
                 self.feedback(now, alarm, *verdict, note, actor)
             }
             Order::ConfirmAlarm { alarm, close_valve } => {
-                self.confirm(now, alarm, *close_valve, actor)
+                self.confirm(now, alarm, *close_valve, command)
             }
             Order::CheckAlarm { alarm } => self.check_again(now, alarm),
             Order::Resend { .. }
             | Order::ReadNow { .. }
             | Order::PreviewRules { .. }
             | Order::OpenBarrier { .. }
+            | Order::Relay { .. }
+            | Order::Valve { .. }
+            | Order::SetClock { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
             | Order::Correct(_)
@@ -148,17 +152,24 @@ impl Block {
         now: Time,
         id: &AlarmId,
         close_valve: bool,
-        actor: &str,
+        command: &Command,
     ) -> Result<Vec<Event>, &'static str> {
         let alarm = self.state.alarms.get(id).ok_or(NOT_OPEN)?;
+        let confirmed_by = Some(command.actor.clone());
+        let mut events = noted(Alarm { confirmed_by, ..alarm.clone() }, now);
         if close_valve {
             let may = self.revision_of(alarm, now).is_some_and(|(_, r)| r.care.close_valve);
             if !may {
                 return Err("the alarm's rule does not allow to close a valve");
             }
-            return Err("no meter of this block has a valve that can be closed from here");
+            let meter = alarm.subject.strip_prefix("meter/");
+            let meter = meter.and_then(|meter| MeterId::new(meter).ok());
+            let meter = meter.ok_or("the alarm is not about one meter")?;
+            let close = (&meter, Act::Valve(ValveTo::Close));
+            // Whoever confirms has the alarm before them: it is the reason.
+            events.push(self.intend(now, command, close, alarm::word(alarm.code), Some(id))?);
         }
-        Ok(noted(Alarm { confirmed_by: Some(actor.to_owned()), ..alarm.clone() }, now))
+        Ok(events)
     }
 
     fn check_again(&self, now: Time, id: &AlarmId) -> Result<Vec<Event>, &'static str> {

@@ -293,6 +293,7 @@ impl Block {
             | AlarmCode::AlarmBudget
             | AlarmCode::CameraOffline
             | AlarmCode::GateUnknown
+            | AlarmCode::MeterNotMoved
             | AlarmCode::LaneFailSafe
             | AlarmCode::DeviceReplay => {}
         };
@@ -390,6 +391,9 @@ impl Block {
             Audit::GateOpening(opening) => self.apply_opening(opening),
             Audit::GateOutcome(done) => self.apply_opened(done),
             Audit::GateAsked { .. } => {}
+            Audit::MeterActing(acting) => self.apply_acting(acting),
+            Audit::MeterActed(done) => self.apply_acted(done),
+            Audit::MeterLooked(looked) => self.apply_looked(looked),
             Audit::CommandAccepted { at, id, name, actor, expires_at } => {
                 let (name, actor) = (name.clone(), actor.clone());
                 let open = OpenCommand { name, actor, expires_at: *expires_at };

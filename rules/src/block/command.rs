@@ -75,10 +75,23 @@ impl Block {
         if let Some(decided) = self.decide_care(now, command) {
             match decided {
                 Ok(events) => {
+                    let acts = |event: &Event| matches!(event, Event::Audit(Audit::MeterActing(_)));
+                    // A valve's outcome is that of the command that closes it.
+                    let open = events.iter().any(acts);
                     out.push(accepted);
                     out.extend(events);
-                    out.push(answer(Outcome::Done, ""));
+                    if !open {
+                        out.push(answer(Outcome::Done, ""));
+                    }
                 }
+                Err(why) => out.push(answer(Outcome::Refused, why)),
+            }
+            return;
+        }
+        if let Some(decided) = self.decide_act(now, command) {
+            match decided {
+                // The gateway acts when this is durable, and reports back by `Input::MeterActed`.
+                Ok(intent) => out.extend([accepted, intent]),
                 Err(why) => out.push(answer(Outcome::Refused, why)),
             }
             return;
@@ -121,6 +134,9 @@ impl Block {
             | Order::GrantParking { .. }
             | Order::SellPass(_)
             | Order::RevokeParking { .. }
+            | Order::Relay { .. }
+            | Order::Valve { .. }
+            | Order::SetClock { .. }
             | Order::MuteAlarm { .. }
             | Order::UnmuteAlarm { .. }
             | Order::AlarmFeedback { .. }

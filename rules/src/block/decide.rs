@@ -42,9 +42,12 @@ impl Block {
                     }));
                 }
                 self.decide_lost_openings(*now, out);
+                self.decide_lost_acts(*now, out);
             }
             Input::GateOpening(opening) => self.decide_opening(opening, out),
             Input::GateOpened(done) => self.decide_opened(done, out),
+            Input::MeterActed(done) => self.decide_acted(done, out),
+            Input::MeterLooked(looked) => self.decide_looked(looked, out),
             Input::GateAsked { now, asks } => Self::decide_asked(*now, asks, out),
             Input::Command { now, clock, command } => {
                 self.decide_command(*now, *clock, command, out);

@@ -424,6 +424,8 @@ impl Block {
             | Input::GateOpening(_)
             | Input::GateOpened(_)
             | Input::GateAsked { .. }
+            | Input::MeterActed(_)
+            | Input::MeterLooked(_)
             | Input::Condition { .. } => {}
         }
     }

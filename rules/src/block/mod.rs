@@ -6,6 +6,7 @@
 //! state: it is not saved, two Blocks are equal whatever their watches hold, and no amount of money
 //! depends on it; it only times alarms.
 
+mod act;
 mod anomaly;
 mod apply;
 mod command;
@@ -29,6 +30,7 @@ use money::GATEWAY;
 pub(crate) use period::terms;
 pub(crate) use share::{amount_line, share_bill};
 
+use crate::act::Acting;
 use crate::anomaly::budget::Budget;
 use crate::anomaly::care::Mute;
 use crate::anomaly::check::Running;
@@ -133,6 +135,20 @@ struct State {
     /// Barriers that were told to open, until it is known what came of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     openings: BTreeMap<ActionId, Opening>,
+    /// Meters that were told something, until it is known what came of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    acts: BTreeMap<ActionId, Acting>,
+    /// Acts of unknown outcome whose meters have not said yet how they stand.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    acts_unseen: BTreeMap<ActionId, Acting>,
+    /// How many acts there were.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    acts_begun: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it in by reference")]
+fn is_none_yet(count: &u64) -> bool {
+    *count == 0
 }
 
 /// An estimate that a real reading has put right.
@@ -323,6 +339,8 @@ impl Block {
             | Input::GateOpening(_)
             | Input::GateOpened(_)
             | Input::GateAsked { .. }
+            | Input::MeterActed(_)
+            | Input::MeterLooked(_)
             | Input::Condition { .. } => {}
             Input::Lasting { what, subject, since, .. } => {
                 self.watch.states.hear(*what, subject, *since);

@@ -110,6 +110,9 @@ impl Block {
             | Order::ReadNow { .. }
             | Order::PreviewRules { .. }
             | Order::OpenBarrier { .. }
+            | Order::Relay { .. }
+            | Order::Valve { .. }
+            | Order::SetClock { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
             | Order::EstimateReading { .. }

@@ -203,6 +203,9 @@ impl Block {
             Order::Resend { .. }
             | Order::ReadNow { .. }
             | Order::OpenBarrier { .. }
+            | Order::Relay { .. }
+            | Order::Valve { .. }
+            | Order::SetClock { .. }
             | Order::DecideHeld { .. }
             | Order::ExchangeMeter { .. }
             | Order::Correct(_)

@@ -1,5 +1,6 @@
 //! Tests of the Block as a whole.
 
+mod act;
 mod alarms;
 mod changes;
 mod commands;
@@ -160,6 +161,7 @@ pub(super) fn meter() -> MeterSetup {
         record_every: Span::from_mins(15),
         stuck_after: Some(Span::from_days(90)),
         offline_after: Span::from_days(62),
+        controls: BTreeSet::new(),
     }
 }
 

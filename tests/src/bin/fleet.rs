@@ -100,6 +100,7 @@ fn setup() -> anyhow::Result<Setup> {
             record_every: Span::ZERO,
             stuck_after: None,
             offline_after: Span::from_days(400),
+            controls: std::collections::BTreeSet::new(),
         };
         setup.meters.insert(meter.clone(), of_meter);
         let metered = Charge { meter: Some(meter), ..Charge::of("electricity-tiered".parse()?) };

@@ -135,7 +135,11 @@ fn who(order: &Order) -> &'static [Role] {
         Order::Resend { .. }
         | Order::DecideHeld { .. }
         | Order::ExchangeMeter { .. }
-        | Order::EstimateReading { .. } => &[Installer],
+        | Order::EstimateReading { .. }
+        | Order::Relay { .. }
+        | Order::SetClock { .. } => &[Installer],
+        // A leak does not wait.
+        Order::Valve { .. } => &[Installer, Caretaker],
         Order::OpenBarrier { .. } => &[Installer, Caretaker],
         Order::MuteAlarm { .. }
         | Order::UnmuteAlarm { .. }

@@ -2,12 +2,14 @@
 
 use super::alarms::{alarm, order};
 use super::*;
+use crate::act::Acted;
 use crate::anomaly::care::{CheckFound, FeedbackVerdict, Urgency};
 use crate::anomaly::parse;
 use crate::anomaly::rule::Lasting;
-use crate::event::{Alarm, AlarmChange, AlarmCode, Severity};
+use crate::event::{Alarm, AlarmChange, AlarmCode, Audit, Outcome, Severity};
 use crate::input::{Order, RecordPayment};
 use crate::ledger::{Channel, Toward};
+use blockgate_types::{Act, ActResult, Control, MeterState, ValveTo};
 
 const START: &str = "2026-01-05T00:00:00+08:00";
 
@@ -25,6 +27,7 @@ fn water(rules: &str) -> Setup {
         record_every: Span::ZERO,
         stuck_after: None,
         offline_after: Span::from_days(3000),
+        controls: BTreeSet::from([Control::Valve]),
         ..meter()
     };
     let volume = || register("volume", Unit::CubicMetre, 3);
@@ -192,6 +195,38 @@ fn a_leak_is_found_all_the_same_when_the_process_starts_anew_every_few_hours() {
     };
     assert_eq!(run(true), run(false));
     assert_eq!(run(false).len(), 1);
+}
+
+#[test]
+fn a_valve_is_closed_by_the_rule_and_the_person_who_confirms() {
+    let mut world = world_of(&flow());
+    let mut value = 1_000;
+    let id = hours(&mut world, "w-1", 0, 30, 60, &mut value)[0].id.clone();
+    let confirm = Order::ConfirmAlarm { alarm: id.clone(), close_valve: true };
+    let answer = order(&mut world, "2026-01-06T06:00:01+08:00", confirm);
+    let who = alarm(&answer).unwrap().confirmed_by.unwrap();
+    let acting = world.block.acts().next().unwrap().clone();
+    assert_eq!((acting.meter.as_str(), acting.order), ("w-1", Act::Valve(ValveTo::Close)));
+    assert_eq!((acting.actor, acting.alarm), (who, Some(id)));
+    let ended = |events: &[Event]| {
+        let of = |event: &Event| match event {
+            Event::Audit(Audit::Command { outcome, .. }) => Some(*outcome),
+            _ => None,
+        };
+        events.iter().find_map(of)
+    };
+    assert_eq!(ended(&answer), None, "the valve still moves");
+    let done = Acted {
+        action: acting.action,
+        meter: acting.meter,
+        at: t("2026-01-06T06:00:30+08:00"),
+        outcome: Outcome::Done,
+        result: ActResult::Verified,
+        state: Some(MeterState::ValveClosed),
+        detail: String::new(),
+    };
+    assert_eq!(ended(&world.feed(&Input::MeterActed(done))), Some(Outcome::Done));
+    assert_eq!(world.replayed(), world.block);
 }
 
 #[test]
