@@ -81,10 +81,12 @@ fn acted(acting: &Acting, result: ActResult, state: Option<MeterState>) -> Input
 }
 
 fn outcomes(events: &[Event]) -> Vec<(&'static str, Outcome)> {
-    let of = |event: &Event| match event {
-        Event::Audit(Audit::MeterActed(done)) => Some(("act", done.outcome)),
-        Event::Audit(Audit::Command { outcome, .. }) => Some(("command", *outcome)),
-        _ => None,
+    let of = |event: &Event| {
+        if let Event::Audit(Audit::MeterActed(done)) = event {
+            return Some(("act", done.outcome));
+        }
+        let Event::Audit(Audit::Command { outcome, .. }) = event else { return None };
+        Some(("command", *outcome))
     };
     events.iter().filter_map(of).collect()
 }

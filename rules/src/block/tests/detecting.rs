@@ -209,9 +209,9 @@ fn a_valve_is_closed_by_the_rule_and_the_person_who_confirms() {
     assert_eq!((acting.meter.as_str(), acting.order), ("w-1", Act::Valve(ValveTo::Close)));
     assert_eq!((acting.actor, acting.alarm), (who, Some(id)));
     let ended = |events: &[Event]| {
-        let of = |event: &Event| match event {
-            Event::Audit(Audit::Command { outcome, .. }) => Some(*outcome),
-            _ => None,
+        let of = |event: &Event| {
+            let Event::Audit(Audit::Command { outcome, .. }) = event else { return None };
+            Some(*outcome)
         };
         events.iter().find_map(of)
     };
