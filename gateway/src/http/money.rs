@@ -17,7 +17,7 @@ use blockgate_rules::event::{Event, Payment};
 use blockgate_rules::ledger::{Channel, Deposit, Fund, Ledger, Movement, Paid};
 use blockgate_rules::setup::Setup;
 use blockgate_rules::trail::trail;
-use blockgate_types::{AccountId, CommandId, MeterId, RegisterName, Span, TariffId};
+use blockgate_types::{AccountId, CommandId, MeterId, RegisterName, Span, TariffId, Time, Unit};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -458,6 +458,27 @@ pub(super) fn public_meters(setup: &Setup) -> Vec<MeterId> {
     meters
 }
 
+/// What a meter's register used between `edges`, which ascend; the first billing register where none is
+/// named. `None` where there is no such meter or register.
+pub(super) async fn used(
+    desk: &Desk,
+    meter: &MeterId,
+    register: Option<&RegisterName>,
+    edges: &[Time],
+) -> Result<Option<(RegisterName, Unit, Vec<usage::Stretch>)>, Problem> {
+    let (Some(begin), Some(end)) = (edges.first(), edges.last()) else { return Ok(None) };
+    let setup = setup_of(desk);
+    let Some(of) = setup.meters.get(meter) else { return Ok(None) };
+    let found = of.registers.iter().find(|r| register.is_none_or(|wanted| r.name == *wanted));
+    let Some(found) = found else { return Ok(None) };
+    let (id, name) = (meter.clone(), found.name.clone());
+    // A little more in front, so that the first stretch has a reading to begin with.
+    let (before, until) = (begin.minus(Span::from_hours(2)), end.plus(Span::from_millis(1)));
+    let most = limits::CONSUMPTION_READINGS_MAX;
+    let readings = query(desk, move |t| t.history(&id, &name, before, until, most)).await?;
+    Ok(Some((found.name.clone(), found.unit, usage::between(edges, &readings, of.multiplier))))
+}
+
 async fn consumption(desk: &Desk, request: &Request) -> Result<Value, Problem> {
     let known = ["meter", "register", "by", "from", "to"];
     let fields = Fields::parse(request.query.as_bytes(), &known)?;
@@ -487,23 +508,17 @@ async fn consumption(desk: &Desk, request: &Request) -> Result<Value, Problem> {
     };
     let mut all = Vec::new();
     for meter in meters {
-        let Some(of) = setup.meters.get(&meter) else { continue };
         let wanted: Option<RegisterName> = fields.parsed("register")?;
-        let found = of.registers.iter().find(|r| wanted.as_ref().is_none_or(|w| r.name == *w));
-        let Some(register) = found else { continue };
-        let (id, name) = (meter.clone(), register.name.clone());
-        // A little more in front, so that the first stretch has a reading to begin with.
-        let before = begin.minus(Span::from_hours(2));
-        let until = end.plus(Span::from_millis(1));
-        let most = limits::CONSUMPTION_READINGS_MAX;
-        let readings = query(desk, move |t| t.history(&id, &name, before, until, most)).await?;
-        let stretches = usage::between(&edges, &readings, of.multiplier);
+        let Some((register, unit, stretches)) = used(desk, &meter, wanted.as_ref(), &edges).await?
+        else {
+            continue;
+        };
         let rows: Vec<Value> = stretches
             .into_iter()
             .map(|(at, used)| json!({ "from": at, "used": used.map(|used| used.to_string()) }))
             .collect();
         all.push(json!({
-            "meter": meter, "register": register.name, "unit": register.unit, "rows": rows,
+            "meter": meter, "register": register, "unit": unit, "rows": rows,
         }));
     }
     Ok(json!({ "by": by, "from": from.to_string(), "to": to.to_string(), "meters": all }))

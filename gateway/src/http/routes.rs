@@ -227,6 +227,22 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/bills/{}", Some(Scope::Read)),
     ("GET", "/outbox", Some(Scope::Read)),
     ("GET", "/alarms", Some(Scope::Read)),
+    ("GET", "/alarms/{}", Some(Scope::Read)),
+    ("POST", "/alarms/{}/confirm", Some(Scope::Command)),
+    ("POST", "/alarms/{}/check", Some(Scope::Command)),
+    ("POST", "/alarms/{}/mute", Some(Scope::Command)),
+    ("POST", "/alarms/{}/unmute", Some(Scope::Command)),
+    ("POST", "/alarms/{}/feedback", Some(Scope::Command)),
+    ("GET", "/parking", Some(Scope::Read)),
+    ("POST", "/parking/test", Some(Scope::Command)),
+    ("POST", "/lanes/{}/open", Some(Scope::Command)),
+    ("GET", "/stays", Some(Scope::Read)),
+    ("POST", "/stays/pay", Some(Scope::Command)),
+    ("POST", "/stays/close", Some(Scope::Command)),
+    ("GET", "/unresolved", Some(Scope::Read)),
+    ("POST", "/unresolved/settle", Some(Scope::Command)),
+    ("GET", "/tariff-board", Some(Scope::Read)),
+    ("GET", "/board", Some(Scope::Read)),
 ];
 
 /// The methods that a path takes, for `Allow`.

@@ -109,6 +109,63 @@ fn drawing(view: &View, hours: &[(Time, Option<Decimal>)], most: Decimal, summar
 /// Shades that differ in lightness as well as in colour; more items share the last one.
 const SHADES: usize = 6;
 
+/// Columns of any rows, with the same numbers as a table; `of` is the unit.
+pub(super) fn columns(
+    view: &View,
+    head: &str,
+    rows: &[(String, Option<Decimal>)],
+    of: &str,
+) -> Markup {
+    let say = view.say;
+    let Some(most) = rows.iter().filter_map(|(_, used)| *used).max() else {
+        return html! { p.mute { (say.nothing_measured()) } };
+    };
+    let all = rows.iter().filter_map(|(_, u)| *u).try_fold(Decimal::ZERO, Decimal::checked_add);
+    let all = all.map_or_else(String::new, |all| format!("{} {of}", all.normalize()));
+    let summary = say.fill(say.columns_text(), &[&all, &format!("{} {of}", most.normalize())]);
+    let floor = HEIGHT - BOTTOM;
+    let count = i64::try_from(rows.len()).unwrap_or(1).max(1);
+    // Tenths of a unit, so that 31 days fill the field as 24 hours do.
+    let step = (WIDTH - 2 * LEFT) * 10 / count;
+    let tenths = |n: i64| format!("{}.{}", n / 10, n % 10);
+    let height = |used: Decimal| {
+        let share = used
+            .checked_mul(Decimal::from(floor - TOP))
+            .and_then(|u| if most.is_zero() { Some(Decimal::ZERO) } else { u.checked_div(most) });
+        share.and_then(|s| s.round().to_i64()).unwrap_or(0).clamp(1, floor - TOP)
+    };
+    let every = usize::try_from(count).unwrap_or(1).div_ceil(6).max(1);
+    html! {
+        p.mute.small { (summary) }
+        svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(summary) {
+            line x1="0" x2=(WIDTH) y1=(floor) y2=(floor) {}
+            text x="0" y=(TOP - 6) { (most.normalize()) " " (of) }
+            @for (n, (label, used)) in rows.iter().enumerate() {
+                @let x = LEFT * 10 + i64::try_from(n).unwrap_or(0) * step;
+                @match used {
+                    Some(used) => {
+                        @let h = height(*used);
+                        rect x=(tenths(x)) y=(floor - h) width=(tenths((step - 20).max(10))) height=(h) {}
+                    },
+                    None => { rect.none x=(tenths(x)) y=(floor - 2) width=(tenths((step - 20).max(10))) height="2" {} },
+                }
+                @if n % every == 0 { text x=(tenths(x)) y=(HEIGHT - 6) { (label) } }
+            }
+        }
+        details {
+            summary { (say.history_table()) }
+            table {
+                thead { tr { th { (head) } th.num { (say.usage()) } } }
+                tbody {
+                    @for (label, used) in rows {
+                        tr { td.num { (label) } td.num { @match used { Some(used) => { (used.normalize()) " " (of) }, None => "–" } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// What was billed by month and item, as columns.
 pub(super) fn composition(view: &View, months: &[(String, BTreeMap<String, Fen>)]) -> Markup {
     let say = view.say;

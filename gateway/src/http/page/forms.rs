@@ -19,6 +19,11 @@ pub(super) struct Typed {
 }
 
 impl Typed {
+    /// Whether the form that is shown again brought this value.
+    pub(super) fn is(&self, name: &str, value: &str) -> bool {
+        self.values.get(name).is_some_and(|typed| typed == value)
+    }
+
     /// Whether the form with this field is the one that is shown again.
     pub(super) fn has(&self, name: &str) -> bool {
         self.values.contains_key(name) || self.faults.contains_key(name)

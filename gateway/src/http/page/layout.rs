@@ -44,11 +44,25 @@ const SECTIONS: &[Section] = &[
         name: Say::money_section,
     },
     Section {
+        path: "/parking",
+        also: &["/stays", "/unresolved", "/tariff-board"],
+        area: Area::Parking,
+        drawing: "M5 16l1.500-5h11l1.500 5v4h-3v-2H8v2H5zM7.500 11l1-3h7l1 3M8 14.500h.01M16 14.500h.01",
+        name: Say::parking,
+    },
+    Section {
         path: "/alarms",
         also: &[],
         area: Area::Alarms,
         drawing: "M6 16V11a6 6 0 0 1 12 0v5l2 2H4zM10 21h4",
         name: Say::alarms,
+    },
+    Section {
+        path: "/board",
+        also: &[],
+        area: Area::Board,
+        drawing: "M4 20V4M4 20h16M8 20v-6h3v6M14 20V8h3v12",
+        name: Say::board,
     },
     Section {
         path: "/outbox",

@@ -19,6 +19,7 @@
 mod alarms;
 mod assets;
 mod bills;
+mod board;
 mod chart;
 mod components;
 mod corrections;
@@ -30,6 +31,7 @@ mod layout;
 mod meters;
 mod outbox;
 mod overview;
+mod parking;
 mod rules;
 mod screens;
 mod text;
@@ -178,6 +180,12 @@ async fn show(desk: &Desk, page: &Page<'_>, screen: &Screen) -> Answered {
         Screen::Rules => rules::show(desk, page),
         Screen::Outbox => outbox::show(desk, page),
         Screen::Alarms => alarms::show(desk, page).await,
+        Screen::Alarm(id) => alarms::detail(desk, page, id).await,
+        Screen::Parking => parking::show(desk, page, None),
+        Screen::Stays => parking::stays(desk, page),
+        Screen::Unresolved => parking::unresolved(desk, page),
+        Screen::TariffBoard => parking::tariff_board(desk, page),
+        Screen::Board => board::show(desk, page).await,
         Screen::Users => Ok(users::show(desk, page)),
         Screen::Me => Ok(users::me(page)),
     }
@@ -237,6 +245,15 @@ async fn outcome(
             return users::act(desk, page, person, act, read).await;
         }
         Act::PreviewRules => return rules::preview(desk, page, read).await,
+        Act::TestPlate => return parking::try_plate(desk, page, read),
+        Act::OpenLane(_) | Act::PayStay | Act::CloseStay | Act::SettleParking => {
+            parking::order(&mut read, act)
+        }
+        Act::ConfirmAlarm(_)
+        | Act::CheckAlarm(_)
+        | Act::MuteAlarm(_)
+        | Act::UnmuteAlarm(_)
+        | Act::AlarmFeedback(_) => alarms::order(page, &mut read, act),
         Act::ReadMeter(id) => Some(Order::ReadNow { meter: id.clone() }),
         Act::DecideHeld(id) => meters::decision(&mut read, id),
         Act::Pay(_) | Act::TakeDeposit(_) | Act::AskRefund(_) | Act::DepositMet => {
@@ -254,7 +271,9 @@ async fn outcome(
     let caller = Caller::Person(person.clone());
     let done = commands::from_page(&desk.shared, &caller, fields.get("once"), order).await;
     let to = match act {
-        Act::Pay(_) | Act::TakeDeposit(_) => counter::after_payment(read.raw("once")),
+        Act::Pay(_) | Act::TakeDeposit(_) | Act::PayStay => {
+            counter::after_payment(read.raw("once"))
+        }
         Act::DepositMet => format!("/households/{}", read.text("account")),
         _ => act.screen().path(),
     };

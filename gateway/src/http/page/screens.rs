@@ -1,7 +1,7 @@
 //! The closed list of what the page shows and what its forms do: paths, who may, which fields.
 
 use crate::http::auth::Area;
-use blockgate_types::{AccountId, BillId, CommandId, MeterId};
+use blockgate_types::{AccountId, AlarmId, BillId, CommandId, LaneId, MeterId};
 
 /// What is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,12 @@ pub(in crate::http) enum Screen {
     Rules,
     Outbox,
     Alarms,
+    Alarm(AlarmId),
+    Parking,
+    Stays,
+    Unresolved,
+    TariffBoard,
+    Board,
     Users,
     Me,
 }
@@ -47,6 +53,12 @@ impl Screen {
             ["rules"] => Self::Rules,
             ["outbox"] => Self::Outbox,
             ["alarms"] => Self::Alarms,
+            ["alarms", id] => Self::Alarm(id.parse().ok()?),
+            ["parking"] => Self::Parking,
+            ["stays"] => Self::Stays,
+            ["unresolved"] => Self::Unresolved,
+            ["tariff-board"] => Self::TariffBoard,
+            ["board"] => Self::Board,
             ["users"] => Self::Users,
             ["me"] => Self::Me,
             _ => return None,
@@ -72,6 +84,12 @@ impl Screen {
             Self::Rules => "/rules".to_owned(),
             Self::Outbox => "/outbox".to_owned(),
             Self::Alarms => "/alarms".to_owned(),
+            Self::Alarm(id) => format!("/alarms/{id}"),
+            Self::Parking => "/parking".to_owned(),
+            Self::Stays => "/stays".to_owned(),
+            Self::Unresolved => "/unresolved".to_owned(),
+            Self::TariffBoard => "/tariff-board".to_owned(),
+            Self::Board => "/board".to_owned(),
             Self::Users => "/users".to_owned(),
             Self::Me => "/me".to_owned(),
         }
@@ -93,7 +111,9 @@ impl Screen {
             | Self::Corrections
             | Self::Rules => Area::Money,
             Self::Outbox => Area::System,
-            Self::Alarms => Area::Alarms,
+            Self::Alarms | Self::Alarm(_) => Area::Alarms,
+            Self::Parking | Self::Stays | Self::Unresolved | Self::TariffBoard => Area::Parking,
+            Self::Board => Area::Board,
             Self::Users => Area::Users,
         }
     }
@@ -116,6 +136,16 @@ pub(in crate::http) enum Act {
     CorrectPrice,
     PreviewRules,
     ApplyRules,
+    OpenLane(LaneId),
+    TestPlate,
+    PayStay,
+    CloseStay,
+    SettleParking,
+    ConfirmAlarm(AlarmId),
+    CheckAlarm(AlarmId),
+    MuteAlarm(AlarmId),
+    UnmuteAlarm(AlarmId),
+    AlarmFeedback(AlarmId),
     SaveUser,
     RemoveUser,
     ChangePassword,
@@ -141,6 +171,16 @@ impl Act {
             ["corrections", "price"] => Self::CorrectPrice,
             ["rules", "preview"] => Self::PreviewRules,
             ["rules", "apply"] => Self::ApplyRules,
+            ["lanes", id, "open"] => Self::OpenLane(id.parse().ok()?),
+            ["parking", "test"] => Self::TestPlate,
+            ["stays", "pay"] => Self::PayStay,
+            ["stays", "close"] => Self::CloseStay,
+            ["unresolved", "settle"] => Self::SettleParking,
+            ["alarms", id, "confirm"] => Self::ConfirmAlarm(id.parse().ok()?),
+            ["alarms", id, "check"] => Self::CheckAlarm(id.parse().ok()?),
+            ["alarms", id, "mute"] => Self::MuteAlarm(id.parse().ok()?),
+            ["alarms", id, "unmute"] => Self::UnmuteAlarm(id.parse().ok()?),
+            ["alarms", id, "feedback"] => Self::AlarmFeedback(id.parse().ok()?),
             ["users", "save"] => Self::SaveUser,
             ["users", "remove"] => Self::RemoveUser,
             ["me", "password"] => Self::ChangePassword,
@@ -181,6 +221,14 @@ impl Act {
             }
             Self::PreviewRules => &["file", "month", "text"],
             Self::ApplyRules => &["file", "text", "reason"],
+            Self::OpenLane(_) => &["lane", "open_reason"],
+            Self::TestPlate => &["test_plate", "test_lane"],
+            Self::PayStay => &["stay", "stay_amount", "stay_channel", "stay_reference"],
+            Self::CloseStay => &["stay", "stay_reason"],
+            Self::SettleParking => &["stay", "found"],
+            Self::ConfirmAlarm(_) | Self::CheckAlarm(_) | Self::UnmuteAlarm(_) => &[],
+            Self::MuteAlarm(_) => &["days", "mute_reason"],
+            Self::AlarmFeedback(_) => &["verdict", "found"],
             Self::SaveUser => &["user", "role", "password"],
             Self::RemoveUser => &["user"],
             Self::ChangePassword => &["old", "password", "again"],
@@ -201,6 +249,14 @@ impl Act {
             }
             Self::CorrectReading | Self::CorrectPrice => Screen::Corrections,
             Self::PreviewRules | Self::ApplyRules => Screen::Rules,
+            Self::OpenLane(_) | Self::TestPlate => Screen::Parking,
+            Self::PayStay | Self::CloseStay => Screen::Stays,
+            Self::SettleParking => Screen::Unresolved,
+            Self::ConfirmAlarm(id)
+            | Self::CheckAlarm(id)
+            | Self::MuteAlarm(id)
+            | Self::UnmuteAlarm(id)
+            | Self::AlarmFeedback(id) => Screen::Alarm(id.clone()),
             Self::SaveUser | Self::RemoveUser => Screen::Users,
             Self::ChangePassword => Screen::Me,
             Self::Unlock => Screen::Overview,
