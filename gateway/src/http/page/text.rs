@@ -431,7 +431,7 @@ words! {
     close_stay_why "车已不在场内时使用；不收费，会留下记录。" "For a vehicle that has left unseen; nothing is charged, and it is kept on record.";
     class_temporary "临时车" "temporary";
     class_monthly "月租车" "monthly";
-    class_vip "VIP" "VIP";
+    class_vip "贵宾" "VIP";
     class_visitor "访客" "visitor";
     class_staff "员工" "staff";
     class_free "免费车" "free";
