@@ -85,8 +85,8 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
             div.head { h1 { (say.board()) } }
             form.card method="get" action="/board" {
                 div.row {
-                    label { (say.from_day()) input type="date" name="from" value=(from); }
-                    label { (say.to_day()) input type="date" name="to" value=(to); }
+                    label { (say.day_from()) input type="date" name="from" value=(from); }
+                    label { (say.day_to()) input type="date" name="to" value=(to); }
                     label { (say.building())
                         select name="building" {
                             option value="" { (say.all()) }

@@ -454,8 +454,8 @@ words! {
     do_unread "检查相机是否脏污、逆光、角度不对。" "Look at the camera: dirt, light, angle.";
     tariff_board_why "直接由收费规则生成，公示与实收一致；可以打印张贴。" "Made from the rule that charges, so both agree; print it and put it up.";
     board "看板" "Board";
-    from_day "从" "From";
-    to_day "到" "To";
+    day_from "从" "From";
+    day_to "到" "To";
     collected "收缴率" "Collected";
     billed "应收" "Billed";
     still_owed "未收" "Still owed";
