@@ -62,6 +62,14 @@ pub(crate) fn enclosed<'a, const HEAD: usize>(
     Ok(Enclosed { preamble, head: *head, data })
 }
 
+/// Why an undamaged frame is not the reply, and where that counts.
+pub(crate) type Misfit = (FaultClass, String);
+
+/// A frame of the right meter that is not the reply.
+pub(crate) fn misfit(what: impl Into<String>) -> Misfit {
+    (FaultClass::Protocol, what.into())
+}
+
 /// Judges what came since `sent` went out.
 ///
 /// - Our own request in front, with or without its preamble, is an adaptor's echo and is skipped.
@@ -74,7 +82,7 @@ pub(crate) fn judge(
     received: &[u8],
     noise_max: usize,
     extent: impl Fn(&[u8]) -> Extent,
-    fits: impl Fn(&[u8]) -> Result<(), String>,
+    fits: impl Fn(&[u8]) -> Result<(), Misfit>,
 ) -> Verdict {
     if received.starts_with(sent) {
         return Verdict::Skip(sent.len());
@@ -106,13 +114,13 @@ pub(crate) fn judge(
                 }
                 return Verdict::Reply { start, len: frame.len() };
             }
-            Err(what) => {
-                refused.get_or_insert(what);
+            Err(misfit) => {
+                refused.get_or_insert(misfit);
             }
         }
     }
     match refused {
-        Some(what) if !open => Verdict::Wrong(FaultClass::Protocol, what),
+        Some((class, what)) if !open => Verdict::Wrong(class, what),
         Some(_) | None => Verdict::More,
     }
 }

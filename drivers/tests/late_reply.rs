@@ -297,7 +297,7 @@ async fn odd_rtu_replies_are_right_or_a_fault_and_never_another_value() {
         ("one byte less", |_| vec![rtu(&[1, 4, 1, 9])], Err(FaultClass::Protocol)),
         ("one register more", |_| vec![rtu(&[1, 4, 4, 9, 9, 9, 9])], Err(FaultClass::Protocol)),
         ("count lies", |_| vec![rtu(&[1, 4, 3, 9, 9])], Err(FaultClass::Checksum)),
-        ("other unit", |_| vec![rtu(&[2, 4, 2, 9, 9])], Err(FaultClass::Protocol)),
+        ("other unit", |_| vec![rtu(&[2, 4, 2, 9, 9])], Err(FaultClass::WrongDevice)),
         ("other function", |_| vec![rtu(&[1, 3, 2, 9, 9])], Err(FaultClass::Protocol)),
         (
             "flipped bit",
@@ -312,7 +312,7 @@ async fn odd_rtu_replies_are_right_or_a_fault_and_never_another_value() {
         ),
         ("half", |q| vec![honest(Framing::Rtu, q)[..4].to_vec()], Err(FaultClass::Checksum)),
         ("exception", |_| vec![rtu(&[1, 0x84, 2])], Err(FaultClass::Protocol)),
-        ("other unit's exception", |_| vec![rtu(&[2, 0x84, 2])], Err(FaultClass::Protocol)),
+        ("other unit's exception", |_| vec![rtu(&[2, 0x84, 2])], Err(FaultClass::WrongDevice)),
         ("nothing", |_| vec![], Err(FaultClass::Timeout)),
     ];
     for (name, reply, want) in cases {
@@ -356,7 +356,7 @@ async fn odd_mbap_replies_are_right_or_a_fault_and_never_another_value() {
         ),
         ("empty", |q| vec![reply(q, &[1, 4, 0])], Err(FaultClass::Protocol)),
         ("header too short", |q| vec![reply(q, &[1, 4])], Err(FaultClass::Protocol)),
-        ("other unit", |q| vec![reply(q, &[2, 4, 2, 9, 9])], Err(FaultClass::Protocol)),
+        ("other unit", |q| vec![reply(q, &[2, 4, 2, 9, 9])], Err(FaultClass::WrongDevice)),
         ("other function", |q| vec![reply(q, &[1, 3, 2, 9, 9])], Err(FaultClass::Protocol)),
         (
             "other protocol",

@@ -81,13 +81,13 @@ async fn outcome(framing: Framing, fault: Fault) -> Result<Values, ReadFault> {
 
 #[tokio::test(start_paused = true)]
 async fn each_fault_is_counted_where_an_installer_must_look() {
-    use FaultClass::{Checksum, Protocol, Timeout, Value};
+    use FaultClass::{Checksum, Protocol, Timeout, Value, WrongDevice};
     let split = Fault::Split { bytes: 7, pause: Duration::from_millis(20) };
     for (fault, rtu, tcp) in [
         (Fault::Silent, Some(Timeout), Some(Timeout)),
         (Fault::Late(Duration::from_millis(1500)), Some(Timeout), Some(Timeout)),
         (Fault::Garbled, Some(Checksum), Some(Protocol)),
-        (Fault::WrongUnit(6), Some(Protocol), Some(Protocol)),
+        (Fault::WrongUnit(6), Some(WrongDevice), Some(WrongDevice)),
         (Fault::WrongFunction, Some(Protocol), Some(Protocol)),
         (Fault::TooFewRegisters, Some(Protocol), Some(Protocol)),
         (Fault::TooManyRegisters, Some(Protocol), Some(Protocol)),

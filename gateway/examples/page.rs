@@ -137,7 +137,7 @@ fn meters(board: &Board, now: Time) -> Anyhow<()> {
         meter.verdicts.insert(register.clone(), (now, Verdict::Accepted { from, used }));
         match n {
             2 => {
-                meter.faults = [14, 2, 0, 0];
+                meter.faults = [14, 2, 0, 0, 0];
                 meter.fault = Some((
                     now.minus(Span::from_secs(31)),
                     ReadFault {
@@ -150,7 +150,7 @@ fn meters(board: &Board, now: Time) -> Anyhow<()> {
             6 => {
                 meter.last = None;
                 meter.good = 0;
-                meter.faults = [977, 0, 0, 0];
+                meter.faults = [977, 0, 0, 0, 0];
                 meter.verdicts.clear();
                 meter.fault = Some((
                     now.minus(Span::from_secs(12)),

@@ -34,7 +34,7 @@ pub struct MeterBoard {
     /// Good polls since the start.
     pub good: u64,
     /// Faults since the start, by class in the order of [`FaultClass::ALL`].
-    pub faults: [u64; 4],
+    pub faults: [u64; FaultClass::ALL.len()],
     /// Round trip of the last poll in microseconds.
     pub took_us: u64,
     /// The last journaled verdict of each billing register.
@@ -100,6 +100,46 @@ impl Durations {
     #[must_use]
     pub fn totals(&self) -> (u64, u64) {
         (self.all, self.sum_us)
+    }
+}
+
+/// How close together the readings at the edges of quarter-hours lie: what is compared between lines, a
+/// master and its sub-meters, is only as good as that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Alignment {
+    /// The bound that the config states.
+    pub within: Span,
+    /// The quarter-hour that is being read.
+    pub now: Edge,
+    /// The one before it: complete.
+    pub last: Edge,
+}
+
+/// The readings at one edge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Edge {
+    /// The edge.
+    pub at: Time,
+    /// Meters that were read for it, those left out that had been silent before.
+    pub meters: u64,
+    /// From the edge to the last of these readings: the bound of how far two of them lie apart.
+    pub spread: Span,
+}
+
+impl Alignment {
+    /// A meter's first reading behind an edge. Gives the edge before it when that is over.
+    pub fn note(&mut self, edge: Time, at: Time) -> Option<Edge> {
+        let mut over = None;
+        if edge > self.now.at {
+            over = (self.now.meters > 0).then_some(self.now);
+            self.last = self.now;
+            self.now = Edge { at: edge, ..Edge::default() };
+        }
+        if edge == self.now.at {
+            self.now.meters += 1;
+            self.now.spread = self.now.spread.max(at.since(edge).unwrap_or(Span::ZERO));
+        }
+        over
     }
 }
 
@@ -218,6 +258,7 @@ pub struct Board {
     books: Mutex<Books>,
     head: Mutex<Option<HeadBoard>>,
     budget: Mutex<Report>,
+    alignment: Mutex<Alignment>,
     /// Meters that a device check has read more often, and how often: the engine says it, the lines
     /// follow.
     pub sampling: watch::Sender<BTreeMap<MeterId, Span>>,
@@ -237,6 +278,11 @@ impl Board {
     /// How many alarms the rules raised, by month, locked.
     pub fn budget(&self) -> MutexGuard<'_, Report> {
         lock(&self.budget)
+    }
+
+    /// How close together readings of an edge lie, locked.
+    pub fn alignment(&self) -> MutexGuard<'_, Alignment> {
+        lock(&self.alignment)
     }
 
     /// The lines, locked.

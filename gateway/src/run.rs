@@ -166,6 +166,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     let (key, replaced) = HeadKey::open(&config.state_dir)
         .with_context(|| format!("the key in {}", config.state_dir.display()))?;
     let board = Arc::new(Board::default());
+    board.alignment().within = config.align_within;
     let (durable, _) = broadcast::channel(limits::DURABLE_RING);
     let shared = Arc::new(crate::engine::Shared {
         board: board.clone(),

@@ -23,7 +23,7 @@ const LATE: Act = Act::LateMs(1100);
 /// On this line a meter's requests go out in one write.
 const PIPELINED: &str = "pipelined";
 
-const CLASSES: [&str; 4] = ["timeout", "checksum", "protocol", "value"];
+const CLASSES: [&str; 5] = ["timeout", "checksum", "protocol", "wrong-device", "value"];
 
 /// Where a fault counts.
 fn class(act: Act, framing: Framing) -> Option<&'static str> {
@@ -34,9 +34,8 @@ fn class(act: Act, framing: Framing) -> Option<&'static str> {
         // length, so that a short one need not be waited for.
         (Act::Garbled | Act::ShortCount, Framing::Rtu) => Some("checksum"),
         (Act::Garbled | Act::ShortCount, Framing::Mbap) => Some("protocol"),
-        (Act::OtherUnit | Act::WrongFunction | Act::OneRegister | Act::Exception(_), _) => {
-            Some("protocol")
-        }
+        (Act::OtherUnit, _) => Some("wrong-device"),
+        (Act::WrongFunction | Act::OneRegister | Act::Exception(_), _) => Some("protocol"),
         (Act::NotANumber, _) => Some("value"),
     }
 }
@@ -157,7 +156,7 @@ impl Line<'_> {
     /// What the API, the metrics and the slave have counted is the same.
     fn counts_agree(&self) {
         let requests = self.slave.requests();
-        let (mut sent, mut counted) = ([0_u64; 4], [0_u64; 4]);
+        let (mut sent, mut counted) = ([0_u64; 5], [0_u64; 5]);
         for (n, name) in CLASSES.into_iter().enumerate() {
             let of_class = |r: &&Request| class(r.act, self.slave.framing()) == Some(name);
             sent[n] = requests.iter().filter(of_class).count() as u64;
@@ -167,9 +166,10 @@ impl Line<'_> {
             let series = format!("blockgate_meter_reads_total{{line=\"{id}\",result=\"{name}\"}}");
             assert_eq!(self.gateway.metric(&series), Some(counted[n]), "{series}");
             // The page has the same numbers, under the same names in both languages.
-            for (language, words) in
-                [("en", CLASSES), ("zh-CN", ["超时", "校验错误", "协议错误", "数值错误"])]
-            {
+            for (language, words) in [
+                ("en", ["timeout", "checksum", "protocol", "wrong device", "value"]),
+                ("zh-CN", ["超时", "校验错误", "协议错误", "设备不符", "数值错误"]),
+            ] {
                 let page = self.gateway.page(&format!("/meters/{id}-1"), language);
                 let row = format!("{} {}", words[n], failed(1));
                 assert!(page.contains(&row), "{row}\n{page}");
@@ -179,7 +179,7 @@ impl Line<'_> {
         // else the numbers are the same.
         let became_timeouts = counted[0].checked_sub(sent[0]);
         let missing: u64 =
-            (1..4).map(|n| sent[n].checked_sub(counted[n]).unwrap_or(u64::MAX)).sum();
+            (1..5).map(|n| sent[n].checked_sub(counted[n]).unwrap_or(u64::MAX)).sum();
         let agrees = became_timeouts.is_some_and(|more| missing <= more);
         assert!(agrees, "{}: {CLASSES:?}: sent {sent:?}, counted {counted:?}", self.id);
     }

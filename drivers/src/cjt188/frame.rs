@@ -11,7 +11,8 @@
 
 use crate::damage::{Damage, sum};
 use crate::line::Verdict;
-use crate::stream::{self, Enclosed, Extent, enclosed};
+use crate::stream::{self, Enclosed, Extent, Misfit, enclosed, misfit};
+use blockgate_types::FaultClass;
 
 /// Preamble bytes that are sent (at least 3 are asked for; 13 have been seen in replies).
 pub const PREAMBLE: usize = 4;
@@ -227,34 +228,36 @@ pub struct Ask {
 #[must_use]
 pub fn judge(ask: Ask, sent: &[u8], received: &[u8]) -> Verdict {
     stream::judge(sent, received, NOISE_MAX, extent, |frame| {
-        let frame = Frame::parse(frame).map_err(|damage| damage.to_string())?;
+        let frame = Frame::parse(frame).map_err(|damage| misfit(damage.to_string()))?;
         fits(ask, &frame)
     })
 }
 
-fn fits(ask: Ask, frame: &Frame) -> Result<(), String> {
+fn fits(ask: Ask, frame: &Frame) -> Result<(), Misfit> {
     if !ask.address.covers(frame.address) {
-        return Err(format!("meter {} answered in place of {}", frame.address, ask.address));
+        let what = format!("meter {} answered in place of {}", frame.address, ask.address);
+        return Err((FaultClass::WrongDevice, what));
     }
     let is = frame.control;
     if is & control::REPLY == 0 || is & 0x3F != ask.control {
-        return Err(format!("the answer has control code {is:02X}, asked was {:02X}", ask.control));
+        let what = format!("the answer has control code {is:02X}, asked was {:02X}", ask.control);
+        return Err(misfit(what));
     }
     if is & control::REFUSED != 0 {
         return Ok(());
     }
     let Some((&[first, second, sequence], _)) = frame.data.split_first_chunk::<3>() else {
-        return Err("the answer has no identifier".to_owned());
+        return Err(misfit("the answer has no identifier"));
     };
     let di = [u16::from_le_bytes([first, second]), u16::from_be_bytes([first, second])];
     if !di.contains(&ask.di) {
         let what = format!("the answer is to {first:02X} {second:02X}, asked was {:04X}", ask.di);
-        return Err(what);
+        return Err(misfit(what));
     }
     match ask.sequence {
-        Some(want) if want != sequence => Err(format!(
+        Some(want) if want != sequence => Err(misfit(format!(
             "the answer bears the sequence number {sequence:02X}, asked was {want:02X}"
-        )),
+        ))),
         Some(_) | None => Ok(()),
     }
 }

@@ -10,7 +10,8 @@
 
 use crate::damage::{Damage, sum};
 use crate::line::Verdict;
-use crate::stream::{self, Enclosed, Extent, enclosed};
+use crate::stream::{self, Enclosed, Extent, Misfit, enclosed, misfit};
+use blockgate_types::FaultClass;
 
 /// Preamble bytes that are sent: they wake the receiver of an infrared head or a sleepy adaptor
 /// (5.2.1: 1 to 4 FE).
@@ -248,24 +249,27 @@ pub struct Ask {
 #[must_use]
 pub fn judge(ask: &Ask, sent: &[u8], received: &[u8]) -> Verdict {
     stream::judge(sent, received, NOISE_MAX, extent, |frame| {
-        let frame = Frame::parse(frame).map_err(|damage| damage.to_string())?;
+        let frame = Frame::parse(frame).map_err(|damage| misfit(damage.to_string()))?;
         fits(ask, &frame)
     })
 }
 
-fn fits(ask: &Ask, frame: &Frame) -> Result<(), String> {
+fn fits(ask: &Ask, frame: &Frame) -> Result<(), Misfit> {
     if !ask.address.covers(frame.address) {
-        return Err(format!("meter {} answered in place of {}", frame.address, ask.address));
+        let what = format!("meter {} answered in place of {}", frame.address, ask.address);
+        return Err((FaultClass::WrongDevice, what));
     }
     let kind = control::REPLY | control::REFUSED | control::MORE;
     let (function, is) = (frame.control & !kind, frame.control);
     if is & control::REPLY == 0 || function != ask.control {
-        return Err(format!("the answer has control code {is:02X}, asked was {:02X}", ask.control));
+        let what = format!("the answer has control code {is:02X}, asked was {:02X}", ask.control);
+        return Err(misfit(what));
     }
     if is & control::REFUSED == 0 && !frame.data.starts_with(&ask.echo) {
         let got = frame.data.get(..ask.echo.len()).unwrap_or(&frame.data);
         let show = |di: &[u8]| di.iter().rev().map(|b| format!("{b:02X}")).collect::<String>();
-        return Err(format!("the answer is to {}, asked was {}", show(got), show(&ask.echo)));
+        let what = format!("the answer is to {}, asked was {}", show(got), show(&ask.echo));
+        return Err(misfit(what));
     }
     Ok(())
 }

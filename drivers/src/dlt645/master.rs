@@ -66,7 +66,10 @@ pub async fn read_address(
     let own = reply.data.first_chunk::<6>().map(|bytes| Address::from_wire(*bytes));
     match own {
         Some(own) if mask.covers(own) => Ok(own),
-        Some(own) => Err(protocol(format!("meter {own} answered, asked was {mask}"))),
+        Some(own) => {
+            let what = format!("meter {own} answered, asked was {mask}");
+            Err(ReadFault { class: FaultClass::WrongDevice, what, raw: Vec::new() })
+        }
         None => Err(protocol("the answer holds no address".to_owned())),
     }
 }

@@ -10,7 +10,7 @@
 
 use crate::damage::{Damage, sum};
 use crate::line::Verdict;
-use crate::stream::{self, Extent};
+use crate::stream::{self, Extent, Misfit, misfit};
 use blockgate_types::FaultClass;
 
 /// Bytes of noise that are passed over in front of a reply.
@@ -327,31 +327,35 @@ pub(crate) fn extent(head: &[u8]) -> Extent {
 #[must_use]
 pub fn judge(address: Address, sent: &[u8], received: &[u8]) -> Verdict {
     stream::judge(sent, received, NOISE_MAX, extent, |frame| {
-        match Frame::parse(frame).map_err(|damage| damage.to_string())? {
+        match Frame::parse(frame).map_err(|damage| misfit(damage.to_string()))? {
             Frame::Long { control: is, address: from, ci, data } => {
                 fits(address, is, from)?;
                 identity(address, ci, &data)
             }
-            Frame::Short { .. } | Frame::Ack => Err("an acknowledgement in place of data".into()),
+            Frame::Short { .. } | Frame::Ack => Err(misfit("an acknowledgement in place of data")),
         }
     })
 }
 
 /// The link layer: C field and address. A meter that was selected answers with FD or with its own
 /// primary address; one that was asked at FE with its own.
-fn fits(address: Address, control: u8, from: u8) -> Result<(), String> {
+fn fits(address: Address, control: u8, from: u8) -> Result<(), Misfit> {
     if control & !0x30 != control::RSP_UD {
-        return Err(format!("the answer has C field {control:02X}, not one of a reply (08)"));
+        let what = format!("the answer has C field {control:02X}, not one of a reply (08)");
+        return Err(misfit(what));
     }
     match address {
         Address::Primary(TEST) | Address::Secondary(_) => Ok(()),
         Address::Primary(asked) if asked == from => Ok(()),
-        Address::Primary(asked) => Err(format!("address {from} answered in place of {asked}")),
+        Address::Primary(asked) => {
+            let what = format!("address {from} answered in place of {asked}");
+            Err((FaultClass::WrongDevice, what))
+        }
     }
 }
 
 /// The identity in a long or fixed header must be that which was selected.
-fn identity(address: Address, ci: u8, data: &[u8]) -> Result<(), String> {
+fn identity(address: Address, ci: u8, data: &[u8]) -> Result<(), Misfit> {
     let Address::Secondary(asked) = address else { return Ok(()) };
     let answered = match (ci, data) {
         (0x72, [a, b, c, d, m, n, version, medium, ..]) => {
@@ -363,7 +367,7 @@ fn identity(address: Address, ci: u8, data: &[u8]) -> Result<(), String> {
     if asked.covers(answered) {
         return Ok(());
     }
-    Err(format!("meter {answered} answered in place of {asked}"))
+    Err((FaultClass::WrongDevice, format!("meter {answered} answered in place of {asked}")))
 }
 
 /// Judges what came after a request that is acknowledged with E5. Behind noise it is not taken: one

@@ -46,7 +46,8 @@ pub async fn read(
         let first: Option<&Telegram> = telegrams.first();
         if first.is_some_and(|first| identity(first) != identity(&telegram)) {
             let what = "another meter answered in the middle of a readout".to_owned();
-            return Err(protocol(what, Vec::new()));
+            let class = FaultClass::WrongDevice;
+            return Err(ReadFault { class, what, raw: Vec::new() });
         }
         let more = telegram.more;
         telegrams.push(telegram);

@@ -173,12 +173,15 @@ fn whole_rtu(start: usize, length: usize, head: &[u8]) -> Verdict {
     Verdict::Reply { start, len: length }
 }
 
+fn other_unit(unit: u8, ask: Ask) -> Verdict {
+    let what = format!("unit {unit} answered in place of unit {}", ask.unit);
+    Verdict::Wrong(FaultClass::WrongDevice, what)
+}
+
 /// Names what is wrong with an undamaged reply that is not ours.
 fn wrong_reply(ask: Ask, frame: &[u8]) -> Verdict {
     let what = match *frame {
-        [unit, ..] if unit != ask.unit => {
-            format!("unit {unit} answered in place of unit {}", ask.unit)
-        }
+        [unit, ..] if unit != ask.unit => return other_unit(unit, ask),
         [_, f, ..] if f & 0x7F != ask.read.function.code() => {
             format!(
                 "the reply is of function {f:02X}H, asked was {:02X}H",
@@ -218,9 +221,7 @@ pub fn judge_mbap(ask: Ask, transaction: u16, received: &[u8]) -> Verdict {
     }
     let function = ask.read.function.code();
     match *body {
-        [unit, ..] if unit != ask.unit => {
-            wrong(format!("unit {unit} answered in place of unit {}", ask.unit))
-        }
+        [unit, ..] if unit != ask.unit => other_unit(unit, ask),
         [_, f, _] if f == function | 0x80 => Verdict::Reply { start: 0, len: 9 },
         [_, f, ..] if f != function => {
             wrong(format!("the reply is of function {f:02X}H, asked was {function:02X}H"))

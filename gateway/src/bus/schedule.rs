@@ -4,6 +4,12 @@
 //! period's closing reading is taken at its edge and all meters of a line are read in one go, which
 //! wakes the box once. A round that takes longer than its slot skips the slots it missed: there is
 //! never a burst of late polls. Order: least due time first, then the order of the config.
+//!
+//! Whatever its interval, a meter is also due at the edges of its record slots (every quarter of an hour,
+//! mostly): what is compared between lines, a master and its sub-meters, was read at the same time.
+//!
+//! Silent meters stand in a queue of their own ([`Schedule::next_spared`]): they are asked in time that
+//! the others do not need.
 
 use blockgate_types::{Span, Time};
 use std::cmp::Reverse;
@@ -13,18 +19,24 @@ use std::collections::BinaryHeap;
 #[derive(Debug)]
 pub struct Schedule {
     due: BinaryHeap<Reverse<(Time, usize)>>,
+    /// Silent meters.
+    spared: BinaryHeap<Reverse<(Time, usize)>>,
     every: Vec<Span>,
+    /// Edges at which a meter is due whatever its interval.
+    record: Vec<Span>,
     /// Meters that are read more often for a while.
     sampled: Vec<Option<Span>>,
 }
 
 impl Schedule {
-    /// All meters are due at once: the first reading must not wait for a slot.
+    /// All meters are due at once: the first reading must not wait for a slot. For each how often it is
+    /// polled, and the length of its record slots (zero for none).
     #[must_use]
-    pub fn new(every: Vec<Span>, now: Time) -> Self {
-        let due = (0..every.len()).map(|meter| Reverse((now, meter))).collect();
-        let sampled = vec![None; every.len()];
-        Self { due, every, sampled }
+    pub fn new(meters: &[(Span, Span)], now: Time) -> Self {
+        let due = (0..meters.len()).map(|meter| Reverse((now, meter))).collect();
+        let (every, record) = meters.iter().copied().unzip();
+        let sampled = vec![None; meters.len()];
+        Self { due, spared: BinaryHeap::new(), every, record, sampled }
     }
 
     /// How often a meter is polled now.
@@ -48,29 +60,54 @@ impl Schedule {
         let due: Vec<(Time, usize)> = self.due.drain().map(|Reverse(next)| next).collect();
         for (at, meter) in due {
             let at = match begun.get(meter) {
-                Some(true) => at.min(next_slot(now, self.every(meter))),
+                Some(true) => at.min(self.slot_after(now, meter)),
                 Some(false) | None => at,
             };
             self.due.push(Reverse((at, meter)));
         }
     }
 
-    /// The next meter and when it is due; `None` for a line without meters.
+    /// A meter's next slot: of its interval, or the edge of its record slot where that is sooner.
+    fn slot_after(&self, now: Time, meter: usize) -> Time {
+        let every = next_slot(now, self.every(meter));
+        match self.record.get(meter).copied().filter(|record| !record.is_zero()) {
+            Some(record) => every.min(next_slot(now, record)),
+            None => every,
+        }
+    }
+
+    /// The next meter that answers, or may, and when it is due; `None` where there is none.
     #[must_use]
     pub fn next(&self) -> Option<(Time, usize)> {
         self.due.peek().map(|Reverse(next)| *next)
     }
 
-    /// The next meter was polled at `now`; its next poll is the first slot after, or after
-    /// `pause` where the meter is spared.
-    pub fn polled(&mut self, now: Time, pause: Option<Span>) {
-        let Some(Reverse((_, meter))) = self.due.pop() else { return };
-        let every = self.every(meter);
-        let next = match pause {
-            Some(pause) => next_slot(now.plus(pause), every),
-            None => next_slot(now, every),
+    /// The next silent meter, and from when on it may be asked.
+    #[must_use]
+    pub fn next_spared(&self) -> Option<(Time, usize)> {
+        self.spared.peek().map(|Reverse(next)| *next)
+    }
+
+    /// A meter was polled at `now`, the one of [`Self::next`] or of [`Self::next_spared`]: its next poll
+    /// is the first slot after, or after `pause` where it is spared.
+    pub fn polled(&mut self, meter: usize, now: Time, pause: Option<Span>) {
+        let is_next = |queue: &BinaryHeap<Reverse<(Time, usize)>>| {
+            queue.peek().is_some_and(|Reverse((_, next))| *next == meter)
         };
-        self.due.push(Reverse((next, meter)));
+        if is_next(&self.due) {
+            self.due.pop();
+        } else if is_next(&self.spared) {
+            self.spared.pop();
+        } else {
+            return;
+        }
+        match pause {
+            Some(pause) => self.spared.push(Reverse((now.plus(pause), meter))),
+            None => {
+                let next = self.slot_after(now, meter);
+                self.due.push(Reverse((next, meter)));
+            }
+        }
     }
 
     /// The wall clock was set: due times are taken anew, so that nobody waits for hours or is polled
@@ -78,9 +115,11 @@ impl Schedule {
     pub fn clock_set(&mut self, now: Time) {
         let meters: Vec<usize> = self.due.drain().map(|Reverse((_, meter))| meter).collect();
         for meter in meters {
-            let every = self.every(meter);
-            self.due.push(Reverse((next_slot(now, every), meter)));
+            let next = self.slot_after(now, meter);
+            self.due.push(Reverse((next, meter)));
         }
+        let silent: Vec<usize> = self.spared.drain().map(|Reverse((_, meter))| meter).collect();
+        self.spared.extend(silent.into_iter().map(|meter| Reverse((now, meter))));
     }
 }
 
@@ -100,70 +139,101 @@ mod tests {
         format!("2026-03-01T{text}Z").parse().unwrap()
     }
 
+    fn schedule(meters: &[Span], now: &str) -> Schedule {
+        let meters: Vec<(Span, Span)> = meters.iter().map(|every| (*every, Span::ZERO)).collect();
+        Schedule::new(&meters, time(now))
+    }
+
+    /// The next meter was polled.
+    fn polled(schedule: &mut Schedule, now: Time) {
+        let (_, meter) = schedule.next().unwrap();
+        schedule.polled(meter, now, None);
+    }
+
     #[test]
     fn the_first_polls_are_at_once_and_the_next_on_slots() {
-        let mut schedule = Schedule::new(vec![Span::from_mins(15); 2], time("10:07:30"));
+        let mut schedule = schedule(&[Span::from_mins(15); 2], "10:07:30");
         assert_eq!(schedule.next(), Some((time("10:07:30"), 0)));
-        schedule.polled(time("10:07:31"), None);
+        polled(&mut schedule, time("10:07:31"));
         assert_eq!(schedule.next(), Some((time("10:07:30"), 1)));
-        schedule.polled(time("10:07:32"), None);
+        polled(&mut schedule, time("10:07:32"));
         assert_eq!(schedule.next(), Some((time("10:15:00"), 0)));
-        schedule.polled(time("10:15:00"), None);
-        schedule.polled(time("10:15:01"), None);
+        polled(&mut schedule, time("10:15:00"));
+        polled(&mut schedule, time("10:15:01"));
         assert_eq!(schedule.next(), Some((time("10:30:00"), 0)));
     }
 
     #[test]
+    fn an_interval_that_misses_the_quarter_of_an_hour_does_not_miss_its_edge() {
+        let quarter = Span::from_mins(15);
+        let mut schedule = Schedule::new(&[(Span::from_mins(7), quarter)], time("10:00:00"));
+        let mut polls = Vec::new();
+        for _ in 0..5 {
+            let (due, _) = schedule.next().unwrap();
+            polls.push(due);
+            polled(&mut schedule, due.plus(Span::from_millis(300)));
+        }
+        // Slots of seven minutes lie on 10:02, 10:09, 10:16: they are counted from the epoch.
+        let edge = polls.iter().filter(|at| at.as_millis() % 900_000 == 0).count();
+        assert_eq!(edge, 2, "{polls:?}");
+        assert!(polls.contains(&time("10:15:00")), "{polls:?}");
+    }
+
+    #[test]
     fn a_round_that_takes_too_long_skips_the_slots_it_missed() {
-        let mut schedule = Schedule::new(vec![Span::from_secs(1)], time("10:00:00"));
-        schedule.polled(time("10:00:07.5"), None);
+        let mut schedule = schedule(&[Span::from_secs(1)], "10:00:00");
+        polled(&mut schedule, time("10:00:07.5"));
         assert_eq!(schedule.next(), Some((time("10:00:08"), 0)));
     }
 
     #[test]
-    fn a_spared_meter_is_asked_at_the_first_slot_after_its_pause() {
-        let mut schedule = Schedule::new(vec![Span::from_secs(10); 2], time("10:00:00"));
-        schedule.polled(time("10:00:01"), Some(Span::from_secs(60)));
-        schedule.polled(time("10:00:02"), None);
+    fn a_spared_meter_waits_beside_the_others_and_comes_back_among_them() {
+        let mut schedule = schedule(&[Span::from_secs(10); 2], "10:00:00");
+        schedule.polled(0, time("10:00:01"), Some(Span::from_secs(60)));
+        polled(&mut schedule, time("10:00:02"));
         assert_eq!(schedule.next(), Some((time("10:00:10"), 1)));
-        schedule.polled(time("10:00:10"), None);
+        polled(&mut schedule, time("10:00:10"));
         assert_eq!(schedule.next(), Some((time("10:00:20"), 1)));
-        assert_eq!(schedule.due.iter().map(|Reverse((t, _))| *t).max(), Some(time("10:01:10")));
+        assert_eq!(schedule.next_spared(), Some((time("10:01:01"), 0)));
+        schedule.polled(0, time("10:01:02"), None);
+        assert_eq!((schedule.next_spared(), schedule.due.len()), (None, 2));
     }
 
     #[test]
     fn without_an_interval_meters_follow_one_another() {
-        let mut schedule = Schedule::new(vec![Span::ZERO; 3], time("10:00:00"));
+        let mut schedule = schedule(&[Span::ZERO; 3], "10:00:00");
         let mut order = Vec::new();
         for ms in 1..=6 {
             order.push(schedule.next().unwrap().1);
-            schedule.polled(time("10:00:00").plus(Span::from_millis(ms)), None);
+            polled(&mut schedule, time("10:00:00").plus(Span::from_millis(ms)));
         }
         assert_eq!(order, [0, 1, 2, 0, 1, 2]);
     }
 
     #[test]
     fn a_sampled_meter_is_read_more_often_and_goes_back_to_its_own_interval() {
-        let mut schedule = Schedule::new(vec![Span::from_mins(15); 2], time("10:00:00"));
-        schedule.polled(time("10:00:01"), None);
-        schedule.polled(time("10:00:02"), None);
+        let mut schedule = schedule(&[Span::from_mins(15); 2], "10:00:00");
+        polled(&mut schedule, time("10:00:01"));
+        polled(&mut schedule, time("10:00:02"));
         schedule.sample(time("10:02:30"), vec![None, Some(Span::from_mins(1))]);
         for minute in ["10:03:00", "10:04:00"] {
             assert_eq!(schedule.next(), Some((time(minute), 1)));
-            schedule.polled(time(minute), None);
+            polled(&mut schedule, time(minute));
         }
         schedule.sample(time("10:04:30"), vec![None, None]);
-        schedule.polled(time("10:05:00"), None);
+        polled(&mut schedule, time("10:05:00"));
         assert_eq!(schedule.next(), Some((time("10:15:00"), 0)));
-        schedule.polled(time("10:15:01"), None);
+        polled(&mut schedule, time("10:15:01"));
         assert_eq!(schedule.next(), Some((time("10:15:00"), 1)));
     }
 
     #[test]
     fn a_clock_set_back_makes_nobody_wait() {
-        let mut schedule = Schedule::new(vec![Span::from_mins(15)], time("10:00:00"));
-        schedule.polled(time("10:00:01"), None);
+        let mut schedule = schedule(&[Span::from_mins(15); 2], "10:00:00");
+        polled(&mut schedule, time("10:00:01"));
+        schedule.polled(1, time("10:00:02"), Some(Span::from_mins(5)));
         schedule.clock_set(time("08:00:01"));
         assert_eq!(schedule.next(), Some((time("08:15:00"), 0)));
+        assert_eq!(schedule.next_spared(), Some((time("08:00:01"), 1)));
     }
 }

@@ -3,14 +3,14 @@
 //! borrows the wire, and the polls wait.
 
 use super::act::{At, Pending, Report};
-use super::health::Health;
+use super::health::{Allowance, Health};
 use super::schedule::Schedule;
 use crate::board::Board;
 use crate::config::MeterConfig;
 use crate::ports::Clock;
 use crate::scans::Job;
 use crate::supervise::Progress;
-use blockgate_drivers::line::Line;
+use blockgate_drivers::line::{Framing, Line};
 use blockgate_drivers::meter::{TestRead, read_meter, test_read};
 use blockgate_rules::Input;
 use blockgate_types::{
@@ -61,6 +61,20 @@ pub enum Ask {
 /// The wire's use is shown over at least this long.
 const USE_WINDOW: Duration = Duration::from_secs(60);
 
+/// How long a meter waits whose line is closed.
+const LINE_PAUSE: Span = Span::from_secs(10);
+
+/// A quarter of an hour.
+const QUARTER_MS: i64 = 15 * 60 * 1000;
+
+/// Whose turn it is.
+enum Turn {
+    /// A meter's, and whether it costs nobody else anything, should it be silent.
+    Poll(usize, bool),
+    /// Nobody's for so long.
+    Wait(Span),
+}
+
 /// A difference between wall clock and monotonic clock beyond this is a step of the wall clock.
 const STEP: Span = Span::from_secs(2);
 
@@ -68,6 +82,8 @@ struct Meter {
     id: MeterId,
     config: MeterConfig,
     health: Health,
+    /// The quarter-hour for which it was read last.
+    edge: Time,
 }
 
 /// The task of one line.
@@ -76,6 +92,8 @@ pub struct Worker {
     line: Line,
     meters: Vec<Meter>,
     schedule: Schedule,
+    /// What silent meters may cost the others.
+    allowance: Allowance,
     board: Arc<Board>,
     clock: Arc<dyn Clock>,
     inbox: mpsc::Sender<Input>,
@@ -105,10 +123,12 @@ impl Worker {
         asks: mpsc::Receiver<Ask>,
     ) -> Self {
         let now = clock.now();
-        let schedule = Schedule::new(meters.iter().map(|(_, m)| m.poll_every).collect(), now);
+        let slots: Vec<(Span, Span)> =
+            meters.iter().map(|(_, meter)| (meter.poll_every, meter.record_every)).collect();
+        let schedule = Schedule::new(&slots, now);
         let meters = meters
             .into_iter()
-            .map(|(id, config)| Meter { id, config, health: Health::default() })
+            .map(|(id, config)| Meter { id, config, health: Health::default(), edge: Time::EPOCH })
             .collect();
         let reference = (now, Instant::now());
         let used = (Instant::now(), Duration::ZERO);
@@ -118,6 +138,7 @@ impl Worker {
             line,
             meters,
             schedule,
+            allowance: Allowance::default(),
             board,
             clock,
             inbox,
@@ -198,8 +219,10 @@ impl Worker {
             self.schedule.clock_set(now);
             self.reference = (now, Instant::now());
         }
-        let due = self.schedule.next().map(|(due, _)| due.since(now).unwrap_or(Span::ZERO));
-        let poll = Duration::from(due.unwrap_or(LOOK_AT_CLOCK).min(LOOK_AT_CLOCK));
+        let poll: Duration = match self.turn(now) {
+            Turn::Poll(..) => Duration::ZERO,
+            Turn::Wait(span) => span.min(LOOK_AT_CLOCK).into(),
+        };
         let looks = self.pending.iter().map(|pending| pending.next);
         let look = looks.min().map(|at| at.saturating_duration_since(Instant::now()));
         look.map_or(poll, |look| look.min(poll))
@@ -248,20 +271,61 @@ impl Worker {
         })
     }
 
-    /// Polls the meter that is due; false when the engine takes no more.
+    /// What a silent meter costs: its time-out, and on a serial wire the silence that follows.
+    fn cost_of_silence(&self) -> Duration {
+        let settings = self.line.settings();
+        match settings.framing {
+            Framing::Rtu => settings.reply_timeout.max(settings.late_reply_max),
+            Framing::Tcp => settings.reply_timeout,
+        }
+    }
+
+    /// Whose turn it is. Silent meters are asked in time that nobody else needs, or else within their
+    /// allowance; never while the readings of a record slot's edge are under way.
+    fn turn(&self, now: Time) -> Turn {
+        let wait = |at: Time| at.since(now).unwrap_or(Span::ZERO);
+        let (live, spared) = (self.schedule.next(), self.schedule.next_spared());
+        if let Some((due, place)) = spared
+            && due <= now
+        {
+            let until_live = live.map(|(due, _)| Duration::from(wait(due)));
+            let is_slack = until_live.is_none_or(|until| until >= self.cost_of_silence());
+            if is_slack || (self.allowance.is_open() && !self.is_at_edge(now)) {
+                return Turn::Poll(place, is_slack);
+            }
+        }
+        match (live, spared) {
+            (Some((due, place)), _) if due <= now => Turn::Poll(place, true),
+            (Some((due, _)), Some((spared, _))) if spared > now => {
+                Turn::Wait(wait(due).min(wait(spared)))
+            }
+            (Some((due, _)), _) => Turn::Wait(wait(due)),
+            (None, Some((spared, _))) => Turn::Wait(wait(spared)),
+            (None, None) => Turn::Wait(Span::from_mins(1)),
+        }
+    }
+
+    /// Whether meters still wait to be read for the edge of a record slot.
+    fn is_at_edge(&self, now: Time) -> bool {
+        self.schedule.next().is_some_and(|(due, _)| due <= now && due.as_millis() % QUARTER_MS == 0)
+    }
+
+    /// Polls the meter whose turn it is; false when the engine takes no more.
     async fn poll_due(&mut self) -> bool {
         let now = self.clock.now();
-        let Some((due, place)) = self.schedule.next() else { return true };
-        if due > now {
+        let Turn::Poll(place, is_free) = self.turn(now) else {
             return true; // only the clock was looked at
-        }
+        };
         let Some(meter) = self.meters.get(place) else { return true };
         let started = Instant::now();
         let outcome = read_meter(&mut self.line, meter.config.address, &meter.config.profile).await;
         let took = started.elapsed();
         let at = self.clock.now();
         let pause = self.taken(place, at, took, &outcome);
-        self.schedule.polled(at, pause);
+        if pause.is_some() && !is_free {
+            self.allowance.spend(self.cost_of_silence().max(took));
+        }
+        self.schedule.polled(place, at, pause);
         self.hand_in(place, at, outcome).await
     }
 
@@ -287,7 +351,15 @@ impl Worker {
         let meter = self.meters.get_mut(place)?;
         let class = outcome.as_ref().err().map(|fault| fault.class);
         let was_silent = meter.health.is_silent();
-        let pause = meter.health.polled(class);
+        let open = self.line.is_connected();
+        // A closed line says nothing about its meters.
+        let pause = match class {
+            Some(FaultClass::Timeout) if !open => Some(LINE_PAUSE),
+            _ => meter.health.polled(class),
+        };
+        if outcome.is_ok() {
+            align(&self.board, meter, at);
+        }
         {
             let mut meters = self.board.meters();
             let board = meters.entry(meter.id.clone()).or_default();
@@ -304,7 +376,6 @@ impl Worker {
                 }
             }
         }
-        let open = self.line.is_connected();
         self.used.1 += took;
         let counted = self.used.0.elapsed();
         {
@@ -380,3 +451,22 @@ async fn sleep(wait: Duration) {
         tokio::time::sleep(wait).await;
     }
 }
+
+/// Notes a meter's first reading behind the edge of a quarter-hour.
+fn align(board: &Board, meter: &mut Meter, at: Time) {
+    let edge = Time::from_millis(at.as_millis() - at.as_millis().rem_euclid(QUARTER_MS));
+    let before = std::mem::replace(&mut meter.edge, edge);
+    // One that was silent, or that nobody polls every quarter of an hour, says nothing about the others.
+    if edge.since(before).is_none_or(|span| span.as_millis() != QUARTER_MS) {
+        return;
+    }
+    let mut alignment = board.alignment();
+    let within = alignment.within;
+    if let Some(over) = alignment.note(edge, at).filter(|over| over.spread > within) {
+        warn!(edge = %over.at, spread = %over.spread, %within, meters = over.meters,
+              "the readings of a quarter-hour lie further apart than align_within");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ pub struct Config {
     pub commit_interval: Span,
     /// Whom to believe about the clock.
     pub clock: ClockTrust,
+    /// How far readings at the edge of a quarter-hour may lie apart, over all lines.
+    pub align_within: Span,
     /// The way to the cloud; none for a box that only serves its page.
     pub mqtt: Option<MqttConfig>,
     /// Other clouds beside the native contract.
@@ -64,6 +66,8 @@ pub struct MeterConfig {
     pub profile: Arc<Profile>,
     /// Polled this often; zero means as fast as the line can.
     pub poll_every: Span,
+    /// Also read at the edge of each slot of this length; zero for none.
+    pub record_every: Span,
     /// The file with level, password and operator with which it is told something ([`authority`]).
     pub authority_file: Option<PathBuf>,
 }

@@ -202,8 +202,10 @@ fn read(
     root.need("billing");
     let mut close_grace = None;
     let mut refund_alone_max = None;
+    let mut align_within = Span::from_mins(2);
     if let Some(table) = root.table("billing") {
         close_grace = table.need_parsed("close_grace");
+        align_within = bounded(&table, "align_within", align_within, 1_000, 900_000);
         refund_alone_max = table.decimal("refund_alone_max");
         if refund_alone_max.is_some_and(|most| most < Decimal::ZERO) {
             table.note_at("refund_alone_max", "refund_alone_max must not be negative");
@@ -249,6 +251,7 @@ fn read(
         state_dir,
         commit_interval,
         clock,
+        align_within,
         mqtt,
         mappers,
         http,
@@ -629,8 +632,14 @@ fn meter(
         let id = &profile.id;
         table.note_at("profile", format!("profile {id} has no register with role \"billing\""));
     }
-    let config =
-        MeterConfig { line, address, profile: profile.clone(), poll_every, authority_file };
+    let config = MeterConfig {
+        line,
+        address,
+        profile: profile.clone(),
+        poll_every,
+        record_every,
+        authority_file,
+    };
     let setup = MeterSetup {
         profile: profile.id.clone(),
         registers,

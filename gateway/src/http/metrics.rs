@@ -104,6 +104,12 @@ fn budget(text: &mut Text, shared: &Shared) {
 
 fn meters(text: &mut Text, shared: &Shared) {
     let views = wire::meters(shared);
+    let last = shared.board.alignment().last;
+    if last.meters > 0 {
+        let spread = thousandths(last.spread.as_millis());
+        let what = "From the last quarter-hour's edge to the last reading for it, over all lines.";
+        text.one("alignment_seconds", "gauge", what, spread);
+    }
     text.family("meters", "gauge", "Meters by the freshness of their values.");
     for freshness in [Freshness::Good, Freshness::Late, Freshness::Silent] {
         let count = views.iter().filter(|v| v.freshness == freshness).count();
@@ -112,7 +118,7 @@ fn meters(text: &mut Text, shared: &Shared) {
     let held: usize = views.iter().map(|v| v.held().len()).sum();
     text.one("registers_held", "gauge", "Registers that wait for a person's decision.", held);
 
-    let mut reads: BTreeMap<&LineId, [u64; 5]> = BTreeMap::new();
+    let mut reads: BTreeMap<&LineId, [u64; 1 + FaultClass::ALL.len()]> = BTreeMap::new();
     for board in views.iter().map(|v| &v.board) {
         let Some(line) = &board.line else { continue };
         let counts = reads.entry(line).or_default();

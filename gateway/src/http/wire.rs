@@ -3,12 +3,12 @@
 //! MQTT, so there is one schema for each.
 
 use super::Shared;
-use crate::board::MeterBoard;
+use crate::board::{Alignment, MeterBoard};
 use blockgate_drivers::meter::TestRead;
 use blockgate_rules::event::{Hold, Verdict};
 use blockgate_rules::setup::Setup;
 use blockgate_types::{
-    Decimal, FaultClass, MeterId, ReadFault, RegisterName, Role, Span, Time, Unit, Values,
+    Decimal, FaultClass, LineId, MeterId, ReadFault, RegisterName, Role, Span, Time, Unit, Values,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -148,7 +148,74 @@ pub fn hex_text(bytes: &[u8]) -> String {
 }
 
 fn fault_json(fault: &ReadFault) -> Value {
-    json!({ "class": fault.class.text(), "what": fault.what, "raw": hex_text(&fault.raw) })
+    json!({
+        "class": fault.class.text(),
+        "what": fault.what,
+        "check": what_to_check(Suspect::Class(fault.class)),
+        "raw": hex_text(&fault.raw),
+    })
+}
+
+/// What a line or a meter most likely suffers from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspect {
+    /// The cause of a class of faults.
+    Class(FaultClass),
+    /// The whole line is silent.
+    Line,
+}
+
+fn what_to_check(suspect: Suspect) -> Value {
+    let (zh, en) = super::page::what_to_check(suspect);
+    json!({ "zh": zh, "en": en })
+}
+
+/// How the meters of a line do: the sums of their polls, and where to look.
+#[derive(Debug, Clone, Default)]
+struct LineHealth {
+    meters: u64,
+    good: u64,
+    faults: [u64; FaultClass::ALL.len()],
+    /// Meters whose last poll was a fault, by its class.
+    ill: [u64; FaultClass::ALL.len()],
+}
+
+impl LineHealth {
+    /// All lines with meters.
+    fn of_all(shared: &Shared) -> BTreeMap<LineId, Self> {
+        let mut all: BTreeMap<LineId, Self> = BTreeMap::new();
+        for board in shared.board.meters().values() {
+            let Some(line) = &board.line else { continue };
+            let health = all.entry(line.clone()).or_default();
+            health.meters += 1;
+            health.good += board.good;
+            for (sum, count) in health.faults.iter_mut().zip(board.faults) {
+                *sum += count;
+            }
+            let fault = board.fault.as_ref().map(|(_, fault)| fault.class);
+            for (sum, class) in health.ill.iter_mut().zip(FaultClass::ALL) {
+                *sum += u64::from(fault == Some(class));
+            }
+        }
+        all
+    }
+
+    /// Where an installer should look first: what most of the ill meters suffer from.
+    fn suspect(&self) -> Option<Suspect> {
+        let by_class = || FaultClass::ALL.into_iter().zip(self.ill);
+        let silent = by_class().find(|(class, _)| *class == FaultClass::Timeout);
+        // One silent meter is a meter's matter; several and nobody else is the line's.
+        if self.meters > 1 && silent.is_some_and(|(_, count)| count == self.meters) {
+            return Some(Suspect::Line);
+        }
+        let most = by_class().filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count);
+        most.map(|(class, _)| Suspect::Class(class))
+    }
+}
+
+fn by_class(counts: [u64; FaultClass::ALL.len()]) -> Map<String, Value> {
+    let counts = FaultClass::ALL.iter().zip(counts);
+    counts.map(|(class, count)| (class.text().to_owned(), Value::from(count))).collect()
 }
 
 /// A read for testing, with its frames.
@@ -177,11 +244,7 @@ pub fn test_read_json(meter: &MeterId, read: &TestRead) -> Value {
 #[must_use]
 pub fn meter_json(view: &MeterView) -> Value {
     let board = &view.board;
-    let counts: Map<String, Value> = FaultClass::ALL
-        .iter()
-        .zip(board.faults)
-        .map(|(class, count)| (class.text().to_owned(), Value::from(count)))
-        .collect();
+    let counts = by_class(board.faults);
     let registers: Map<String, Value> = board
         .last
         .iter()
@@ -288,21 +351,39 @@ pub fn outbox_json(shared: &Shared) -> Value {
     })
 }
 
+fn alignment_json(alignment: Alignment) -> Value {
+    let last = (alignment.last.meters > 0).then_some(alignment.last);
+    json!({
+        "within_s": alignment.within.as_millis() / 1000,
+        "edge": last.map(|edge| edge.at),
+        "meters": last.map(|edge| edge.meters),
+        "spread_ms": last.map(|edge| edge.spread.as_millis()),
+        "is_within": last.map(|edge| edge.spread <= alignment.within),
+    })
+}
+
 /// The gateway itself.
 #[must_use]
 pub fn status_json(shared: &Shared) -> Value {
     let status = &shared.status;
     let mqtt = shared.board.mqtt().clone();
+    let healths = LineHealth::of_all(shared);
     let lines: Map<String, Value> = shared
         .board
         .lines()
         .iter()
         .map(|(id, line)| {
+            let health = healths.get(id).cloned().unwrap_or_default();
             let json = json!({
                 "what": line.what,
                 "open": line.open,
                 "trouble": line.trouble,
                 "busy_permille": line.busy_permille,
+                "meters": health.meters,
+                "polls_good": health.good,
+                "polls_failed": by_class(health.faults),
+                "in_fault": by_class(health.ill),
+                "check": health.suspect().map(what_to_check),
             });
             (id.to_string(), json)
         })
@@ -326,6 +407,7 @@ pub fn status_json(shared: &Shared) -> Value {
         "clock": shared.clock.state(),
         "overview": overview(shared),
         "lines": lines,
+        "alignment": alignment_json(*shared.board.alignment()),
         "mqtt": {
             "broker": mqtt.broker,
             "connected": mqtt.connected,
@@ -350,5 +432,26 @@ impl Shared {
     #[must_use]
     pub fn setup(&self) -> Arc<Setup> {
         self.setup.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_line_is_told_from_a_silent_meter_and_the_most_common_fault_comes_first() {
+        let health = |meters, ill| LineHealth { meters, ill, ..LineHealth::default() };
+        for (meters, ill, want) in [
+            (3, [0, 0, 0, 0, 0], None),
+            (3, [3, 0, 0, 0, 0], Some(Suspect::Line)),
+            (1, [1, 0, 0, 0, 0], Some(Suspect::Class(FaultClass::Timeout))),
+            (9, [1, 4, 0, 0, 0], Some(Suspect::Class(FaultClass::Checksum))),
+            (9, [0, 0, 0, 1, 0], Some(Suspect::Class(FaultClass::WrongDevice))),
+        ] {
+            assert_eq!(health(meters, ill).suspect(), want);
+        }
+        let said = what_to_check(Suspect::Line);
+        assert!(said["en"].as_str().is_some_and(|en| en.contains("A and B")), "{said}");
     }
 }

@@ -64,6 +64,7 @@ async fn a_line_is_scanned_by_its_own_task_and_polled_again_afterwards() {
         address,
         profile: Profile::shipped_by_id("generic-dlt645-energy").unwrap().clone(),
         poll_every: Span::from_secs(10),
+        record_every: Span::ZERO,
         authority_file: None,
     };
     let settings = LineSettings::new(port(), Framing::Rtu);

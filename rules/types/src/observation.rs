@@ -28,7 +28,7 @@ impl Values {
     }
 }
 
-/// The four classes in which faults are counted; each points an installer to another place.
+/// The classes in which faults are counted; each points an installer to another place.
 #[derive(
     Debug,
     Clone,
@@ -48,15 +48,20 @@ pub enum FaultClass {
     Timeout,
     /// A damaged answer: noise, termination, two masters.
     Checksum,
-    /// A well-formed answer that is not the one to our question: wrong unit, wrong length, exception.
+    /// A well-formed answer that is not the one to our question: wrong length, exception.
     Protocol,
+    /// Another meter answered in place of the one that was asked: two meters with one address, a second
+    /// master, or answers that come too late.
+    #[serde(rename = "wrong-device")]
+    WrongDevice,
     /// An answer whose content cannot be a value: NaN, digits that are none, out of range.
     Value,
 }
 
 impl FaultClass {
-    /// All four.
-    pub const ALL: [Self; 4] = [Self::Timeout, Self::Checksum, Self::Protocol, Self::Value];
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Timeout, Self::Checksum, Self::Protocol, Self::WrongDevice, Self::Value];
 
     /// The word used in metrics, messages and config.
     #[must_use]
@@ -65,6 +70,7 @@ impl FaultClass {
             Self::Timeout => "timeout",
             Self::Checksum => "checksum",
             Self::Protocol => "protocol",
+            Self::WrongDevice => "wrong-device",
             Self::Value => "value",
         }
     }

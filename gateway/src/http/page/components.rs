@@ -3,7 +3,7 @@
 
 use super::Page;
 use super::text::Say;
-use crate::http::wire::Freshness;
+use crate::http::wire::{Freshness, Suspect};
 use crate::problem::Lang;
 use blockgate_rules::Fen;
 use blockgate_rules::event::{Hold, Severity, Verdict};
@@ -66,6 +66,15 @@ impl View {
     }
 }
 
+/// What to check, in Chinese and in English.
+pub(in crate::http) fn what_to_check(suspect: Suspect) -> (&'static str, &'static str) {
+    let of = |say: Say| match suspect {
+        Suspect::Class(class) => say.class(class).1,
+        Suspect::Line => say.check_line_silent(),
+    };
+    (of(Say(Lang::Zh)), of(Say(Lang::En)))
+}
+
 impl Say {
     /// A class of faults, and what to check.
     pub(super) fn class(self, class: FaultClass) -> (&'static str, &'static str) {
@@ -73,6 +82,7 @@ impl Say {
             FaultClass::Timeout => (self.class_timeout(), self.check_timeout()),
             FaultClass::Checksum => (self.class_checksum(), self.check_checksum()),
             FaultClass::Protocol => (self.class_protocol(), self.check_protocol()),
+            FaultClass::WrongDevice => (self.class_wrong_device(), self.check_wrong_device()),
             FaultClass::Value => (self.class_value(), self.check_value()),
         }
     }

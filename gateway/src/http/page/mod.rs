@@ -37,6 +37,8 @@ mod screens;
 mod text;
 mod users;
 
+pub(super) use components::what_to_check;
+
 pub(super) use screens::{Act, Screen};
 
 use super::answer::{self, Answered, Desk, page_form, see_other};

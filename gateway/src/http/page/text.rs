@@ -117,10 +117,13 @@ words! {
     class_timeout "超时" "timeout";
     class_checksum "校验错误" "checksum";
     class_protocol "协议错误" "protocol";
+    class_wrong_device "设备不符" "wrong device";
     class_value "数值错误" "value";
     check_timeout "接线、地址、波特率、供电。从未成功过：多半是地址不对。" "Wiring, address, baud rate, power. If it never answered, most likely the address is wrong.";
     check_checksum "干扰、终端电阻、屏蔽接地；总线上是否有两个主站。" "Noise, termination, shield and ground; two masters on the bus.";
-    check_protocol "型号与地址是否相符：设备答了，但答的不是所问。" "Whether profile and address fit: the device answers, but not to what was asked.";
+    check_protocol "型号是否相符：设备答了，但答的不是所问。" "Whether the profile fits: the device answers, but not to what was asked.";
+    check_wrong_device "别的表替它答了：两块表地址重复、总线上有第二个主站，或设备答得太晚。" "Another meter answered in its place: two meters with one address, a second master, or answers that come too late.";
+    check_line_silent "整条线路没有一块表应答：A/B 是否接反、波特率、线路供电、串口服务器。" "No meter of this line answers: A and B swapped, the baud rate, the line's power, the serial server.";
     check_value "设备给出的内容不是数值：型号、字节序、设备自检。" "The device answers with what cannot be a value: profile, word order, self-test.";
     last_fault "最近一次错误" "Last fault";
     raw_frame "收到的原始帧" "Raw frame received";
