@@ -536,7 +536,12 @@ fn no_test_waits_on_real_time() {
         // paused time.
         let is_harness = file.path.starts_with("tests/src/");
         let tests = match test_module(&code) {
-            _ if is_harness || file.text.contains("start_paused = true") => "",
+            _ if is_harness
+                || file.text.contains("start_paused = true")
+                || file.text.contains(".start_paused(true)") =>
+            {
+                ""
+            }
             _ if file.is_test() => code.as_str(),
             Some(at) => &code[at..],
             None => "",
@@ -622,7 +627,7 @@ fn every_source_file_is_reached_as_a_module() {
         .keys()
         .filter(|path| {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-            let target = ["/tests", "/examples", "/benches"];
+            let target = ["/tests", "/examples", "/benches", "/fuzz_targets"];
             (folder.ends_with("/src") && (name == "lib.rs" || name == "main.rs"))
                 || folder.ends_with("/src/bin")
                 || target.iter().any(|t| folder.ends_with(t) && !folder.contains("/src/"))
@@ -644,6 +649,10 @@ fn every_source_file_is_reached_as_a_module() {
         let beside = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         for named in read(&path).lines().filter_map(|l| l.trim().strip_prefix("#[path = \"")) {
             let named = named.trim_end_matches("\"]");
+            let (beside, named) = match named.strip_prefix("../") {
+                Some(named) => (beside.rsplit_once('/').map_or("", |(above, _)| above), named),
+                None => (beside, named),
+            };
             next.push((format!("{beside}/{named}"), false));
         }
         for line in sources[&path].lines() {
