@@ -359,6 +359,7 @@ async fn main() -> Anyhow<()> {
         setup: RwLock::new(Arc::new(Setup::default())),
         durable: broadcast::Sender::new(16),
         lanes: blockgate::lanes::Lanes::none(),
+        doors: blockgate::doors::Doors::none(),
         scans: Arc::new(
             blockgate::scans::Scans::new(std::collections::BTreeMap::new(), Arc::new(Wall)).0,
         ),

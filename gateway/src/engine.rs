@@ -11,6 +11,7 @@
 //! replay heals it. An error of the trees does not: they are derived.
 
 mod acts;
+mod doors;
 mod lanes;
 
 use crate::board::{Board, HeadBoard};
@@ -95,14 +96,15 @@ struct Commit {
     draft: Option<checkpoint::Draft>,
     lanes: lanes::Waiting,
     acts: Vec<Errand>,
+    doors: doors::Waiting,
 }
 
 impl Commit {
     /// Waits for the disk.
     async fn done(mut self) -> anyhow::Result<Durable> {
         (&mut self.task).await.context("the commit's thread")??;
-        let Self { answers, alarms, draft, lanes, acts, .. } = self;
-        Ok(Durable { answers, alarms, draft, lanes, acts })
+        let Self { answers, alarms, draft, lanes, doors, acts, .. } = self;
+        Ok(Durable { answers, alarms, draft, lanes, doors, acts })
     }
 }
 
@@ -113,17 +115,18 @@ struct Durable {
     draft: Option<checkpoint::Draft>,
     lanes: lanes::Waiting,
     acts: Vec<Errand>,
+    doors: doors::Waiting,
 }
 
 /// Waits for the commit under way, for ever when there is none. May be dropped and called again.
 async fn finished(commit: &mut Option<Commit>) -> anyhow::Result<Durable> {
     let Some(open) = commit else { return std::future::pending().await };
     let joined = (&mut open.task).await;
-    let Some(Commit { answers, alarms, draft, lanes, acts, .. }) = commit.take() else {
+    let Some(Commit { answers, alarms, draft, lanes, doors, acts, .. }) = commit.take() else {
         return std::future::pending().await;
     };
     joined.context("the commit's thread")??;
-    Ok(Durable { answers, alarms, draft, lanes, acts })
+    Ok(Durable { answers, alarms, draft, lanes, doors, acts })
 }
 
 /// What a command needed from the trees.
@@ -250,6 +253,7 @@ fn note(board: &Board, event: &Event) {
         | Event::Payment(_)
         | Event::Notice(_)
         | Event::Parking(_)
+        | Event::Door(_)
         | Event::Gap(_)
         | Event::Audit(_) => {}
     }
@@ -347,6 +351,7 @@ pub struct Engine {
     /// Signs of life: of the decisions, and of the batch that is on its way to the disk.
     alive: Option<(Progress, Progress)>,
     barriers: lanes::Barriers,
+    at_doors: doors::AtDoors,
     heads: Heads,
     acts: acts::Acts,
 }
@@ -402,6 +407,7 @@ impl Engine {
             saving: None,
             alive: None,
             barriers: lanes::Barriers::default(),
+            at_doors: doors::AtDoors::default(),
             heads: Heads::default(),
             acts: acts::Acts::default(),
         }
@@ -455,6 +461,7 @@ impl Engine {
         let mut crossings = self.barriers.crossings.take();
         loop {
             self.end_lost_openings()?;
+            self.end_lost_door_acts()?;
             self.sign_head(false)?;
             self.end_lost_acts()?;
             if commit.is_none() && self.has_pending() {
@@ -581,6 +588,7 @@ impl Engine {
     /// Applies an event and puts it into a record: readings that follow one another share one.
     fn append(&mut self, event: Event) -> anyhow::Result<()> {
         self.see(&event);
+        self.see_doors(&event);
         self.heads.any = true;
         self.see_act(&event);
         match &event {
@@ -601,6 +609,7 @@ impl Engine {
             | Event::Payment(_)
             | Event::Notice(_)
             | Event::Parking(_)
+            | Event::Door(_)
             | Event::Gap(_)
             | Event::Audit(_) => {}
         }
@@ -681,6 +690,13 @@ impl Engine {
                 self.lookups.push_back((command, 0));
                 self.begin_lookup()?;
             }
+            // Their controllers' tasks carry them out, when the intent is durable.
+            input::Order::OpenDoor(_)
+            | input::Order::HoldDoor(_)
+            | input::Order::LockDown(_)
+            | input::Order::ReleaseDoors(_)
+            | input::Order::EmergencyOpen(_)
+            | input::Order::EndEmergency { .. } => {}
             input::Order::OpenBarrier { lane, reason } => {
                 self.open_barrier(&command, lane, reason)?;
             }
@@ -715,7 +731,11 @@ impl Engine {
             | input::Order::SettleParking { .. }
             | input::Order::GrantParking { .. }
             | input::Order::SellPass(_)
-            | input::Order::RevokeParking { .. } => {
+            | input::Order::RevokeParking { .. }
+            | input::Order::Grant(_)
+            | input::Order::Revoke(_)
+            | input::Order::Restore { .. }
+            | input::Order::ConfirmArrears(_) => {
                 self.done(&command, Outcome::Failed, "not decided".to_owned())?;
             }
         }
@@ -834,10 +854,10 @@ impl Engine {
         if let Some((_, store)) = &self.alive {
             store.moved();
         }
-        let lanes = self.cut_lanes();
+        let (lanes, doors) = (self.cut_lanes(), self.cut_doors());
         let acts = std::mem::take(&mut self.acts.waiting);
         let answers = std::mem::take(&mut self.answers);
-        Ok(Some(Commit { task, answers, alarms, draft, lanes, acts }))
+        Ok(Some(Commit { task, answers, alarms, draft, lanes, doors, acts }))
     }
 
     /// Where durable batches go; its thread is started with the first. Not a task of the runtime's
@@ -869,6 +889,7 @@ impl Engine {
         }
         self.release_lanes(done.lanes);
         self.release_acts(done.acts);
+        self.release_doors(done.doors);
         if let Some(draft) = done.draft {
             self.saving = Some(self.save(draft));
         }

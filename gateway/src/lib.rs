@@ -43,6 +43,7 @@ pub mod config;
 pub mod contract;
 pub mod control;
 pub mod demo;
+pub mod doors;
 pub mod engine;
 pub mod figures;
 pub mod http;

@@ -212,3 +212,17 @@ pub const SCAN_LOOK_EVERY: Duration = Duration::from_millis(500);
 pub const LOOKS_MAX: u32 = 30;
 /// See [`LOOKS_MAX`].
 pub const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Orders that wait for one door controller; more fail.
+pub const DOOR_ACTS_MAX: usize = 64;
+/// How soon a controller's task looks again when rights or doors changed.
+pub const DOORS_LOOK_AFTER: Duration = Duration::from_millis(50);
+/// Entries of controllers' memories that the page can show; older ones are in the journal.
+pub const DOOR_ENTRIES_SHOWN: usize = 2_000;
+/// Records of the journal that are looked through for them at a start.
+pub const DOOR_RECORDS_AT_START: usize = 2_000;
+/// How often it is looked who is in arrears, where that closes doors.
+pub const ARREARS_LOOK_EVERY: Span = Span::from_mins(1);
+/// Pause after a question that a door controller did not answer, the first time; doubled each time.
+pub const CONTROLLER_AWAY_MIN: Duration = Duration::from_secs(1);
+/// The longest such pause.
+pub const CONTROLLER_AWAY_MAX: Duration = Duration::from_secs(15);

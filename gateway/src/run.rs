@@ -11,6 +11,7 @@ use crate::bus::act::Report;
 use crate::bus::worker::{Ask, Worker};
 use crate::command::CommandDoor;
 use crate::config::Config;
+use crate::doors;
 use crate::engine::{Engine, Errand};
 use crate::http;
 use crate::lanes::gate::Gate;
@@ -31,8 +32,9 @@ use blockgate_drivers::line::{Framing, Line, LineSettings};
 use blockgate_drivers::meter::TestRead;
 use blockgate_drivers::transport::{Connect, Target};
 use blockgate_rules::Input;
+use blockgate_rules::access::Access;
 use blockgate_rules::act::{Acted, Acting, Looked, outcome_of};
-use blockgate_rules::event::{AlarmCode, Outcome};
+use blockgate_rules::event::{AlarmCode, Event, Outcome};
 use blockgate_rules::input::{Command, Order};
 use blockgate_types::{ActResult, LineId, MeterId, MeterState, Time};
 use std::collections::BTreeMap;
@@ -86,6 +88,8 @@ pub struct Field {
     scans: mpsc::Receiver<Job>,
     connect: Arc<dyn Connect>,
     gates: Vec<Gate>,
+    controllers: Vec<doors::worker::Worker>,
+    zone: String,
     reads: Reads,
     clock: Arc<dyn Clock>,
     first: Vec<Input>,
@@ -181,6 +185,18 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     let (workers, reads, places) = lines(config, &board, clock, connect, &hand);
     let (scans, jobs) = Scans::new(places, clock.clone());
     let (lanes, ends) = Lanes::new(config.lanes_at.clone(), hand.clone());
+    let (doors, controllers) = doors::Doors::new(config.doors_at.clone(), &config.setup, &board);
+    show_entries(&store, &doors);
+    let controllers = controllers.into_iter().map(|(id, config, acts)| doors::worker::Worker {
+        id,
+        config,
+        doors: doors.clone(),
+        connect: connect.clone(),
+        clock: clock.clone(),
+        hand: hand.clone(),
+        acts,
+    });
+    let controllers = controllers.collect();
     let gates = ends.acts.into_iter().map(|(lane, barrier, acts, arm)| Gate {
         lane,
         config: barrier,
@@ -233,12 +249,14 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         setup: RwLock::new(Arc::new(config.setup.clone())),
         durable: shared.durable.clone(),
         lanes: lanes.clone(),
+        doors: doors.clone(),
         scans: Arc::new(scans),
     });
     let commit_interval = config.commit_interval.into();
     let head_key = key.public();
     let mut engine = Engine::new(store, block, shared, origin.clone(), commit_interval, errand);
     engine.with_lanes(lanes.clone(), ends.crossings);
+    engine.with_doors(doors);
     engine.sign_heads(key);
     let field = Field {
         engine,
@@ -250,11 +268,32 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         scans: jobs,
         connect: connect.clone(),
         gates,
+        controllers,
+        zone: config.setup.zone.clone(),
         reads: reads.clone(),
         clock: clock.clone(),
         first,
     };
     Ok((field, Doors { config: config.clone(), shared: http, origin, head_key, hand, reads }))
+}
+
+/// What happened at doors before this start, for the page.
+fn show_entries(store: &Store, doors: &doors::Doors) {
+    if doors.setup().is_none() {
+        return;
+    }
+    let newest = match store.trees.newest(limits::DOOR_RECORDS_AT_START) {
+        Ok(newest) => newest,
+        Err(error) => return warn!(%error, "the doors' last entries are not shown"),
+    };
+    for (_, payload) in newest {
+        let Ok(record) = crate::store::record::decode(&payload) else { continue };
+        if let Event::Door(access) = record.data
+            && let Access::Read { controller, entries, .. } = *access
+        {
+            doors.show(&controller, &entries);
+        }
+    }
 }
 
 fn lines(
@@ -302,7 +341,7 @@ impl Field {
     /// None in practice: the inbox is new.
     pub async fn start(self, groups: &Groups) -> anyhow::Result<()> {
         let Self { mut engine, inbox, orders, hand, errands, gates, reads, clock, .. } = self;
-        let Self { workers, scans, connect, first, .. } = self;
+        let Self { workers, scans, connect, first, controllers, zone, .. } = self;
         let mut watchdog = Watchdog::new();
         engine.watched(watchdog.part("engine"), watchdog.part("store"));
         for input in first {
@@ -321,6 +360,14 @@ impl Field {
             let (name, stop) = (format!("gate {}", gate.lane), groups.lines.stopping());
             groups.lines.spawn(name, async move {
                 gate.run(stop).await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+        }
+        for controller in controllers {
+            let (name, stop) = (format!("controller {}", controller.id), groups.lines.stopping());
+            let zone = zone.clone();
+            groups.lines.spawn(name, async move {
+                controller.run(&zone, stop).await;
                 Ok::<(), std::convert::Infallible>(())
             });
         }

@@ -73,7 +73,16 @@ pub fn severity(code: AlarmCode) -> Severity {
         | AlarmCode::GateUnknown
         | AlarmCode::MeterNotMoved
         | AlarmCode::LaneFailSafe
-        | AlarmCode::DeviceReplay => Severity::Critical,
+        | AlarmCode::DeviceReplay
+        | AlarmCode::DoorForced
+        | AlarmCode::DoorTamper
+        | AlarmCode::DoorDuress
+        | AlarmCode::DoorEmergency
+        | AlarmCode::DoorUnknown
+        | AlarmCode::DoorEventsLost
+        | AlarmCode::ControllerPackets
+        | AlarmCode::ControllerKey => Severity::Critical,
+        AlarmCode::ControllerOffline | AlarmCode::ControllerBehind => Severity::Warning,
         AlarmCode::CameraOffline => Severity::Warning,
         AlarmCode::MeterOffline
         | AlarmCode::MeterStuck
@@ -156,6 +165,16 @@ pub fn word(code: AlarmCode) -> &'static str {
         AlarmCode::MeterNotMoved => "meter-not-moved",
         AlarmCode::LaneFailSafe => "lane-fail-safe",
         AlarmCode::DeviceReplay => "device-replay",
+        AlarmCode::DoorForced => "door-forced",
+        AlarmCode::DoorTamper => "door-tamper",
+        AlarmCode::DoorDuress => "door-duress",
+        AlarmCode::DoorEmergency => "door-emergency",
+        AlarmCode::DoorUnknown => "door-unknown",
+        AlarmCode::DoorEventsLost => "door-events-lost",
+        AlarmCode::ControllerOffline => "controller-offline",
+        AlarmCode::ControllerPackets => "controller-packets",
+        AlarmCode::ControllerKey => "controller-key",
+        AlarmCode::ControllerBehind => "controller-behind",
     }
 }
 
@@ -262,6 +281,66 @@ fn sentences(code: AlarmCode) -> (Text, Text) {
             "The disk cannot be written: the lane works by its fail-safe policy.",
             "检查磁盘;恢复后核对期间的进出记录。",
             "Check the disk; afterwards compare the passages of that time.",
+        ),
+        AlarmCode::DoorForced => (
+            "门在没有授权的情况下被打开。",
+            "The door was opened without a right.",
+            "到现场查看门和人;关好后告警自动消除,或由人确认。",
+            "Look at the door and who is there; the alarm ends when it is closed, or when somebody confirms it.",
+        ),
+        AlarmCode::DoorTamper => (
+            "读头或控制器被拆动。",
+            "A reader or a controller's box was tampered with.",
+            "到现场检查设备和接线,确认告警。",
+            "Look at the device and its wiring, then confirm the alarm.",
+        ),
+        AlarmCode::DoorDuress => (
+            "有人在门口求助或输入了胁迫码。",
+            "Somebody called for help at a door, or typed the code that says \"under threat\".",
+            "立即派人,必要时报警;处理后确认告警。",
+            "Send somebody at once, call the police where needed; confirm the alarm afterwards.",
+        ),
+        AlarmCode::DoorEmergency => (
+            "因火警或紧急情况,门保持开启。",
+            "Doors stand open because of a fire or an emergency.",
+            "确认人员安全;复位火警后,用 end-emergency 恢复。",
+            "See that everybody is safe; reset the fire alarm, then order end-emergency.",
+        ),
+        AlarmCode::DoorUnknown => (
+            "不知道门是否已经开启。",
+            "Whether the door opened is not known.",
+            "到现场查看,再决定是否重新开门;网关不会自动重发。",
+            "Look at the door, then decide whether to open again; the gateway does not repeat it.",
+        ),
+        AlarmCode::DoorEventsLost => (
+            "控制器的部分记录在读取前被覆盖。",
+            "A controller overwrote entries before they could be read.",
+            "检查控制器离线的原因;确认告警。",
+            "Find out why the controller was away for so long; confirm the alarm.",
+        ),
+        AlarmCode::ControllerOffline => (
+            "门禁控制器没有应答。",
+            "The door controller does not answer.",
+            "检查供电、网线和地址;门按控制器内的名单继续工作。",
+            "Check its power, cable and address; the doors work on by the list in the controller.",
+        ),
+        AlarmCode::ControllerPackets => (
+            "收到伪造、重放或来自其他地址的门禁报文,已拒绝。",
+            "Packets that are not the controller's came and were refused: forged, recorded, or from another address.",
+            "检查门禁网段里有什么设备,把它与其他网络隔开。",
+            "Look at what else is on the doors' network, and keep it apart from the others.",
+        ),
+        AlarmCode::ControllerKey => (
+            "读头的密钥与配置不符。",
+            "The reader has another key than the config says.",
+            "核对读头的密钥;是否被更换过?",
+            "Compare the reader's key; was it replaced?",
+        ),
+        AlarmCode::ControllerBehind => (
+            "控制器的名单与应有的不一致。",
+            "The controller does not have the list that it should have.",
+            "查看待推送的数量和原因。",
+            "Look at what is pending for it, and why.",
         ),
         AlarmCode::DeviceReplay => (
             "有人重放了设备的签名请求。",

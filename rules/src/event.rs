@@ -37,6 +37,8 @@ pub enum Event {
     Ledger(PeriodClosed),
     /// Something happened in the car park.
     Parking(Box<crate::parking::Parking>),
+    /// Something happened at doors.
+    Door(Box<crate::access::Access>),
     /// Money moved, or is going to.
     Payment(Box<Payment>),
     /// What a household is to be told.
@@ -58,6 +60,7 @@ impl Event {
             Self::Bill(_) => "bill",
             Self::Ledger(_) => "ledger",
             Self::Parking(_) => "parking",
+            Self::Door(_) => "door",
             Self::Payment(_) => "payment",
             Self::Notice(_) => "notice",
             Self::Alarm(_) => "alarm",
@@ -74,6 +77,7 @@ impl Event {
             Self::Bill(bill) => format!("account/{}", bill.account),
             Self::Ledger(_) => "block".to_owned(),
             Self::Parking(event) => event.subject(),
+            Self::Door(event) => event.subject(),
             Self::Payment(payment) => format!("account/{}", payment.account),
             Self::Notice(notice) => format!("account/{}", notice.account),
             Self::Alarm(alarm) => format!("alarm/{}", alarm.id),
@@ -758,6 +762,26 @@ pub enum AlarmCode {
     LaneFailSafe,
     /// A device's signed request came twice: it was recorded and is replayed.
     DeviceReplay,
+    /// A door was opened without a right.
+    DoorForced,
+    /// A reader or a controller's box was tampered with.
+    DoorTamper,
+    /// Somebody called for help at a door, or typed the code that says "under threat".
+    DoorDuress,
+    /// Doors stand open because of a fire or an emergency.
+    DoorEmergency,
+    /// Whether a door opened is not known.
+    DoorUnknown,
+    /// A controller overwrote entries of its memory before they could be read.
+    DoorEventsLost,
+    /// A door controller or a reader does not answer.
+    ControllerOffline,
+    /// Packets came that are not the controller's: forged, recorded, or from another address.
+    ControllerPackets,
+    /// A reader has another key than the config says.
+    ControllerKey,
+    /// A controller does not have the list that it should have, or cannot keep it.
+    ControllerBehind,
 }
 
 /// A hole in a meter's readings.
@@ -795,6 +819,14 @@ pub enum Audit {
         /// Its new form; none where the block has none any more.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parking: Option<Box<crate::parking::setup::ParkingSetup>>,
+    },
+    /// Doors were set up or changed.
+    AccessSet {
+        /// When.
+        at: Time,
+        /// Their new form; none where the block has none any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        access: Option<Box<crate::access::AccessSetup>>,
     },
     /// What holds for the whole block was set.
     BlockSet {

@@ -1,5 +1,6 @@
 //! What comes into the Block. Each input carries its own time: the Block has no clock.
 
+use crate::access::event::{Credential, Grant};
 use crate::anomaly::care::FeedbackVerdict;
 use crate::correction::Correction;
 use crate::event::Bill;
@@ -7,10 +8,11 @@ use crate::ledger::{Channel, Source, Toward};
 use crate::money::Fen;
 use crate::setup::Setup;
 use blockgate_types::{
-    AccountId, AlarmId, ClockState, CommandId, Decimal, ItemId, LaneId, MeterId, Observation,
-    PermitId, Plate, RegisterName, RelayTo, Span, StayId, Time, ValveTo,
+    AccountId, AlarmId, ClockState, CommandId, Decimal, DoorId, GrantId, ItemId, LaneId, MeterId,
+    Observation, PermitId, Plate, RegisterName, RelayTo, Span, StayId, Time, ValveTo,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// One input to [`crate::Block::decide`].
 #[derive(Debug, Clone, PartialEq)]
@@ -107,6 +109,8 @@ pub enum Input {
         /// Since when; none where it ended.
         since: Option<Time>,
     },
+    /// Something about doors: what controllers told, what came of what they were told.
+    Door(Box<crate::access::Heard>),
     /// A barrier is to open. The gateway acts when this is durable, and reports back by
     /// [`Input::GateOpened`].
     GateOpening(crate::gate::Opening),
@@ -400,6 +404,32 @@ pub enum Order {
         /// Why.
         reason: String,
     },
+    /// Open a door once.
+    OpenDoor(OpenDoor),
+    /// Hold a door open for a time.
+    HoldDoor(HoldDoor),
+    /// Lock doors for everybody; without doors, all whose way out needs no controller.
+    LockDown(DoorsOrder),
+    /// Let doors open again for those who may; without doors, all that are held.
+    ReleaseDoors(DoorsOrder),
+    /// Open doors because of an emergency; without doors, all. They stay open until it is ended.
+    EmergencyOpen(DoorsOrder),
+    /// The emergency is over.
+    EndEmergency {
+        /// Why.
+        reason: String,
+    },
+    /// Give somebody a right to pass doors for a time.
+    Grant(Box<GrantOrder>),
+    /// Shut out a grant, a card, a person or a household.
+    Revoke(Box<RevokeOrder>),
+    /// What was shut out counts again.
+    Restore {
+        /// What.
+        of: Credential,
+    },
+    /// Confirm, or take back, that arrears close the entrances which the warning names.
+    ConfirmArrears(Box<ConfirmArrears>),
     /// Mute an alarm, open or not: nobody is sent out for it until then. The same alarm stays muted
     /// when it opens again before that.
     MuteAlarm {
@@ -439,6 +469,77 @@ pub enum Order {
         /// Which alarm.
         alarm: AlarmId,
     },
+}
+
+/// A door that is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenDoor {
+    /// Which door.
+    pub door: DoorId,
+    /// Why; not empty.
+    pub reason: String,
+}
+
+/// A door that is held open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldDoor {
+    /// Which door.
+    pub door: DoorId,
+    /// Until when, at most 31 days ahead.
+    pub until: Time,
+    /// Why; not empty.
+    pub reason: String,
+}
+
+/// Doors that are told the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DoorsOrder {
+    /// Which.
+    #[serde(default)]
+    pub doors: BTreeSet<DoorId>,
+    /// Until when; until something else is ordered where nothing stands here.
+    #[serde(default)]
+    pub until: Option<Time>,
+    /// Why; not empty.
+    pub reason: String,
+}
+
+/// A right that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantOrder {
+    /// Its id; the same one again replaces it.
+    pub grant: GrantId,
+    /// What it is.
+    pub terms: Grant,
+}
+
+/// What is shut out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeOrder {
+    /// What.
+    pub of: Credential,
+    /// Why; not empty.
+    pub reason: String,
+}
+
+/// A person's word that arrears may close entrances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmArrears {
+    /// True confirms the rule as the config has it now, false takes that back.
+    pub confirmed: bool,
+    /// The entrances that it closes, as the warning names them.
+    #[serde(default)]
+    pub entrances: BTreeSet<DoorId>,
+    /// Who: a person.
+    pub by: String,
+    /// Why; not empty.
+    pub reason: String,
 }
 
 /// A payment for a stay.
@@ -558,6 +659,16 @@ impl Order {
             Self::GrantParking { .. } => "grant-parking",
             Self::SellPass(_) => "sell-pass",
             Self::RevokeParking { .. } => "revoke-parking",
+            Self::OpenDoor(_) => "open-door",
+            Self::HoldDoor(_) => "hold-door",
+            Self::LockDown(_) => "lock-down",
+            Self::ReleaseDoors(_) => "release-doors",
+            Self::EmergencyOpen(_) => "emergency-open",
+            Self::EndEmergency { .. } => "end-emergency",
+            Self::Grant(_) => "grant",
+            Self::Revoke(_) => "revoke",
+            Self::Restore { .. } => "restore",
+            Self::ConfirmArrears(_) => "confirm-arrears",
             Self::MuteAlarm { .. } => "mute-alarm",
             Self::UnmuteAlarm { .. } => "unmute-alarm",
             Self::AlarmFeedback { .. } => "alarm-feedback",
@@ -608,6 +719,16 @@ impl Order {
             | Self::CloseStay { .. }
             | Self::SettleParking { .. } => false,
             Self::GrantParking { .. } | Self::SellPass(_) | Self::RevokeParking { .. } => true,
+            Self::OpenDoor(_)
+            | Self::HoldDoor(_)
+            | Self::LockDown(_)
+            | Self::ReleaseDoors(_)
+            | Self::EmergencyOpen(_)
+            | Self::EndEmergency { .. }
+            | Self::Grant(_)
+            | Self::Revoke(_)
+            | Self::Restore { .. }
+            | Self::ConfirmArrears(_) => true,
         }
     }
 

@@ -23,6 +23,7 @@
 //! | [`anomaly`] | leaks and oddities: detectors, their rules, device checks, the alarm budget |
 //! | [`parking`] | stays: what they cost, who may come and go |
 //! | [`act`] | acts on meters, relay, valve, clock: intent, outcome, a look after a restart |
+//! | [`access`] | doors: who may pass, what controllers are to be told |
 //! | [`gate`] | barriers as actions: intent, outcome, what was asked |
 //! | [`block`] | the state as a whole: decide and apply |
 #![deny(
@@ -35,6 +36,7 @@
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+pub mod access;
 pub mod act;
 pub mod alarm;
 pub mod anomaly;

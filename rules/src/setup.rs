@@ -41,6 +41,9 @@ pub struct Setup {
     /// The car park; none for a block without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parking: Option<std::sync::Arc<crate::parking::setup::ParkingSetup>>,
+    /// Doors; none for a block without controllers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<std::sync::Arc<crate::access::AccessSetup>>,
 }
 
 /// When bills are due, and when households are reminded. A late fee is no part of it: there is none

@@ -61,6 +61,7 @@ pub fn trail(
             | Event::Notice(_)
             | Event::Alarm(_)
             | Event::Parking(_)
+            | Event::Door(_)
             | Event::Gap(_)
             | Event::Audit(_) => continue,
         };

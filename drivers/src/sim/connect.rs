@@ -147,6 +147,10 @@ impl Connect for SimConnect {
             controller.wired(answers.clone());
             inner.tasks.spawn(async move {
                 while let Some(datagram) = asked.recv().await {
+                    let delay = controller.delay();
+                    if !delay.is_zero() {
+                        tokio::time::sleep(delay).await;
+                    }
                     if let Some(answer) = controller.answer(&datagram) {
                         let _full = answers.try_send((far, answer.to_vec()));
                     }

@@ -7,6 +7,7 @@ use crate::door::{Civil, CivilDate, Control, Denial, Entry, Happened};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Events that it keeps.
@@ -29,6 +30,7 @@ struct Inner {
     force_lock: bool,
     clock: Civil,
     plugged: bool,
+    delay: Duration,
     opened: [u64; DOORS],
     requests: BTreeMap<u8, u64>,
     inside: BTreeMap<u32, bool>,
@@ -66,6 +68,7 @@ impl SimController {
             force_lock: false,
             clock,
             plugged: true,
+            delay: Duration::ZERO,
             opened: [0; DOORS],
             requests: BTreeMap::new(),
             inside: BTreeMap::new(),
@@ -87,6 +90,16 @@ impl SimController {
     /// Plugs its network cable in or out.
     pub fn plug(&self, plugged: bool) {
         self.lock().plugged = plugged;
+    }
+
+    /// How long it takes to answer, over a simulated network.
+    pub fn answer_after(&self, delay: Duration) {
+        self.lock().delay = delay;
+    }
+
+    /// How long it takes to answer.
+    pub(super) fn delay(&self) -> Duration {
+        self.lock().delay
     }
 
     /// Sets its clock.

@@ -22,6 +22,9 @@ pub(super) fn run(file: &Path, store: bool) -> Ended {
             for id in config.unused_tariffs() {
                 println!("note: nobody is bound to tariff {id}");
             }
+            for (zh, en) in &config.doors_at.warnings {
+                println!("warning: {zh}\n         {en}");
+            }
             if store { check_store(&config.state_dir) } else { Ended::Done }
         }
         Err(faults) => {

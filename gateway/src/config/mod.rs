@@ -4,6 +4,7 @@
 
 mod anomalies;
 pub mod authority;
+pub mod doors;
 pub mod lanes;
 mod money;
 mod parking;
@@ -49,6 +50,8 @@ pub struct Config {
     pub meters: BTreeMap<MeterId, MeterConfig>,
     /// Cameras and barriers.
     pub lanes_at: lanes::LanesConfig,
+    /// Door controllers and people.
+    pub doors_at: doors::DoorsConfig,
     /// Meters, accounts and tariffs as the rules need them.
     pub setup: Setup,
     /// SHA-256 over all files, the first sixteen hexadecimal digits.

@@ -224,6 +224,7 @@ fn read(
     let accounts = accounts(&root, &meter_setups, &rules);
     let parking = super::parking::parking(&root, &rules.parking, &accounts);
     let lanes_at = super::lanes::read(&root, &path);
+    let (access, doors_at) = super::doors::read(&root, &accounts);
     root.done();
 
     let (identity, zone, state_dir) = head?;
@@ -244,6 +245,7 @@ fn read(
         tariffs,
         apportionments,
         parking: parking.map(Arc::new),
+        access: access.map(Arc::new),
         ..Setup::default()
     };
     Some(Config {
@@ -258,6 +260,7 @@ fn read(
         lines,
         meters,
         lanes_at,
+        doors_at,
         setup,
         hash: String::new(),
     })

@@ -40,6 +40,7 @@ impl Engine {
             | Event::Bill(_)
             | Event::Ledger(_)
             | Event::Parking(_)
+            | Event::Door(_)
             | Event::Payment(_)
             | Event::Notice(_)
             | Event::Alarm(_)

@@ -185,6 +185,7 @@ impl Engine {
             | Event::Ledger(_)
             | Event::Payment(_)
             | Event::Notice(_)
+            | Event::Door(_)
             | Event::Alarm(_)
             | Event::Gap(_) => {}
         }

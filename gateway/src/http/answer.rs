@@ -141,6 +141,14 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
             barrier::push(shared, &cameras, &camera, vendor, media, &body).await
         }
         Ask::Parking(ask) => Ok(json_of(&barrier::parking(shared, ask, &request.query)?)),
+        Ask::Doors(ask) => Ok(json_of(&super::doors::answer(shared, &ask, &request.query)?)),
+        Ask::DoorOpen(door, body) => {
+            if !request.has_type("application/json") {
+                return Err(Code::UnsupportedMediaType.into());
+            }
+            let done = commands::open_door(shared, caller, door, &body).await?;
+            Ok(json_of(&done))
+        }
         Ask::Lanes => no_query(Ok(json_of(&barrier::lanes_json(shared)))),
         Ask::Lane(id) => {
             let lane = barrier::lane_json(shared, &id).ok_or(Code::NotFound)?;

@@ -8,9 +8,10 @@ use crate::command::{Answer, Closed};
 use crate::limits;
 use crate::problem::{Code, Problem};
 use blockgate_rules::event::Outcome;
-use blockgate_rules::input::{Command, Order};
-use blockgate_types::{CommandId, Span};
+use blockgate_rules::input::{Command, OpenDoor, Order};
+use blockgate_types::{CommandId, DoorId, Span};
 use ring::digest;
+use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -124,6 +125,41 @@ pub(super) async fn from_page(
         id: id.map_err(|fault| Problem::new(Code::Internal, fault.to_string()))?,
         issued_at: now,
         expires_at: now.plus(Span::from_hours(24)),
+        actor: caller.actor(),
+        order: what,
+    };
+    order(shared, command).await
+}
+
+/// What a request to open a door says.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Opening {
+    reason: String,
+}
+
+/// Opens a door once, for a person who says why.
+///
+/// # Errors
+/// [`Code::BadRequest`]; how the command ended otherwise than done.
+pub(super) async fn open_door(
+    shared: &Shared,
+    caller: &Caller,
+    door: DoorId,
+    body: &[u8],
+) -> Result {
+    let Opening { reason } = serde_json::from_slice(body)
+        .map_err(|fault| Problem::new(Code::BadRequest, format!("the opening: {fault}")))?;
+    let what = Order::OpenDoor(OpenDoor { door, reason });
+    caller.may_order(&what)?;
+    let mut bytes = [0; 8];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Code::Internal)?;
+    let id = CommandId::new(&format!("door-{:016x}", u64::from_be_bytes(bytes)));
+    let now = shared.clock.now();
+    let command = Command {
+        id: id.map_err(|fault| Problem::new(Code::Internal, fault.to_string()))?,
+        issued_at: now,
+        expires_at: now.plus(Span::from_secs(30)),
         actor: caller.actor(),
         order: what,
     };

@@ -15,6 +15,7 @@
 //! | `answer` | the API's answers |
 //! | `money` | questions about accounts, receipts, arrears, figures |
 //! | `barrier` | what barriers ask and cameras push, before warp |
+//! | `doors` | questions about doors, controllers, who may pass |
 //! | [`wire`] | its JSON |
 //! | `events`, `commands`, `metrics` | the event stream, orders, Prometheus |
 //! | `page` | the maintenance page, without JavaScript too |
@@ -26,6 +27,7 @@ pub mod auth;
 mod barrier;
 pub mod certificate;
 mod commands;
+mod doors;
 mod events;
 mod gate;
 mod metrics;
@@ -102,6 +104,8 @@ pub struct Shared {
     pub durable: broadcast::Sender<(u64, Bytes)>,
     /// Cameras, barriers, and what they are told.
     pub lanes: Arc<crate::lanes::Lanes>,
+    /// Doors, controllers and their lists.
+    pub doors: Arc<crate::doors::Doors>,
     /// Scans of lines.
     pub scans: Arc<crate::scans::Scans>,
 }

@@ -4,6 +4,7 @@
 
 use super::auth::{Area, Caller, Scope};
 use super::barrier::ParkingAsk;
+use super::doors::DoorAsk;
 use super::money::MoneyAsk;
 use super::request::{Refused, Request, body, body_up_to, head};
 use super::{answer, gate, page};
@@ -11,7 +12,7 @@ use crate::limits;
 use crate::problem::{Code, Problem};
 use crate::store::trees::money::Kept;
 use blockgate_drivers::barrier::Vendor;
-use blockgate_types::{AccountId, BillId, CameraId, LaneId, MeterId, ScanId};
+use blockgate_types::{AccountId, BillId, CameraId, DoorId, LaneId, MeterId, ScanId};
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub(super) enum Ask {
     Lanes,
     Lane(LaneId),
     Parking(ParkingAsk),
+    Doors(DoorAsk),
+    DoorOpen(DoorId, Bytes),
     Asset(String),
     Language(String),
     LoginPage,
@@ -88,6 +91,7 @@ impl Ask {
             | Self::Lanes
             | Self::Lane(_)
             | Self::Parking(_)
+            | Self::Doors(_)
             | Self::Outbox
             | Self::Scans
             | Self::Scan(_)
@@ -96,9 +100,11 @@ impl Ask {
             | Self::Logout(_)
             | Self::Screen(_) => Some(Scope::Read),
             Self::Act(act, _) if act.is_own() => Some(Scope::Read),
-            Self::Command(_) | Self::ScanBegin(_) | Self::ScanCancel(_) | Self::Act(..) => {
-                Some(Scope::Command)
-            }
+            Self::Command(_)
+            | Self::DoorOpen(..)
+            | Self::ScanBegin(_)
+            | Self::ScanCancel(_)
+            | Self::Act(..) => Some(Scope::Command),
         }
     }
 
@@ -115,9 +121,12 @@ impl Ask {
             | Self::ScanBegin(_)
             | Self::ScanCancel(_) => Some(Area::Meters),
             Self::Bills | Self::Bill(_) | Self::Money(_) => Some(Area::Money),
-            Self::Lanes | Self::Lane(_) | Self::Parking(_) | Self::PaymentStatus(_) => {
-                Some(Area::Parking)
-            }
+            Self::Lanes
+            | Self::Lane(_)
+            | Self::Parking(_)
+            | Self::Doors(_)
+            | Self::DoorOpen(..)
+            | Self::PaymentStatus(_) => Some(Area::Parking),
             Self::Alarms => Some(Area::Alarms),
             Self::Outbox => Some(Area::System),
             Self::Health
@@ -184,6 +193,12 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/v1/areas", Some(Scope::Read)),
     ("GET", "/v1/unresolved", Some(Scope::Read)),
     ("GET", "/v1/lanes/{}", Some(Scope::Read)),
+    ("GET", "/v1/doors", Some(Scope::Read)),
+    ("GET", "/v1/doors/{}", Some(Scope::Read)),
+    ("GET", "/v1/doors/{}/who-may", Some(Scope::Read)),
+    ("POST", "/v1/doors/{}/open", Some(Scope::Command)),
+    ("GET", "/v1/controllers", Some(Scope::Read)),
+    ("GET", "/v1/door-events", Some(Scope::Read)),
     ("GET", "/assets/{}", None),
     ("GET", "/language/{}", None),
     ("GET", "/login", None),
@@ -443,6 +458,10 @@ fn asks() -> BoxedFilter<(Ask,)> {
         get("areas", Ask::Parking(ParkingAsk::Areas)),
         get("unresolved", Ask::Parking(ParkingAsk::Unresolved)),
         get_id("lanes", Ask::Lane),
+        get("doors", Ask::Doors(DoorAsk::Doors)),
+        get_id("doors", |id| Ask::Doors(DoorAsk::Door(id))),
+        get("controllers", Ask::Doors(DoorAsk::Controllers)),
+        get("door-events", Ask::Doors(DoorAsk::Events)),
         warp::path("cameras")
             .and(warp::path::param::<CameraId>())
             .and(warp::path::param::<Vendor>())
@@ -456,8 +475,13 @@ fn asks() -> BoxedFilter<(Ask,)> {
     let cancel = cancel.and(warp::path("cancel")).and(warp::path::end()).and(warp::post());
     let trail = v1().and(warp::path("accounts")).and(warp::path::param::<AccountId>());
     let trail = trail.and(warp::path("trail")).and(warp::path::end()).and(warp::get());
+    let door = v1().and(warp::path("doors")).and(warp::path::param::<DoorId>());
+    let who_may = door.and(warp::path("who-may")).and(warp::path::end()).and(warp::get());
+    let open = door.and(warp::path("open")).and(warp::path::end()).and(warp::post()).and(body());
     any_of(vec![
         api.boxed(),
+        who_may.map(|id| Ask::Doors(DoorAsk::WhoMay(id))).boxed(),
+        open.map(Ask::DoorOpen).boxed(),
         trail.map(|id| Ask::Money(MoneyAsk::Trail(id))).boxed(),
         history.map(Ask::History).boxed(),
         cancel.map(Ask::ScanCancel).boxed(),

@@ -120,6 +120,102 @@ fn lanes() -> Arc<crate::lanes::Lanes> {
     crate::lanes::Lanes::new(config, tokio::sync::mpsc::channel(1).0).0
 }
 
+/// One door with one card that may pass, and an entry of it.
+fn doors(board: &Arc<Board>) -> Arc<crate::doors::Doors> {
+    use crate::config::doors::{ControllerConfig, DoorVendor, DoorsConfig};
+    use blockgate_rules::access::Person;
+    use blockgate_rules::access::event::{Entry, Happened};
+    use blockgate_rules::access::setup::{AccessSetup, ControllerSetup, DoorSetup, Exit, Group};
+    use blockgate_types::Span;
+    let id = |text: &str| text.parse().unwrap();
+    let door: blockgate_types::DoorId = "m-0101".parse().unwrap();
+    let north: blockgate_types::ControllerId = "north".parse().unwrap();
+    let setup = AccessSetup {
+        controllers: [(
+            north.clone(),
+            ControllerSetup { vendor: "uhppote".to_owned(), anti_passback: 0 },
+        )]
+        .into(),
+        doors: [(
+            door.clone(),
+            DoorSetup {
+                controller: north.clone(),
+                number: 1,
+                exit: Exit::Button,
+                entrance: true,
+                unlock_s: 5,
+            },
+        )]
+        .into(),
+        groups: [(
+            "home-1".parse().unwrap(),
+            Group { doors: [door].into(), staff: true, ..Group::default() },
+        )]
+        .into(),
+        ..AccessSetup::default()
+    };
+    let controller = ControllerConfig {
+        vendor: DoorVendor::Uhppote,
+        serial: 7,
+        host: EVIL.to_owned(),
+        port: 60_000,
+        poll_every: Span::from_secs(1),
+        timeout: Span::from_secs(1),
+        push_per_second: 50,
+        offline_after: Span::from_mins(2),
+    };
+    let person = Person { staff: true, cards: [101].into(), ..Person::default() };
+    let config = DoorsConfig {
+        controllers: [(north.clone(), controller)].into(),
+        people: Arc::new([("p-1".parse().unwrap(), person)].into()),
+        warnings: vec![(EVIL.to_owned(), EVIL.to_owned())],
+    };
+    let wanted = Setup {
+        zone: "Asia/Shanghai".to_owned(),
+        access: Some(Arc::new(setup)),
+        ..Default::default()
+    };
+    let (doors, _) = crate::doors::Doors::new(config, &wanted, board);
+    doors.show(
+        &north,
+        &[Entry {
+            index: 1,
+            at: Noon.now(),
+            door: Some(id("m-0101")),
+            event: Happened::Granted,
+            denied: None,
+            card: Some(101),
+            inward: Some(true),
+        }],
+    );
+    doors
+}
+
+#[tokio::test]
+async fn whose_a_card_is_stands_in_the_answer_and_in_no_event() {
+    let house = house(true).await;
+    let get = |path: &'static str| ask("GET", path).header("authorization", "Bearer all");
+    let read = |answer: warp::http::Response<Bytes>| -> Value {
+        serde_json::from_slice(answer.body()).unwrap()
+    };
+    let events = read(get("/v1/door-events?door=m-0101&event=granted").reply(&house.routes).await);
+    assert_eq!(events["events"][0]["person"], "p-1");
+    let none = read(get("/v1/door-events?card=102").reply(&house.routes).await);
+    assert_eq!(none["events"].as_array().unwrap().len(), 0);
+    let may = read(get("/v1/doors/m-0101/who-may").reply(&house.routes).await);
+    assert_eq!((may["all"].as_u64(), &may["may"][0]["person"]), (Some(1), &Value::from("p-1")));
+    let open = |body: &'static str| {
+        ask("POST", "/v1/doors/m-0101/open")
+            .header("authorization", "Bearer all")
+            .header("content-type", "application/json")
+            .body(body)
+    };
+    assert_eq!(open(r#"{"why":"x"}"#).reply(&house.routes).await.status(), 400);
+    assert_eq!(open(r#"{"reason":"parcel"}"#).reply(&house.routes).await.status(), 200);
+    let ordered = house.ordered.lock().unwrap();
+    assert_eq!(ordered.last().unwrap().order.name(), "open-door");
+}
+
 /// The site over invented data; `login` says whether somebody has set a password.
 async fn house(login: bool) -> House {
     let dir = tempfile::tempdir().unwrap();
@@ -144,6 +240,7 @@ async fn house(login: bool) -> House {
         Some((Noon.now(), ReadFault { class: FaultClass::Timeout, what, raw: vec![1, 0xAB] }));
     meter.count(FaultClass::Timeout);
     board.meters().insert(MeterId::new("m-0101").unwrap(), meter);
+    let doors = doors(&board);
     let (door, mut orders) = CommandDoor::new();
     let ordered = Arc::new(Mutex::new(Vec::new()));
     let seen = ordered.clone();
@@ -176,6 +273,7 @@ async fn house(login: bool) -> House {
         setup: RwLock::default(),
         durable: broadcast::Sender::new(16),
         lanes: lanes(),
+        doors,
         scans: Arc::new(
             crate::scans::Scans::new(std::collections::BTreeMap::new(), Arc::new(Noon)).0,
         ),
@@ -483,6 +581,7 @@ async fn every_documented_operation_answers_and_every_api_route_is_documented() 
             };
             let request = match path.as_str() {
                 "/v1/payment-status" => json(r#"{"lane":"m-0101","plate":"粤B12345"}"#),
+                "/v1/doors/{id}/open" => json(r#"{"reason":"forgot the card"}"#),
                 "/v1/cameras/{camera}/{vendor}" => json(r#"{"serialno":"x"}"#),
                 _ => with_command(request),
             };

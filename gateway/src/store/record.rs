@@ -76,6 +76,7 @@ pub fn encode(
         | Event::Alarm(_)
         | Event::Notice(_)
         | Event::Parking(_)
+        | Event::Door(_)
         | Event::Gap(_)
         | Event::Audit(_) => format!("{}-{seq}", origin.boot),
     };

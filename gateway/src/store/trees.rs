@@ -347,7 +347,11 @@ impl Trees {
                     (state.payments, any) = (state.payments + 1, true);
                 }
                 Event::Audit(audit) => any |= money::put_audit(&mut rows, seq, position, audit),
-                Event::Ledger(_) | Event::Notice(_) | Event::Parking(_) | Event::Gap(_) => {}
+                Event::Ledger(_)
+                | Event::Notice(_)
+                | Event::Parking(_)
+                | Event::Door(_)
+                | Event::Gap(_) => {}
             }
             state.applied = seq;
         }

@@ -182,7 +182,17 @@ fn words(code: AlarmCode) -> Words {
         | AlarmCode::GateUnknown
         | AlarmCode::MeterNotMoved
         | AlarmCode::LaneFailSafe
-        | AlarmCode::DeviceReplay => Words {
+        | AlarmCode::DeviceReplay
+        | AlarmCode::DoorForced
+        | AlarmCode::DoorTamper
+        | AlarmCode::DoorDuress
+        | AlarmCode::DoorEmergency
+        | AlarmCode::DoorUnknown
+        | AlarmCode::DoorEventsLost
+        | AlarmCode::ControllerOffline
+        | AlarmCode::ControllerPackets
+        | AlarmCode::ControllerKey
+        | AlarmCode::ControllerBehind => Words {
             zh: "网关自身的告警。",
             en: "An alarm of the gateway itself.",
             told_zh: "网关自身的告警。",

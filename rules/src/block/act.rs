@@ -68,6 +68,16 @@ impl Block {
             | Order::GrantParking { .. }
             | Order::SellPass(_)
             | Order::RevokeParking { .. }
+            | Order::OpenDoor(_)
+            | Order::HoldDoor(_)
+            | Order::LockDown(_)
+            | Order::ReleaseDoors(_)
+            | Order::EmergencyOpen(_)
+            | Order::EndEmergency { .. }
+            | Order::Grant(_)
+            | Order::Revoke(_)
+            | Order::Restore { .. }
+            | Order::ConfirmArrears(_)
             | Order::MuteAlarm { .. }
             | Order::UnmuteAlarm { .. }
             | Order::AlarmFeedback { .. }

@@ -70,7 +70,17 @@ impl Block {
             | Order::SettleParking { .. }
             | Order::GrantParking { .. }
             | Order::SellPass(_)
-            | Order::RevokeParking { .. } => return None,
+            | Order::RevokeParking { .. }
+            | Order::OpenDoor(_)
+            | Order::HoldDoor(_)
+            | Order::LockDown(_)
+            | Order::ReleaseDoors(_)
+            | Order::EmergencyOpen(_)
+            | Order::EndEmergency { .. }
+            | Order::Grant(_)
+            | Order::Revoke(_)
+            | Order::Restore { .. }
+            | Order::ConfirmArrears(_) => return None,
         })
     }
 
@@ -156,7 +166,8 @@ impl Block {
     ) -> Result<Vec<Event>, &'static str> {
         let alarm = self.state.alarms.get(id).ok_or(NOT_OPEN)?;
         let confirmed_by = Some(command.actor.clone());
-        let mut events = noted(Alarm { confirmed_by, ..alarm.clone() }, now);
+        let confirmed = Alarm { confirmed_by, ..alarm.clone() };
+        let mut events = noted(confirmed.clone(), now);
         if close_valve {
             let may = self.revision_of(alarm, now).is_some_and(|(_, r)| r.care.close_valve);
             if !may {
@@ -168,6 +179,9 @@ impl Block {
             let close = (&meter, Act::Valve(ValveTo::Close));
             // Whoever confirms has the alarm before them: it is the reason.
             events.push(self.intend(now, command, close, alarm::word(alarm.code), Some(id))?);
+        }
+        if super::access::ends_when_confirmed(alarm.code) {
+            events.push(Event::Alarm(alarm::cleared(&confirmed, now)));
         }
         Ok(events)
     }

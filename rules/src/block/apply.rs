@@ -47,6 +47,7 @@ impl Block {
             }
             Event::Notice(notice) => self.apply_notice(notice),
             Event::Parking(event) => self.apply_parking(event),
+            Event::Door(event) => self.apply_access(event),
             Event::Gap(_) => {}
             Event::Audit(audit) => self.apply_audit(audit),
         }
@@ -295,7 +296,17 @@ impl Block {
             | AlarmCode::GateUnknown
             | AlarmCode::MeterNotMoved
             | AlarmCode::LaneFailSafe
-            | AlarmCode::DeviceReplay => {}
+            | AlarmCode::DeviceReplay
+            | AlarmCode::DoorForced
+            | AlarmCode::DoorTamper
+            | AlarmCode::DoorDuress
+            | AlarmCode::DoorEmergency
+            | AlarmCode::DoorUnknown
+            | AlarmCode::DoorEventsLost
+            | AlarmCode::ControllerOffline
+            | AlarmCode::ControllerPackets
+            | AlarmCode::ControllerKey
+            | AlarmCode::ControllerBehind => {}
         };
         let meter = self.state.setup.meters.get(&id);
         let spans = meter.map(|m| m.offline_after.min(m.stuck_after.unwrap_or(m.offline_after)));
@@ -310,6 +321,10 @@ impl Block {
             Audit::ParkingSet { parking, .. } => {
                 setup.parking =
                     parking.as_ref().map(|parking| std::sync::Arc::new((**parking).clone()));
+            }
+            Audit::AccessSet { access, .. } => {
+                setup.access =
+                    access.as_ref().map(|access| std::sync::Arc::new((**access).clone()));
             }
             Audit::BlockSet { zone, close_grace, refund_alone_max_fen, dunning, .. } => {
                 setup.refund_alone_max_fen = *refund_alone_max_fen;
@@ -346,10 +361,8 @@ impl Block {
                 }
                 self.find_sources();
             }
-            Audit::Corrected { .. }
-            | Audit::CashCounted { .. }
-            | Audit::Reconciled { .. }
-            | Audit::MovedOut { .. } => {}
+            Audit::Corrected { .. } | Audit::CashCounted { .. } | Audit::Reconciled { .. } => {}
+            Audit::MovedOut { settlement } => self.apply_moved_out(settlement),
             Audit::RulesApplied { file, rules, .. } => {
                 self.state.applied.insert(file.clone(), (**rules).clone());
             }

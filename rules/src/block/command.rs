@@ -53,8 +53,10 @@ impl Block {
                     out.push(answer(Outcome::Refused, UNSYNCED))
                 }
                 Ok(events) => {
+                    let extended = self.rights_extended(&events);
                     out.push(accepted);
                     out.extend(events);
+                    out.extend(extended);
                     out.push(answer(Outcome::Done, ""));
                 }
                 Err(why) => out.push(answer(Outcome::Refused, why)),
@@ -67,6 +69,20 @@ impl Block {
                     out.push(accepted);
                     out.extend(events);
                     out.push(answer(Outcome::Done, ""));
+                }
+                Err(why) => out.push(answer(Outcome::Refused, why)),
+            }
+            return;
+        }
+        if let Some(decided) = self.decide_access(now, command) {
+            match decided {
+                Ok((events, acting)) => {
+                    out.push(accepted);
+                    out.extend(events);
+                    // What doors are told has its outcome when they have done it.
+                    if !acting {
+                        out.push(answer(Outcome::Done, ""));
+                    }
                 }
                 Err(why) => out.push(answer(Outcome::Refused, why)),
             }
@@ -137,6 +153,16 @@ impl Block {
             | Order::Relay { .. }
             | Order::Valve { .. }
             | Order::SetClock { .. }
+            | Order::OpenDoor(_)
+            | Order::HoldDoor(_)
+            | Order::LockDown(_)
+            | Order::ReleaseDoors(_)
+            | Order::EmergencyOpen(_)
+            | Order::EndEmergency { .. }
+            | Order::Grant(_)
+            | Order::Revoke(_)
+            | Order::Restore { .. }
+            | Order::ConfirmArrears(_)
             | Order::MuteAlarm { .. }
             | Order::UnmuteAlarm { .. }
             | Order::AlarmFeedback { .. }

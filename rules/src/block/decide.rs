@@ -43,7 +43,9 @@ impl Block {
                 }
                 self.decide_lost_openings(*now, out);
                 self.decide_lost_acts(*now, out);
+                self.decide_lost_door_acts(*now, out);
             }
+            Input::Door(heard) => self.decide_heard(heard, out),
             Input::GateOpening(opening) => self.decide_opening(opening, out),
             Input::GateOpened(done) => self.decide_opened(done, out),
             Input::MeterActed(done) => self.decide_acted(done, out),
@@ -280,7 +282,7 @@ impl Block {
         out.extend(change.map(Event::Alarm));
     }
 
-    fn open_alarm(&self, code: AlarmCode, subject: &str) -> Option<&Alarm> {
+    pub(super) fn open_alarm(&self, code: AlarmCode, subject: &str) -> Option<&Alarm> {
         self.state.alarms.get(&alarm::id(code, subject)?)
     }
 
@@ -312,6 +314,10 @@ impl Block {
         if have.parking != wanted.parking {
             let parking = wanted.parking.as_ref().map(|parking| Box::new((**parking).clone()));
             out.push(Event::Audit(Audit::ParkingSet { at: now, parking }));
+        }
+        if have.access != wanted.access {
+            let access = wanted.access.as_ref().map(|access| Box::new((**access).clone()));
+            out.push(Event::Audit(Audit::AccessSet { at: now, access }));
         }
         for (id, tariff) in &wanted.tariffs {
             if have.tariffs.get(id) != Some(tariff) {

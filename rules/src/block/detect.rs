@@ -422,6 +422,7 @@ impl Block {
             | Input::Lasting { .. }
             | Input::Passed(_)
             | Input::GateOpening(_)
+            | Input::Door(_)
             | Input::GateOpened(_)
             | Input::GateAsked { .. }
             | Input::MeterActed(_)

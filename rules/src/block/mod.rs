@@ -6,6 +6,7 @@
 //! state: it is not saved, two Blocks are equal whatever their watches hold, and no amount of money
 //! depends on it; it only times alarms.
 
+mod access;
 mod act;
 mod anomaly;
 mod apply;
@@ -112,6 +113,9 @@ struct State {
     /// Who is in the car park; shared with those who answer barriers.
     #[serde(default)]
     parking: std::sync::Arc<crate::parking::state::ParkingState>,
+    /// What the events say about doors; shared with those who tell the controllers.
+    #[serde(default)]
+    access: std::sync::Arc<crate::access::AccessState>,
     /// Bills that were corrected, with the number of the last correction.
     corrected: BTreeMap<BillId, u32>,
     alarms: BTreeMap<AlarmId, Alarm>,
@@ -337,6 +341,7 @@ impl Block {
             | Input::Reconcile { .. }
             | Input::Passed(_)
             | Input::GateOpening(_)
+            | Input::Door(_)
             | Input::GateOpened(_)
             | Input::GateAsked { .. }
             | Input::MeterActed(_)

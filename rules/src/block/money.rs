@@ -133,7 +133,17 @@ impl Block {
             | Order::SettleParking { .. }
             | Order::GrantParking { .. }
             | Order::SellPass(_)
-            | Order::RevokeParking { .. } => return None,
+            | Order::RevokeParking { .. }
+            | Order::OpenDoor(_)
+            | Order::HoldDoor(_)
+            | Order::LockDown(_)
+            | Order::ReleaseDoors(_)
+            | Order::EmergencyOpen(_)
+            | Order::EndEmergency { .. }
+            | Order::Grant(_)
+            | Order::Revoke(_)
+            | Order::Restore { .. }
+            | Order::ConfirmArrears(_) => return None,
         })
     }
 

@@ -201,6 +201,16 @@ impl Block {
                 self.revoke_parking(view.as_ref(), now, command, permit, reason)
             }
             Order::Resend { .. }
+            | Order::OpenDoor(_)
+            | Order::HoldDoor(_)
+            | Order::LockDown(_)
+            | Order::ReleaseDoors(_)
+            | Order::EmergencyOpen(_)
+            | Order::EndEmergency { .. }
+            | Order::Grant(_)
+            | Order::Revoke(_)
+            | Order::Restore { .. }
+            | Order::ConfirmArrears(_)
             | Order::ReadNow { .. }
             | Order::OpenBarrier { .. }
             | Order::Relay { .. }

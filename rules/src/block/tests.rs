@@ -7,6 +7,7 @@ mod commands;
 mod correcting;
 mod desk;
 mod detecting;
+mod doors;
 mod dunning;
 mod estimating;
 mod gate;
@@ -244,6 +245,10 @@ pub(super) fn shown(events: &[Event]) -> Vec<String> {
                     json["means"]["of"].as_str().map(|m| format!(" {m}")).unwrap_or_default();
                 let told = json["told"].as_str().map(|t| format!(" {t}")).unwrap_or_default();
                 lines.push(format!("parking {}{means}{told}", json["what"].as_str().unwrap()));
+            }
+            Event::Door(door) => {
+                let json = serde_json::to_value(door).unwrap();
+                lines.push(format!("door {}", json["what"].as_str().unwrap()));
             }
             Event::Gap(g) => lines.push(format!("gap {}", g.missing)),
             Event::Audit(crate::event::Audit::Command { outcome, detail, .. }) => {

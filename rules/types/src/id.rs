@@ -115,6 +115,18 @@ ids! {
     StayId,
     /// A vehicle's right to park: a monthly pass, a household's visitor.
     PermitId,
+    /// A door.
+    DoorId,
+    /// A door access controller.
+    ControllerId,
+    /// Somebody who may pass doors; never a name.
+    PersonId,
+    /// A group: who may pass which doors.
+    GroupId,
+    /// When a right holds.
+    ScheduleId,
+    /// A right to pass doors for a time: a visitor's.
+    GrantId,
     /// A scan of a line, since the start of the process.
     ScanId,
     /// An act on a device, a barrier's opening; derived from the record that ordered it.

@@ -37,8 +37,9 @@ pub mod unit;
 pub use act::{Act, ActResult, Control, MeterState, RelayTo, ValveTo};
 pub use decimal::{Decimal, parse_decimal};
 pub use id::{
-    AccountId, ActionId, AlarmId, AreaId, BillId, CameraId, CommandId, IdError, ItemId, LaneId,
-    LineId, MeterId, PermitId, ScanId, StayId, TariffId,
+    AccountId, ActionId, AlarmId, AreaId, BillId, CameraId, CommandId, ControllerId, DoorId,
+    GrantId, GroupId, IdError, ItemId, LaneId, LineId, MeterId, PermitId, PersonId, ScanId,
+    ScheduleId, StayId, TariffId,
 };
 pub use observation::{FaultClass, Observation, ReadFault, Values};
 pub use passage::{Passage, PlateColour, PlateRead};

@@ -56,7 +56,7 @@ pub enum Area {
     Overview,
     /// Lines and meters.
     Meters,
-    /// Lanes, stays, permits.
+    /// Lanes, stays, permits; doors and who may pass them.
     Parking,
     /// Households, bills, payments.
     Money,
@@ -140,7 +140,18 @@ fn who(order: &Order) -> &'static [Role] {
         | Order::SetClock { .. } => &[Installer],
         // A leak does not wait.
         Order::Valve { .. } => &[Installer, Caretaker],
-        Order::OpenBarrier { .. } => &[Installer, Caretaker],
+        Order::OpenBarrier { .. } | Order::OpenDoor(_) => &[Installer, Caretaker],
+        // Whoever is on the spot lets people out, and lets visitors in.
+        Order::HoldDoor(_)
+        | Order::LockDown(_)
+        | Order::ReleaseDoors(_)
+        | Order::EmergencyOpen(_)
+        | Order::EndEmergency { .. }
+        | Order::Grant(_)
+        | Order::Revoke(_)
+        | Order::Restore { .. } => &[Caretaker],
+        // That a household cannot get home is the operator's word alone.
+        Order::ConfirmArrears(_) => &[],
         Order::MuteAlarm { .. }
         | Order::UnmuteAlarm { .. }
         | Order::AlarmFeedback { .. }

@@ -28,6 +28,7 @@ pub(super) fn bills(world: &World) -> Vec<Bill> {
         | Event::Alarm(_)
         | Event::Notice(_)
         | Event::Parking(_)
+        | Event::Door(_)
         | Event::Gap(_)
         | Event::Audit(_) => None,
     };

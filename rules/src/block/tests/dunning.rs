@@ -64,6 +64,7 @@ fn notices(events: &[Event]) -> Vec<Notice> {
         | Event::Payment(_)
         | Event::Alarm(_)
         | Event::Parking(_)
+        | Event::Door(_)
         | Event::Gap(_)
         | Event::Audit(_) => None,
     };

@@ -779,6 +779,7 @@ fn the_close_of_a_large_block_goes_tick_by_tick_and_bills_each_charge_once() {
             | Event::Notice(_)
             | Event::Alarm(_)
             | Event::Parking(_)
+            | Event::Door(_)
             | Event::Gap(_)
             | Event::Audit(_) => None,
         })

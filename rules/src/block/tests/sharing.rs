@@ -140,6 +140,7 @@ fn a_crash_between_the_shares_leaves_none_out_and_none_twice() {
                 | Event::Alarm(_)
                 | Event::Notice(_)
                 | Event::Parking(_)
+                | Event::Door(_)
                 | Event::Gap(_)
                 | Event::Audit(_) => None,
             };
@@ -230,6 +231,7 @@ fn a_loss_is_what_the_master_counts_beyond_its_subs_and_has_a_bound() {
                 | Event::Alarm(_)
                 | Event::Notice(_)
                 | Event::Parking(_)
+                | Event::Door(_)
                 | Event::Gap(_)
                 | Event::Audit(_) => None,
             });
@@ -323,6 +325,7 @@ fn a_corrected_cost_is_shared_anew_and_a_corrected_use_is_a_corrected_weight() {
             | Event::Alarm(_)
             | Event::Notice(_)
             | Event::Parking(_)
+            | Event::Door(_)
             | Event::Gap(_)
             | Event::Audit(_) => None,
         });

@@ -283,6 +283,7 @@ fn check_periods(world: &World) {
             | Event::Alarm(_)
             | Event::Notice(_)
             | Event::Parking(_)
+            | Event::Door(_)
             | Event::Gap(_)
             | Event::Audit(_) => {}
         }
@@ -308,6 +309,7 @@ fn check_commands(world: &World) {
             | Event::Alarm(_)
             | Event::Notice(_)
             | Event::Parking(_)
+            | Event::Door(_)
             | Event::Gap(_) => {}
         }
     }
