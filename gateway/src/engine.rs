@@ -508,6 +508,9 @@ impl Engine {
                         self.hear(&input)?;
                         self.step(&input)?;
                     }
+                    if self.block.is_closing() {
+                        tick_at = Instant::now(); // a close that has begun is not left until the next due time
+                    }
                 }
                 () = wait_until(commit_at), if commit.is_none() => {}
                 // The trees follow on a thread of their own; they tell nobody when they have.

@@ -16,6 +16,8 @@ pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
 pub const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 /// Longest journal record; a longer event is refused before it is decided on.
 pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
+/// Longest number of a parking ticket in a question, in bytes.
+pub const TICKET_BYTES_MAX: usize = 64;
 /// Records between two checkpoints; more would slow the start.
 pub const CHECKPOINT_EVERY_RECORDS: u64 = 20_000;
 /// Messages sent and not yet acknowledged by the broker.

@@ -94,9 +94,7 @@ def write_config(folder, households, meters):
     text += f'\n[http]\nlisten = "127.0.0.1:{PORTS["gateway"]}"\n'
     text += f'\n[[barrier]]\nlane = "{LANE}"\nvendor = "vzenith"\nopen = "answer"\nfail_safe = "ask"\n'
     text += f'\n[[camera]]\nid = "cam-1"\nlane = "{LANE}"\nvendor = "vzenith"\n'
-    extra = HERE / "parking.toml"
-    if extra.exists():
-        text += extra.read_text()
+    text += (HERE / "parking.toml").read_text()
     for number in range(households):
         text += (
             f'\n[[account]]\nid = "a-{number:04}"\nbuilding = "1"\narea_m2 = "88.5"\ncharges = [\n'
@@ -104,7 +102,8 @@ def write_config(folder, households, meters):
         )
     (folder / "blockgate.toml").write_text(text)
     (folder / "rules.d").mkdir(exist_ok=True)
-    shutil.copy(ROOT / "rules/tariffs/property.toml", folder / "rules.d/property.toml")
+    for name in ("property", "parking"):
+        shutil.copy(ROOT / f"rules/tariffs/{name}.toml", folder / f"rules.d/{name}.toml")
     state = folder / "state"
     state.mkdir(exist_ok=True)
     tokens = state / "tokens.toml"

@@ -272,7 +272,7 @@ impl Yard {
     async fn settle(&mut self, lane: &'static str, read: &str) {
         let (Ok(id), plate) = (LaneId::new(lane), Plate::new(read).ok()) else { return };
         let now = self.cars.clock.now();
-        let advice = self.cars.lanes.advise(&id, plate.as_ref(), now);
+        let advice = self.cars.lanes.advise(&id, plate.as_ref(), None, now);
         let stay = advice.stay.as_deref().and_then(|stay| stay.parse().ok());
         let order = match (advice.decision, stay) {
             (Decision::Pay, Some(stay)) => Order::PayStay(Box::new(PayStay {

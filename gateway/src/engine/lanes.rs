@@ -146,7 +146,7 @@ impl Engine {
     fn decide_passage(&mut self, now: Time, passage: Passage) -> anyhow::Result<Advice> {
         let Some(view) = self.block.parking() else {
             let plate = passage.plate.as_ref().map(|read| &read.plate);
-            return Ok(NoParking.advise(&passage.lane, plate, now));
+            return Ok(NoParking.advise(&passage.lane, plate, passage.ticket.as_deref(), now));
         };
         if view.state.is_repeated(&view.setup, &passage) {
             return Ok(parking::repeated(&view, &passage, now));

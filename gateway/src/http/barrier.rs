@@ -203,6 +203,8 @@ struct Question<'q> {
     lane: Cow<'q, str>,
     #[serde(borrow, default)]
     plate: Option<Cow<'q, str>>,
+    #[serde(borrow, default)]
+    ticket: Option<Cow<'q, str>>,
     #[serde(default)]
     at: Option<Time>,
 }
@@ -247,10 +249,14 @@ pub(super) fn payment_status(
     let plate = question.plate.as_deref().filter(|text| !text.trim().is_empty());
     // A plate that cannot be one is a car that was not read; the text is not repeated anywhere.
     let plate = plate.and_then(|text| Plate::new(text).ok());
+    let ticket = question.ticket.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    if ticket.is_some_and(|text| text.len() > limits::TICKET_BYTES_MAX) {
+        return Err(bad(format!("ticket: longer than {} bytes", limits::TICKET_BYTES_MAX)));
+    }
     let now = shared.clock.now();
     // Later is a preview; earlier than a clock may be off is not believed: it would be cheaper.
     let at = question.at.filter(|at| *at > now.minus(limits::CAMERA_CLOCK_OFF)).unwrap_or(now);
-    let advice = shared.lanes.advise(&lane, plate.as_ref(), at);
+    let advice = shared.lanes.advise(&lane, plate.as_ref(), ticket, at);
     if !shared.lanes.asks.note(&lane, plate.as_ref(), by, &advice, now) {
         return Err(Problem { code: Code::TooOften, detail: String::new(), retry_after: Some(1) });
     }

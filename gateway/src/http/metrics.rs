@@ -165,6 +165,8 @@ fn lines(text: &mut Text, shared: &Shared) {
 fn store(text: &mut Text, shared: &Shared) {
     let records = shared.board.counts.records.get();
     text.one("journal_records_total", "counter", "Records made durable.", records);
+    let bills = shared.board.counts.bills.get();
+    text.one("bills_total", "counter", "Bills made durable since the start.", bills);
     let disk = *shared.board.disk();
     if let Some(disk) = disk {
         text.one("store_free_bytes", "gauge", "Free on the state folder's disk.", disk.free);

@@ -73,8 +73,14 @@ impl Advice {
 /// A state of parking that can be asked. Pure: the same question gets the same answer, and asking
 /// changes nothing.
 pub trait Advise: Send + Sync {
-    /// What a lane is told about a vehicle.
-    fn advise(&self, lane: &LaneId, plate: Option<&Plate>, at: Time) -> Advice;
+    /// What a lane is told about a vehicle: by its plate, or by the ticket that it took.
+    fn advise(
+        &self,
+        lane: &LaneId,
+        plate: Option<&Plate>,
+        ticket: Option<&str>,
+        at: Time,
+    ) -> Advice;
 
     /// The car park behind it; `None` where there is none.
     fn parking(&self) -> Option<&ParkingView> {
@@ -87,7 +93,7 @@ pub trait Advise: Send + Sync {
 pub struct NoParking;
 
 impl Advise for NoParking {
-    fn advise(&self, _: &LaneId, _: Option<&Plate>, _: Time) -> Advice {
+    fn advise(&self, _: &LaneId, _: Option<&Plate>, _: Option<&str>, _: Time) -> Advice {
         Advice::plain(Decision::Ask, "unknown-lane", "请联系值班人员", "please call the attendant")
     }
 }

@@ -211,11 +211,17 @@ impl Lanes {
 
     /// What a barrier that asks is told, from memory. Nothing waits here.
     #[must_use]
-    pub fn advise(&self, lane: &LaneId, plate: Option<&Plate>, at: Time) -> Advice {
+    pub fn advise(
+        &self,
+        lane: &LaneId,
+        plate: Option<&Plate>,
+        ticket: Option<&str>,
+        at: Time,
+    ) -> Advice {
         if self.disk_in_trouble() {
             return Advice::fail_safe(self.fail_safe(lane));
         }
-        self.view().advise(lane, plate, at)
+        self.view().advise(lane, plate, ticket, at)
     }
 
     /// Hands a durable opening to its barrier's task.

@@ -7,8 +7,14 @@ use blockgate_types::{LaneId, Plate, Time};
 use serde_json::{Value, json};
 
 impl Advise for ParkingView {
-    fn advise(&self, lane: &LaneId, plate: Option<&Plate>, at: Time) -> Advice {
-        let told = self.payment_status(lane, plate, None, at);
+    fn advise(
+        &self,
+        lane: &LaneId,
+        plate: Option<&Plate>,
+        ticket: Option<&str>,
+        at: Time,
+    ) -> Advice {
+        let told = self.payment_status(lane, plate, ticket, at);
         Advice {
             decision: decision(told.told),
             amount_fen: told.amount_fen.0,
@@ -121,6 +127,7 @@ pub fn unresolved_json(view: &ParkingView) -> Value {
             "id": id, "at": open.at, "lane": open.lane, "why": open.why,
             "plate": open.plate.as_ref().map(Plate::masked),
             "unpaid_fen": open.unpaid_fen.0, "proposals": open.proposals,
+            "proposed": open.proposed(),
         })
     });
     json!({ "unresolved": rows.collect::<Vec<_>>() })

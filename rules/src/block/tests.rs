@@ -14,6 +14,7 @@ mod gate;
 mod golden_corrections;
 mod money;
 mod parking;
+mod parking_day;
 mod scenarios;
 mod sharing;
 mod simulation;

@@ -297,6 +297,10 @@ impl ParkingView {
                     let means = Means::LeftUnseen { permit: id.clone() };
                     (means, Told::Open, Fen::ZERO, Reason::Permit)
                 }
+                // One of several residents: whoever it is goes, and a person says who it was.
+                None if self.may_be_resident(plate, &proposals, at) => {
+                    (Means::Unknown { proposals }, Told::Open, Fen::ZERO, Reason::Misread)
+                }
                 Some(_) | None => {
                     let unread = read.is_none() && ticket.is_none();
                     let reason = if unread { Reason::Unread } else { Reason::NoEntry };
@@ -384,6 +388,29 @@ impl ParkingView {
         near.next().is_none().then_some(id)
     }
 
+    /// Whether one of the vehicles that a reading may be has a permit by which it does not pay.
+    fn may_be_resident(&self, plate: Option<&Plate>, proposals: &[StayId], at: Time) -> bool {
+        let inside = proposals.iter().filter_map(|id| self.state.stays().get(id));
+        let mut resident = inside.filter(|stay| stay.permit.is_some() && !stay.class.pays());
+        resident.next().is_some()
+            || plate.is_some_and(|plate| {
+                let (_, found) = nearest(plate, self.plates_of_permits(at));
+                found.iter().any(|(_, permit)| !permit.class.pays())
+            })
+    }
+
+    /// The plates of permits whose vehicles are not charged at a time, or pay as they come.
+    fn plates_of_permits(&self, at: Time) -> impl Iterator<Item = (&Plate, (&PermitId, &Permit))> {
+        let permits = self.state.all_permits(&self.setup);
+        let holding = permits.filter(move |(_, permit)| {
+            permit.from.is_none_or(|from| from <= at)
+                && permit.free_until(self.setup.expired_grace).is_none_or(|until| at < until)
+                && permit.class != VehicleClass::Blocked
+        });
+        holding
+            .flat_map(|(id, permit)| permit.plates.iter().map(move |plate| (plate, (id, permit))))
+    }
+
     /// The one permit whose plate a reading is near to. A plate that was read `alike` at both ends is what
     /// it is, unless the characters look alike.
     fn near_permit(
@@ -393,15 +420,7 @@ impl ParkingView {
         alike: bool,
     ) -> Option<(&PermitId, &Permit)> {
         let plate = plate?;
-        let permits = self.state.all_permits(&self.setup);
-        let holding = permits.filter(|(_, permit)| {
-            permit.from.is_none_or(|from| from <= at)
-                && permit.free_until(self.setup.expired_grace).is_none_or(|until| at < until)
-                && permit.class != VehicleClass::Blocked
-        });
-        let plates = holding
-            .flat_map(|(id, permit)| permit.plates.iter().map(move |plate| (plate, (id, permit))));
-        match nearest(plate, plates) {
+        match nearest(plate, self.plates_of_permits(at)) {
             (Some(how), found) if found.len() == 1 && (!alike || how == Near::Confusable) => {
                 found.into_iter().next()
             }

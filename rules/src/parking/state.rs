@@ -2,6 +2,7 @@
 
 use super::event::{EndedHow, Means, Parking, Passed, Told};
 use super::setup::{ParkingSetup, Permit, VehicleClass};
+use crate::event::Text;
 use crate::money::Fen;
 use blockgate_types::{AreaId, CameraId, LaneId, PermitId, Plate, StayId, TariffId, Time};
 use serde::{Deserialize, Serialize};
@@ -116,6 +117,40 @@ pub enum Why {
     LetGo,
     /// Nothing could be read.
     Unread,
+}
+
+impl Unresolved {
+    /// The answer that is proposed to the person who looks at it.
+    #[must_use]
+    pub fn proposed(&self) -> Text {
+        let (zh, en) = match (self.why, self.proposals.is_empty()) {
+            (Why::NoEntry | Why::Unread, false) => (
+                "对照抓拍图片：若是下列停留之一，更正其车牌后结束该停留；否则按无入场记录销项。",
+                "Compare the pictures: if it was one of these stays, correct its plate and close it; otherwise settle it as without an entry.",
+            ),
+            (Why::NoEntry, true) => (
+                "查无相近车牌的入场记录：按未见入场销项，不收费。",
+                "No entry with a plate like it: settle it as an entry that was not seen, without a charge.",
+            ),
+            (Why::Unread, true) => (
+                "车牌未识别：查看抓拍图片，若能辨认则更正停留，否则销项。",
+                "No plate was read: look at the picture, correct the stay if it can be told, settle it otherwise.",
+            ),
+            (Why::MissedExit, _) => (
+                "上次离场未被拍到，该停留已不收费结束：销项。",
+                "The last exit was not seen and the stay has ended without a charge: settle it.",
+            ),
+            (Why::Misread, _) => (
+                "进出场车牌相差一个字符，已按同一辆车处理：核对图片后销项。",
+                "The plates at entry and exit differ by a character and were taken for one vehicle: compare the pictures and settle it.",
+            ),
+            (Why::LetGo, _) => (
+                "有费用未收即放行：记入住户账户补收，或减免后销项。",
+                "It went although something was due: charge it to the household's account, or waive it and settle it.",
+            ),
+        };
+        Text { zh: zh.to_owned(), en: en.to_owned() }
+    }
 }
 
 /// A passage that was seen, to know its repetitions.

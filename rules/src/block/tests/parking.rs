@@ -10,19 +10,19 @@ use blockgate_types::{
     AreaId, CameraId, CommandId, LaneId, Passage, PermitId, Plate, PlateColour, PlateRead, StayId,
 };
 
-fn plate(text: &str) -> Plate {
+pub(super) fn plate(text: &str) -> Plate {
     Plate::new(text).unwrap()
 }
 
-fn lane(text: &str) -> LaneId {
+pub(super) fn lane(text: &str) -> LaneId {
     LaneId::new(text).unwrap()
 }
 
-fn account(text: &str) -> AccountId {
+pub(super) fn account(text: &str) -> AccountId {
     AccountId::new(text).unwrap()
 }
 
-fn permit(class: VehicleClass, plates: &[&str]) -> Permit {
+pub(super) fn permit(class: VehicleClass, plates: &[&str]) -> Permit {
     Permit {
         class,
         plates: plates.iter().map(|text| plate(text)).collect(),
@@ -35,7 +35,7 @@ fn permit(class: VehicleClass, plates: &[&str]) -> Permit {
     }
 }
 
-fn car_park() -> Setup {
+pub(super) fn car_park() -> Setup {
     let file =
         TariffFile::read(include_str!("../../../tariffs/parking.toml"), "parking.toml").unwrap();
     let area = AreaId::new("p1").unwrap();
@@ -83,7 +83,7 @@ fn world() -> World {
     world
 }
 
-fn passage(lane_id: &str, text: Option<&str>, at: &str) -> Passage {
+pub(super) fn passage(lane_id: &str, text: Option<&str>, at: &str) -> Passage {
     Passage {
         camera: CameraId::new(&format!("c-{lane_id}")).unwrap(),
         lane: lane(lane_id),
