@@ -201,7 +201,7 @@ pub(super) fn try_plate(
     let (Some(lane), Some(plate)) = (lane, plate) else {
         return Ok(Outcome::Again(read.typed(false), None));
     };
-    let advice = desk.shared.lanes.advise(&lane, Some(&plate), page.view.now);
+    let advice = desk.shared.lanes.advise(&lane, Some(&plate), None, page.view.now);
     let response = show(desk, page, Some((&lane, plate.text(), &advice)))?;
     Ok(Outcome::Shown(response))
 }
