@@ -222,6 +222,15 @@ impl Gateway {
         assert!(matches!(reply.status, 200..=399), "{reply:?}");
     }
 
+    /// Where the page listens.
+    ///
+    /// # Panics
+    /// When the daemon does not run.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.page.expect("a page")
+    }
+
     /// Asks the page or the API with the token, in a language.
     ///
     /// # Panics

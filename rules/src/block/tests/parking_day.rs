@@ -245,12 +245,10 @@ impl Day {
             assert_eq!(self.world.feed(&Input::Passed(again)), [], "a second frame");
             self.figures.second_frames += 1;
         }
-        let passed = events.iter().find_map(|event| match event {
-            Event::Parking(parking) => match &**parking {
-                Parking::Passed(passed) => Some(passed.clone()),
-                _ => None,
-            },
-            _ => None,
+        let passed = events.iter().find_map(|event| {
+            let Event::Parking(parking) = event else { return None };
+            let Parking::Passed(passed) = &**parking else { return None };
+            Some(passed.clone())
         });
         let passed = passed.unwrap_or_else(|| panic!("{events:?}"));
         if car.kind == Kind::Resident && passed.told != Told::Open {
@@ -358,9 +356,9 @@ fn a_day_of_ten_thousand_passages_traps_no_resident_and_charges_no_stranger() {
     );
     assert!((9_900..=10_000).contains(&passages), "{passages}");
     assert!(misread > 200 && unseen > 50 && repeated > 300 && second_frames > 300);
-    assert_eq!(figures.resident_shut, [] as [String; 0]);
-    assert_eq!(figures.wrong_account, [] as [String; 0]);
-    assert_eq!(figures.silent_other_price, [] as [String; 0]);
+    assert_eq!(figures.resident_shut, Vec::<String>::new());
+    assert_eq!(figures.wrong_account, Vec::<String>::new());
+    assert_eq!(figures.silent_other_price, Vec::<String>::new());
     assert!(listed.contains_key(&format!("{:?}", Why::Misread)), "{listed:?}");
     assert_eq!(world.replayed(), world.block, "state = fold(apply, journal)");
 }
