@@ -48,6 +48,8 @@ pub(super) async fn next(crossings: &mut Option<mpsc::Receiver<Crossing>>) -> Op
 impl Engine {
     /// Gives the engine its lanes.
     pub fn with_lanes(&mut self, lanes: Arc<Lanes>, crossings: mpsc::Receiver<Crossing>) {
+        // What was replayed is durable: a barrier that asks right after a start gets its answer.
+        lanes.publish(self.parking_view());
         self.barriers.lanes = Some(lanes);
         self.barriers.crossings = Some(crossings);
         self.barriers.changed = true;
