@@ -43,6 +43,12 @@ fn two_billing_periods_agree_with_an_independent_ledger_to_the_fen() {
     assert_eq!(summary["bills"], 280 + stays, "{summary}");
     assert!(stays > 100 && summary["passages"].as_u64() > Some(stays), "{summary}");
     one_leak_and_one_stuck_meter_are_told_and_nothing_else_is_unexplained(&summary);
+    // The common parts on DL/T 645 and CJ/T 188: every quarter of an hour of 62 days, but for the edges.
+    let told = std::fs::read_to_string(&events).expect("the events");
+    for meter in ["p-1-light", "p-2-lift", "p-3-tap"] {
+        let readings = told.matches(&format!("\"meter\":\"{meter}\"")).count();
+        assert!(readings > 62 * 90, "{meter}: {readings}");
+    }
     for key in ["bills", "total_fen"] {
         assert_eq!(summary[key], ledger[key], "{key}");
     }

@@ -11,6 +11,7 @@ pub mod cars;
 pub mod certificates;
 pub mod clock;
 pub mod cloud;
+pub mod common;
 pub mod consumption;
 pub mod water;
 pub mod world;
@@ -292,6 +293,7 @@ fn config(data: &Path, listen: &str, broker: u16, headless: bool) -> anyhow::Res
     for Text { name, text } in std::iter::once(&main).chain(&rules) {
         std::fs::write(data.join(name), text)?;
     }
+    crate::http::secret_file::write(&data.join("dlt645.authority"), common::AUTHORITY.as_bytes())?;
     let mut config = Config::parse(&main, &rules, &[], data).map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the demo's own config: {}", faults.join("; "))
@@ -304,7 +306,7 @@ fn config(data: &Path, listen: &str, broker: u16, headless: bool) -> anyhow::Res
 
 fn greet(data: &Path, page: Option<SocketAddr>, login: &(String, String), broker: u16) {
     eprintln!(
-        "blockgate demo: 60 households and 80 meters on four lines, six models of meter; a car park with four lanes"
+        "blockgate demo: 60 households and 89 meters on six lines, eight models of meter, all four protocols; a car park with four lanes"
     );
     if let Some(page) = page {
         let (user, password) = login;

@@ -1,7 +1,7 @@
 //! The demo's block: 60 households on three lines, five models of meter, a few things that go wrong.
 
 use super::consumption::{Household, Weeks};
-use super::water;
+use super::{common, water};
 use crate::config::Text;
 use blockgate_drivers::line::Framing;
 use blockgate_drivers::profile::Profile;
@@ -68,6 +68,7 @@ pub fn config(listen: &str, broker_port: u16) -> Text {
         };
     }
     text.push_str(&water::config());
+    text.push_str(&common::config());
     for household in 0..HOUSEHOLDS {
         let (line, _, _, _) = LINES[household / PER_LINE];
         let (flat, model) = (flat(household), model(household));
@@ -109,7 +110,7 @@ pub fn field(weeks: &Arc<Weeks>, clock: SimClock, start: Time, seed: u64) -> Sim
         }
         connect = connect.with(target, wire);
     }
-    water::field(connect, weeks, clock, start, first)
+    common::field(water::field(connect, weeks, clock, start, first), clock, start)
 }
 
 /// What goes wrong in the demo's field: a few meters show what an installer will meet.
