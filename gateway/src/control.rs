@@ -42,6 +42,8 @@ pub enum Ask {
         /// What.
         order: Box<Order>,
     },
+    /// The last record that is durable.
+    Durable,
     /// Begins a scan.
     Scan {
         /// Of what.
@@ -125,6 +127,8 @@ async fn answer(
         },
         Ok(Ask::Outbox) => outbox_json(&shared.outbox),
         Ok(Ask::Order { order }) => ordered(shared, *order, uid).await,
+        // What the outbox has was durable before.
+        Ok(Ask::Durable) => json!({ "durable": shared.outbox.known() }),
         Ok(Ask::Scan { wanted }) => shared
             .scans
             .begin(&wanted)

@@ -22,6 +22,7 @@
 //! | [`preview`] | a rule file against the bills of a month that is over |
 //! | [`receipt`] | what is printed for a payment |
 //! | [`figures`] | what was billed, paid and is owed; forecasts; tables for people |
+//! | [`backup`] | a gateway in one file, and back |
 //! | [`store`] | journal (truth), sled trees (derived), checkpoint, rebuild |
 //! | [`outbox`] | what waits for the cloud until its receipt |
 //! | [`http`] | the local API, the event stream, metrics and the page |
@@ -32,6 +33,7 @@
 //! | [`mqtt`] | topics, wire form, client |
 //! | [`demo`] | a whole simulated block on this machine |
 
+pub mod backup;
 pub mod board;
 pub mod books;
 pub mod bus;

@@ -1,9 +1,10 @@
 //! History that somebody changed: the journal of a real run is written anew with one bill's reading
 //! changed, chained again, and even signed again with the box's own key. What the cloud has kept shows it.
+//! And the history that a backup carries to another box.
 
 use blockgate::store::head::HeadKey;
 use blockgate::store::journal::{Hash, Journal, Options};
-use blockgate_e2e::gateway::{Gateway, Said, blockgate};
+use blockgate_e2e::gateway::{Gateway, Said, blockgate, private};
 use blockgate_e2e::slave::{Framing, Slave, profile};
 use serde_json::Value;
 use std::path::Path;
@@ -128,4 +129,53 @@ fn a_history_that_was_changed_and_chained_again_is_caught_by_the_signed_heads() 
         let said = verify(&state, &["--head", &gateway.path(name).display().to_string()]);
         assert!(said.code == 3 && said.err.contains(name), "{said:?}");
     }
+}
+
+#[test]
+fn a_backup_made_while_the_daemon_runs_becomes_the_same_gateway_on_another_box() {
+    let (mut gateway, before) = ran_twice();
+    private(&gateway.path("passphrase"), "swan lake\n");
+    let phrase = gateway.path("passphrase").display().to_string();
+    let file = gateway.path("gw.bgbackup").display().to_string();
+    gateway.start();
+    let said =
+        gateway.command(&["backup", &file, "--keys", "--passphrase-file", &phrase, "--json"]);
+    let made = said.json();
+    assert!(said.code == 0 && made["while_running"] == true, "{said:?}");
+    let records = made["records"].as_u64().expect("a number");
+    assert!(records > before.len() as u64, "{made}");
+    gateway.stop();
+
+    let (state, etc) = (gateway.path("new/state"), gateway.path("new"));
+    let dry = blockgate(&["restore", &file, "--dry-run", "--passphrase-file", &phrase, "--json"]);
+    assert_eq!((dry.code, &dry.json()["restored"]), (0, &false.into()), "{dry:?}");
+    assert!(!etc.exists(), "a dry run writes nothing");
+    let target = state.display().to_string();
+    let wrong = blockgate(&["restore", &file, "--state", &target]);
+    assert!(wrong.code == 1 && wrong.err.contains("口令"), "in both languages: {wrong:?}");
+    let config = gateway.path("new/etc").display().to_string();
+    let said = blockgate(&[
+        "restore",
+        &file,
+        "--state",
+        &target,
+        "--config-to",
+        &config,
+        "--passphrase-file",
+        &phrase,
+    ]);
+    assert_eq!(said.code, 0, "{said:?}");
+
+    // The same journal up to there, the same key; the old box's is a continuation.
+    let export = |state: &str| blockgate(&["journal", "export", "--state", state]);
+    let (old, new) = (export(&gateway.path("state").display().to_string()), export(&target));
+    assert!(old.out.starts_with(&new.out) && new.out.lines().count() as u64 == records);
+    let verdict = verify(&state, &["--json"]).json();
+    assert_eq!((&verdict["head"], &verdict["history_holds"]), (&made["head"], &true.into()));
+    let key = |dir: &Path| std::fs::read(dir.join("head.key")).expect("a key");
+    assert_eq!(key(&state), key(&gateway.path("state")));
+    let conf = std::fs::read(Path::new(&config).join("blockgate.toml")).expect("the config");
+    assert_eq!(conf, std::fs::read(gateway.config()).expect("the config"));
+    let again = blockgate(&["restore", &file, "--state", &target, "--passphrase-file", &phrase]);
+    assert!(again.code == 1 && again.err.contains("is not empty"), "{again:?}");
 }

@@ -3,6 +3,7 @@
 //! progress go to standard error.
 #![allow(clippy::print_stdout, reason = "standard output is what a command line is for")]
 
+mod backup;
 mod board;
 mod check;
 mod contract;
@@ -138,6 +139,20 @@ enum Command {
         after_help = "Example:\n  systemctl stop blockgate && blockgate rebuild && systemctl start blockgate"
     )]
     Rebuild(journal::RebuildArgs),
+    /// Writes a backup of the gateway into one file; the daemon may run
+    #[command(
+        after_help = "Examples:\n  blockgate backup gw-1.bgbackup --keys --passphrase-file passphrase\n  \
+        blockgate backup gw-1.bgbackup --config /etc/blockgate/blockgate.toml\n\n\
+        The file is read back before it gets its name. Without --keys no key, password or token is in it."
+    )]
+    Backup(backup::BackupArgs),
+    /// Checks a backup, or builds a gateway's state from it in an empty folder
+    #[command(
+        after_help = "Examples:\n  blockgate restore gw-1.bgbackup --dry-run --passphrase-file passphrase\n  \
+        blockgate restore gw-1.bgbackup --state /var/lib/blockgate --config-to /etc/blockgate\n\n\
+        Never writes over anything. Trees and checkpoints are built by the first start."
+    )]
+    Restore(backup::RestoreArgs),
     /// Makes this box a member of a fleet: identity, broker, certificates, from one file
     #[command(after_help = "Examples:\n  blockgate provision fleet.toml --dry-run\n  \
         blockgate provision fleet.toml && systemctl reload-or-restart blockgate\n\n\
@@ -173,6 +188,8 @@ impl Command {
             Self::Scan(args) => args.json,
             Self::Profile(command) => command.json(),
             Self::Outbox(args) => args.json,
+            Self::Backup(args) => args.json,
+            Self::Restore(args) => args.json,
         }
     }
 }
@@ -210,6 +227,8 @@ pub fn main() -> ExitCode {
         Command::Board(args) => board::run(&args),
         Command::Journal(command) => journal::run(&command),
         Command::Outbox(args) => journal::outbox(&args),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Rebuild(args) => journal::rebuild(&args),
     };
     match ended {

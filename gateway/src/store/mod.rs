@@ -74,6 +74,8 @@ pub enum StoreError {
     Locked(PathBuf),
     /// The folder was written by a version that this one does not know.
     Format(PathBuf, String),
+    /// A restore into the folder did not come to its end.
+    Restoring(PathBuf),
     /// The disk failed.
     Io(PathBuf, std::io::Error),
     /// The journal cannot be opened.
@@ -99,6 +101,11 @@ impl std::fmt::Display for StoreError {
                 "{} says {found:?}, which this version does not know: install the version that wrote it",
                 path.display()
             ),
+            Self::Restoring(dir) => write!(
+                f,
+                "a restore into {} did not come to its end: empty the folder and restore again",
+                dir.display()
+            ),
             Self::Io(path, _) => write!(f, "cannot use {}", path.display()),
             Self::Journal(_) => write!(f, "the journal cannot be used"),
             Self::Record(seq, _) => {
@@ -113,7 +120,7 @@ impl std::fmt::Display for StoreError {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Locked(_) | Self::Format(..) => None,
+            Self::Locked(_) | Self::Format(..) | Self::Restoring(_) => None,
             Self::Io(_, e) => Some(e),
             Self::Journal(e) => Some(e),
             Self::Record(_, e) => Some(e),
@@ -144,6 +151,9 @@ impl Store {
     ) -> Result<(Self, Block, Found), StoreError> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         disk.create_dir(state).map_err(io(state))?;
+        if state.join(crate::backup::MARK).exists() {
+            return Err(StoreError::Restoring(state.to_owned()));
+        }
         let lock = take_lock(state)?;
         check_format(&*disk, state)?;
         let checkpoints = state.join("checkpoints");
