@@ -126,6 +126,7 @@ fn drain(store: &Store, origin: Origin, tls: &Folder, port: u16, messages: u64) 
         board: board.clone(),
         door,
         clock: Arc::new(Fixed),
+        beat: blockgate::limits::MQTT_LOOK_EVERY,
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -5,12 +5,14 @@
 use crate::board::DiskBoard;
 use crate::http::Shared;
 use crate::limits;
+use crate::ports::Disk;
 use blockgate_rules::Input;
 use blockgate_rules::event::AlarmCode;
 use blockgate_types::{ClockState, Span, Time};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -110,29 +112,27 @@ fn look_at_lanes(shared: &Shared, now: Time, found: &mut Vec<(AlarmCode, String,
 }
 
 /// Asks the state folder's file system how much is left; one system call, which reads no disk.
-fn look_at_disk(shared: &Shared, state: &Path) {
-    let found = rustix::fs::statvfs(state).ok().map(|disk| DiskBoard {
-        free: disk.f_bavail.saturating_mul(disk.f_frsize),
-        total: disk.f_blocks.saturating_mul(disk.f_frsize),
-    });
-    *shared.board.disk() = found;
+fn look_at_disk(shared: &Shared, disk: &dyn Disk, state: &Path) {
+    *shared.board.disk() = disk.space(state).map(|(free, total)| DiskBoard { free, total });
 }
 
 /// Looks until told to stop.
 pub async fn run(
     shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
     state: PathBuf,
     hand: mpsc::Sender<Input>,
+    every: Duration,
     stop: CancellationToken,
 ) {
     let mut told: BTreeMap<(AlarmCode, String), Option<String>> = BTreeMap::new();
     loop {
         tokio::select! { biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(limits::CONDITIONS_EVERY) => {}
+            () = tokio::time::sleep(every) => {}
         }
         let now = shared.clock.now();
-        look_at_disk(&shared, &state);
+        look_at_disk(&shared, &*disk, &state);
         for (code, subject, facts) in look(&shared, now) {
             let active = facts.is_some();
             let key = (code, subject.clone());

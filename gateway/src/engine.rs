@@ -19,7 +19,7 @@ use crate::books::Books;
 use crate::command::{Answer, Order};
 use crate::limits;
 use crate::outbox::{Class, Outbox};
-use crate::ports::Clock;
+use crate::ports::{Clock, Offload};
 use crate::store::head::HeadKey;
 use crate::store::journal::{Batch, Committed};
 use crate::store::record::{self, Origin};
@@ -170,12 +170,19 @@ struct Following {
     appended: Vec<Appended>,
 }
 
+/// Who takes durable batches into trees and outbox.
+enum Follower {
+    Thread(SyncSender<Following>),
+    /// Whoever made them durable.
+    Here,
+}
+
 /// On a blocking thread: the journal. Waits when trees and outbox are far behind.
 fn make_durable(
     batch: Batch,
     appended: Vec<Appended>,
     shared: &Shared,
-    follower: &SyncSender<Following>,
+    follower: &Follower,
 ) -> anyhow::Result<()> {
     let committed = batch.commit()?;
     let mut appended = appended;
@@ -185,32 +192,44 @@ fn make_durable(
         let _ = shared.durable.send((record.seq, std::mem::take(&mut record.payload)));
     }
     let following = Following { committed, appended };
-    anyhow::ensure!(follower.send(following).is_ok(), "the thread of trees and outbox has ended");
-    Ok(())
+    match follower {
+        Follower::Thread(batches) => {
+            let sent = batches.send(following).is_ok();
+            anyhow::ensure!(sent, "the thread of trees and outbox has ended");
+            Ok(())
+        }
+        Follower::Here => take_in(following, shared),
+    }
 }
 
 /// On a thread of its own: takes durable batches, in order, into what is derived from the journal.
 /// sled takes longer to take in a bill's rows than the journal to make it durable. The trees come
 /// first, so that a receipt that names a bill by its id finds it.
 fn follow(batches: &Receiver<Following>, shared: &Shared) -> anyhow::Result<()> {
-    for Following { committed, appended } in batches {
-        let mut applied = Vec::with_capacity(appended.len());
-        let mut waiting = Vec::with_capacity(appended.len());
-        for ((seq, position), record) in committed.records().zip(&appended) {
-            anyhow::ensure!(seq == record.seq, "record {} was committed as {seq}", record.seq);
-            let Appended { time, event, .. } = record;
-            applied.push(Applied { seq, time: *time, record: event, position });
-            waiting.push((seq, Class::of(event.kind()), position));
-        }
-        // The trees can be rebuilt; that they fail must not stop the journal.
-        if let Err(error) = shared.trees.apply(&applied) {
-            error!(%error, "the trees did not take a batch in; rebuild them");
-        }
-        if let Err(error) = shared.outbox.push(&waiting) {
-            error!(%error, "the outbox did not take a batch in; the next start will");
-        }
-        *shared.board.outbox() = shared.outbox.stats();
+    for following in batches {
+        take_in(following, shared)?;
     }
+    Ok(())
+}
+
+/// Takes one durable batch into trees and outbox.
+fn take_in(Following { committed, appended }: Following, shared: &Shared) -> anyhow::Result<()> {
+    let mut applied = Vec::with_capacity(appended.len());
+    let mut waiting = Vec::with_capacity(appended.len());
+    for ((seq, position), record) in committed.records().zip(&appended) {
+        anyhow::ensure!(seq == record.seq, "record {} was committed as {seq}", record.seq);
+        let Appended { time, event, .. } = record;
+        applied.push(Applied { seq, time: *time, record: event, position });
+        waiting.push((seq, Class::of(event.kind()), position));
+    }
+    // The trees can be rebuilt; that they fail must not stop the journal.
+    if let Err(error) = shared.trees.apply(&applied) {
+        error!(%error, "the trees did not take a batch in; rebuild them");
+    }
+    if let Err(error) = shared.outbox.push(&waiting) {
+        error!(%error, "the outbox did not take a batch in; the next start will");
+    }
+    *shared.board.outbox() = shared.outbox.stats();
     Ok(())
 }
 
@@ -323,6 +342,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     origin: Origin,
     commit_interval: Duration,
+    offload: Offload,
     /// The record that is still being filled: readings are gathered in it. Applied, not encoded.
     filling: Option<Appended>,
     /// Records encoded since the last cut, with what the trees and the outbox need.
@@ -390,6 +410,7 @@ impl Engine {
             shared,
             origin,
             commit_interval,
+            offload: Offload::Threads,
             filling: None,
             appended: Vec::new(),
             envelope_len: 0,
@@ -411,6 +432,11 @@ impl Engine {
             heads: Heads::default(),
             acts: acts::Acts::default(),
         }
+    }
+
+    /// Where what blocks runs; on threads until it is said.
+    pub fn offload_to(&mut self, offload: Offload) {
+        self.offload = offload;
     }
 
     /// Signs the journal's head from now on: once at the start, every [`limits::HEAD_EVERY`], after every
@@ -776,7 +802,7 @@ impl Engine {
         let (trees, order) = (self.shared.trees.clone(), command.order.clone());
         let zone = self.block.setup().zone.clone();
         let (shared, now) = (self.shared.clone(), self.shared.clock.now());
-        let task = tokio::task::spawn_blocking(move || match &order {
+        let task = self.offload.run(move || match &order {
             input::Order::PreviewRules { file, text, month } => {
                 let books = Books::clone(&shared.board.books());
                 tried_rules(&trees, &books, file, text, month.as_ref(), now)
@@ -839,10 +865,9 @@ impl Engine {
         let (shared, follower) = (self.shared.clone(), self.follower()?);
         self.urgent = false;
         self.since_checkpoint += u64::try_from(appended.len()).unwrap_or(0);
-        let task =
-            tokio::task::spawn_blocking(move || make_durable(batch, appended, &shared, &follower));
+        let task = self.offload.run(move || make_durable(batch, appended, &shared, &follower));
         if let Some(errand) = self.store.journal.errand() {
-            tokio::task::spawn_blocking(move || {
+            self.offload.run(move || {
                 if let Err(error) = errand.run() {
                     warn!(%error, "the journal's next file was not made ahead");
                 }
@@ -865,16 +890,19 @@ impl Engine {
 
     /// Where durable batches go; its thread is started with the first. Not a task of the runtime's
     /// pool: while one of those runs, a paused clock stands still.
-    fn follower(&mut self) -> anyhow::Result<SyncSender<Following>> {
+    fn follower(&mut self) -> anyhow::Result<Follower> {
+        if self.offload == Offload::Inline {
+            return Ok(Follower::Here);
+        }
         if let Some((sender, _)) = &self.follower {
-            return Ok(sender.clone());
+            return Ok(Follower::Thread(sender.clone()));
         }
         let (sender, batches) = sync_channel(limits::FOLLOWING_BATCHES_MAX);
         let shared = self.shared.clone();
         let thread = std::thread::Builder::new().name("follower".to_owned());
         let thread = thread.spawn(move || follow(&batches, &shared));
         self.follower = Some((sender.clone(), thread.context("the thread of trees and outbox")?));
-        Ok(sender)
+        Ok(Follower::Thread(sender))
     }
 
     /// A batch is durable: what waited for it goes out.
@@ -913,7 +941,7 @@ impl Engine {
     /// Writes a checkpoint while decisions go on.
     fn save(&self, draft: checkpoint::Draft) -> JoinHandle<()> {
         let saver = self.saver.clone();
-        tokio::task::spawn_blocking(move || {
+        self.offload.run(move || {
             if let Err(error) = saver.save(&draft) {
                 warn!(%error, "no checkpoint; the next start takes longer");
             }

@@ -132,6 +132,8 @@ pub const DURABLE_RING: usize = 256;
 pub const ERRANDS_MAX: usize = 16;
 /// How often the gateway looks at itself.
 pub const CONDITIONS_EVERY: Duration = Duration::from_secs(2);
+/// How often the connection to the broker looks at itself.
+pub const MQTT_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often overdue messages are looked for and receipts are saved.
 pub const OUTBOX_TEND_EVERY: Duration = Duration::from_secs(1);
 /// How often the files of the page's certificate are looked at.

@@ -3,6 +3,7 @@
 //!
 //! The lines' port is `Connect`, defined beside its user in `blockgate-drivers`.
 
+use crate::limits;
 use crate::mqtt::trouble::Trouble;
 use blockgate_types::{ClockState, Time};
 use std::fs::{File, OpenOptions};
@@ -10,7 +11,54 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::pin::Pin;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+
+/// Where work runs that blocks: the disk, the trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Offload {
+    /// On threads of the runtime's pool.
+    #[default]
+    Threads,
+    /// As a task like all others: the same inputs then give the same order of events. For the simulation.
+    Inline,
+}
+
+impl Offload {
+    /// Runs it.
+    pub fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        match self {
+            Self::Threads => tokio::task::spawn_blocking(work),
+            Self::Inline => tokio::spawn(async move { work() }),
+        }
+    }
+}
+
+/// How often the gateway looks at itself and at its outbox. The simulation passes months and looks less
+/// often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// At itself: [`limits::CONDITIONS_EVERY`].
+    pub conditions: Duration,
+    /// At overdue messages and receipts: [`limits::OUTBOX_TEND_EVERY`].
+    pub outbox: Duration,
+    /// At its connection to the broker: [`limits::MQTT_LOOK_EVERY`].
+    pub broker: Duration,
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self {
+            conditions: limits::CONDITIONS_EVERY,
+            outbox: limits::OUTBOX_TEND_EVERY,
+            broker: limits::MQTT_LOOK_EVERY,
+        }
+    }
+}
 
 /// Wall time and how far it can be believed. Durations are never taken from here but from
 /// `tokio::time::Instant`, which stands still when the simulation does.
@@ -96,6 +144,8 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// The operating system's.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Bytes that are free for us, and bytes in all, where they are known.
+    fn space(&self, dir: &Path) -> Option<(u64, u64)>;
 }
 
 /// One open file of a [`Disk`].
@@ -200,6 +250,12 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn space(&self, dir: &Path) -> Option<(u64, u64)> {
+        let disk = rustix::fs::statvfs(dir).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Some((bytes(disk.f_bavail), bytes(disk.f_blocks)))
     }
 }
 

@@ -20,12 +20,12 @@ use crate::limits;
 use crate::mapper;
 use crate::mqtt;
 use crate::outbox::Outbox;
-use crate::ports::{Clock, RealDisk};
+use crate::ports::{Broker, Clock, Disk, Offload, Pulse};
 use crate::scans::{Job, Place, Scans};
-use crate::store::Store;
 use crate::store::head::HeadKey;
 use crate::store::journal::Records;
 use crate::store::record::Origin;
+use crate::store::{Folder, Store};
 use crate::supervise::{Group, Supervisor, Watchdog, feed_systemd};
 use anyhow::Context;
 use blockgate_drivers::line::{Framing, Line, LineSettings};
@@ -39,7 +39,9 @@ use blockgate_rules::input::{Command, Order};
 use blockgate_types::{ActResult, LineId, MeterId, MeterState, Time};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -52,6 +54,21 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Lines.
     pub connect: Arc<dyn Connect>,
+    /// The files of the store, in the config's state folder.
+    pub folder: Folder,
+    /// Where what blocks runs.
+    pub offload: Offload,
+    /// How often the gateway looks at itself.
+    pub pulse: Pulse,
+}
+
+impl Ports {
+    /// The files, threads and intervals of a daemon, with this clock and these lines.
+    #[must_use]
+    pub fn real(state: &Path, clock: Arc<dyn Clock>, connect: Arc<dyn Connect>) -> Self {
+        let (offload, pulse) = (Offload::Threads, Pulse::default());
+        Self { clock, connect, folder: Folder::real(state), offload, pulse }
+    }
 }
 
 /// Reads of single meters, now, through the tasks of their lines.
@@ -101,6 +118,9 @@ pub struct Doors {
     shared: Arc<http::Shared>,
     origin: Origin,
     head_key: String,
+    disk: Arc<dyn Disk>,
+    offload: Offload,
+    pulse: Pulse,
     hand: mpsc::Sender<Input>,
     reads: Reads,
 }
@@ -153,10 +173,10 @@ impl Groups {
 /// # Errors
 /// When the store cannot be opened: in use, or damaged, with what to do.
 pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Field, Doors)> {
-    let Ports { clock, connect } = ports;
+    let Ports { clock, connect, folder, offload, pulse } = ports;
     let source = format!("/blockgate/{}/{}", config.identity.tenant, config.identity.gateway);
     let origin = Origin { source, boot: boot.clone() };
-    let (store, block, found) = Store::open(&config.state_dir)
+    let (store, block, found) = Store::open_at(folder, &mut |_, _| {})
         .with_context(|| format!("the store in {}", config.state_dir.display()))?;
     info!(
         last = found.last,
@@ -258,6 +278,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     engine.with_lanes(lanes.clone(), ends.crossings);
     engine.with_doors(doors);
     engine.sign_heads(key);
+    engine.offload_to(*offload);
     let field = Field {
         engine,
         inbox,
@@ -274,7 +295,9 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         clock: clock.clone(),
         first,
     };
-    Ok((field, Doors { config: config.clone(), shared: http, origin, head_key, hand, reads }))
+    let (disk, offload, pulse) = (folder.disk.clone(), *offload, *pulse);
+    let config = config.clone();
+    Ok((field, Doors { config, shared: http, origin, head_key, disk, offload, pulse, hand, reads }))
 }
 
 /// What happened at doors before this start, for the page.
@@ -527,14 +550,31 @@ impl Doors {
     /// When an address or the control socket cannot be listened on.
     pub async fn start(self, groups: &Groups) -> anyhow::Result<Option<SocketAddr>> {
         type Never = std::convert::Infallible;
-        let Self { config, shared, origin, head_key, hand, reads } = self;
         let doors = &groups.doors;
-        let control = crate::control::listen(&config.state_dir)?;
-        let (asked, stop) = (shared.clone(), doors.stopping());
+        let control = crate::control::listen(&self.config.state_dir)?;
+        let (asked, reads, stop) = (self.shared.clone(), self.reads.clone(), doors.stopping());
         doors.spawn("control", async move {
             crate::control::run(control, asked, reads, stop).await;
             Ok::<(), Never>(())
         });
+        let mut address = None;
+        if let Some(http) = self.config.http.clone() {
+            let listener = http::bind(&http).await.context("the page")?;
+            address = Some(listener.local_addr()?);
+            let (shared, dir) = (self.shared.clone(), self.config.state_dir.clone());
+            let stop = doors.stopping();
+            doors.spawn("http", async move { http::run(http, listener, &dir, shared, stop).await });
+        }
+        self.start_without_sockets(groups, None);
+        Ok(address)
+    }
+
+    /// Starts what listens on no socket: the way to the cloud, over `broker` where one is given, and what
+    /// the gateway notices about itself. All of a gateway that the simulation has of this side.
+    pub fn start_without_sockets(self, groups: &Groups, broker: Option<Arc<dyn Broker>>) {
+        type Never = std::convert::Infallible;
+        let Self { config, shared, origin, head_key, hand, reads: _, disk, offload, pulse } = self;
+        let doors = &groups.doors;
         let (lanes, clock) = (shared.lanes.clone(), shared.clock.clone());
         let (asked, stop) = (hand.clone(), doors.stopping());
         doors.spawn("asks", async move {
@@ -542,25 +582,19 @@ impl Doors {
             Ok::<(), Never>(())
         });
         let (board, state, stop) = (shared.clone(), config.state_dir.clone(), doors.stopping());
+        let looked = disk.clone();
         doors.spawn("conditions", async move {
-            crate::conditions::run(board, state, hand, stop).await;
+            crate::conditions::run(board, looked, state, hand, pulse.conditions, stop).await;
             Ok::<(), Never>(())
         });
-        let mut address = None;
-        if let Some(http) = config.http {
-            let listener = http::bind(&http).await.context("the page")?;
-            address = Some(listener.local_addr()?);
-            let (shared, stop, dir) = (shared.clone(), doors.stopping(), config.state_dir.clone());
-            doors.spawn("http", async move { http::run(http, listener, &dir, shared, stop).await });
-        }
         let (outbox, clock) = (shared.outbox.clone(), shared.clock.clone());
         let stop = groups.cloud.stopping();
         groups.cloud.spawn("outbox", async move {
-            tend_outbox(outbox, clock, stop).await;
+            tend_outbox(outbox, clock, offload, pulse.outbox, stop).await;
             Ok::<(), Never>(())
         });
         for mapper in config.mappers {
-            let records = Records::of(Arc::new(RealDisk), &config.state_dir.join("journal"));
+            let records = Records::of(disk.clone(), &config.state_dir.join("journal"));
             let link = mapper::Link {
                 about: mapper::About::of(
                     &config.setup,
@@ -588,24 +622,36 @@ impl Doors {
                 board: shared.board.clone(),
                 door: shared.door.clone(),
                 clock: shared.clock.clone(),
+                beat: pulse.broker,
             };
-            groups.cloud.spawn("mqtt", mqtt::client::run(link, groups.cloud.stopping()));
+            let stop = groups.cloud.stopping();
+            match broker {
+                Some(broker) => {
+                    groups.cloud.spawn("mqtt", mqtt::client::run_on(link, broker, stop))
+                }
+                None => groups.cloud.spawn("mqtt", mqtt::client::run(link, stop)),
+            }
         }
-        Ok(address)
     }
 }
 
 /// Once a second: what waits too long for its receipt is sent again, and the receipts that came are
 /// saved; for the last time at the stop.
-async fn tend_outbox(outbox: Arc<Outbox>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+async fn tend_outbox(
+    outbox: Arc<Outbox>,
+    clock: Arc<dyn Clock>,
+    offload: Offload,
+    every: Duration,
+    stop: CancellationToken,
+) {
     loop {
         let stopping = tokio::select! { biased;
             () = stop.cancelled() => true,
-            () = tokio::time::sleep(limits::OUTBOX_TEND_EVERY) => false,
+            () = tokio::time::sleep(every) => false,
         };
         let (tended, now) = (outbox.clone(), clock.now());
         let work = move || tended.tend(now).and_then(|()| tended.save());
-        match tokio::task::spawn_blocking(work).await {
+        match offload.run(work).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "the outbox could not be tended"),
             Err(error) => warn!(%error, "tending the outbox ended badly"),

@@ -138,6 +138,9 @@ fn a_backup_made_while_the_daemon_runs_becomes_the_same_gateway_on_another_box()
     let phrase = gateway.path("passphrase").display().to_string();
     let file = gateway.path("gw.bgbackup").display().to_string();
     gateway.start();
+    gateway.wait("the new start is journaled", |g| {
+        (g.json("/v1/outbox")["waiting"].as_u64()? > before.len() as u64).then_some(())
+    });
     let said =
         gateway.command(&["backup", &file, "--keys", "--passphrase-file", &phrase, "--json"]);
     let made = said.json();

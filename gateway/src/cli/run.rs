@@ -95,7 +95,7 @@ fn is_locked(error: &anyhow::Error) -> bool {
 /// Runs one config until the process is asked to stop or to take another one.
 async fn run_config(file: &Path, config: &Config, signals: &mut Signals) -> anyhow::Result<Next> {
     let clock = Arc::new(SystemClock::new(config.clock == ClockTrust::Always));
-    let ports = Ports { clock, connect: Arc::new(SystemConnect) };
+    let ports = Ports::real(&config.state_dir, clock, Arc::new(SystemConnect));
     let mut tries = 0;
     let (field, doors) = loop {
         match build(config, &ports, crate::new_boot_id()?) {

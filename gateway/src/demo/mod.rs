@@ -201,7 +201,7 @@ async fn run_block(
     };
     let listen = options.listen.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
     let config = config(&data, &listen, broker_port, options.listen.is_none())?;
-    let ports = Ports { clock: clock.clone(), connect: Arc::new(connect) };
+    let ports = Ports::real(&config.state_dir, clock.clone(), Arc::new(connect));
     let (inner, doors) = build(&config, &ports, crate::new_boot_id()?)?;
     let shared = doors.shared().clone();
     let login = shared.accounts.one_time_login().await?;

@@ -50,6 +50,8 @@ pub struct Link<O = Outbox> {
     pub door: CommandDoor,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
+    /// How often the connection looks at itself: [`limits::MQTT_LOOK_EVERY`].
+    pub beat: Duration,
 }
 
 /// Sends what waits in the outbox until `stop`, then says goodbye.
@@ -69,6 +71,7 @@ pub(super) struct Steady {
     pub(super) outbox: Arc<dyn Post>,
     pub(super) board: Arc<Board>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) beat: Duration,
 }
 
 /// What one connection leaves to the next.
@@ -86,6 +89,18 @@ pub(super) struct Carried {
     pub(super) old: bool,
     /// Whether the last connection came as far as CONNACK.
     pub(super) greeted: bool,
+}
+
+/// As [`run`], over another way to the broker: the simulation's.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    link: Link,
+    broker: Arc<dyn Broker>,
+    stop: CancellationToken,
+) -> Result<(), BadLevel> {
+    run_over(link, broker, stop).await
 }
 
 async fn run_over<O: Post + 'static>(
@@ -119,6 +134,7 @@ async fn run_over<O: Post + 'static>(
         outbox: link.outbox,
         board: link.board,
         clock: link.clock,
+        beat: link.beat,
     };
     steady.board.mqtt().broker = format!("{}:{}", steady.config.host, steady.config.port);
     while !stop.is_cancelled() {

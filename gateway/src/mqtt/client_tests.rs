@@ -263,6 +263,7 @@ impl World {
             board: board.clone(),
             door,
             clock: Arc::new(Fixed),
+            beat: limits::MQTT_LOOK_EVERY,
         };
         Self {
             wire: Arc::new(Wire {

@@ -35,8 +35,6 @@ use tokio_util::sync::CancellationToken;
 const CONNACK_MAX: Duration = Duration::from_secs(30);
 /// A broker that leaves one message without an acknowledgement for so long is given up.
 const PUBACK_MAX: Duration = Duration::from_secs(60);
-/// How often the connection looks at itself.
-const BEAT: Duration = Duration::from_secs(1);
 /// How often the retained state is written anew.
 const STATE_EVERY: Duration = Duration::from_secs(60);
 /// Time for the last acknowledgements and the goodbye.
@@ -190,7 +188,7 @@ impl<'a> Session<'a> {
     }
 
     async fn talk(&mut self, events: &mut EventLoop, stop: &CancellationToken) -> End {
-        let mut beat = tokio::time::interval(BEAT);
+        let mut beat = tokio::time::interval(self.steady.beat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let mut poll = pin!(events.poll());

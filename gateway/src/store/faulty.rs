@@ -1,5 +1,6 @@
-//! A disk in memory for the crash tests: what is not synced is pending, and a cut of the power loses
-//! any part of it. Names are pending until their folder is synced.
+//! A disk in memory that fails on purpose, for the crash tests and the simulation: what is not synced is
+//! pending, and a cut of the power loses any part of it. Names are pending until their folder is synced.
+//! The same seed loses the same.
 
 use crate::ports::{Disk, DiskFile};
 use std::collections::BTreeMap;
@@ -8,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the n-th call does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
     /// The power goes: this and every later call fails.
     Cut,
     /// This call fails, later ones work.
@@ -31,7 +32,10 @@ struct State {
     durable: Names,
     calls: u64,
     fault: Option<(u64, Fault)>,
+    struck: bool,
     dead: bool,
+    full: bool,
+    lies: bool,
     random: u64,
 }
 
@@ -47,7 +51,7 @@ impl State {
 
 /// See the module. Clones are the same disk.
 #[derive(Clone, Default)]
-pub(crate) struct FaultyDisk(Arc<Mutex<State>>);
+pub struct FaultyDisk(Arc<Mutex<State>>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,7 +59,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl FaultyDisk {
     /// A disk whose call number `at` (from 1) has a fault.
-    pub(crate) fn with_fault(at: u64, fault: Fault, seed: u64) -> Self {
+    #[must_use]
+    pub fn with_fault(at: u64, fault: Fault, seed: u64) -> Self {
         let disk = Self::default();
         let mut state = lock(&disk.0);
         (state.fault, state.random) = (Some((at, fault)), seed | 1);
@@ -63,15 +68,42 @@ impl FaultyDisk {
         disk
     }
 
+    /// Plans a fault for the call that comes so many calls from now; 1 is the next one.
+    pub fn plan(&self, calls: u64, fault: Fault) {
+        let mut state = lock(&self.0);
+        (state.fault, state.struck) = (Some((state.calls + calls, fault)), false);
+    }
+
+    /// Forgets the fault that was planned.
+    pub fn mend(&self) {
+        lock(&self.0).fault = None;
+    }
+
+    /// The power goes, or is off: every call fails from now on.
+    pub fn cut(&self) {
+        lock(&self.0).dead = true;
+    }
+
+    /// A full disk takes no new file and no byte beyond a file's end; what is there can be overwritten.
+    pub fn fill(&self, full: bool) {
+        lock(&self.0).full = full;
+    }
+
+    /// A disk that says "synced" and does nothing: as a program that forgot to sync.
+    pub fn lie(&self) {
+        lock(&self.0).lies = true;
+    }
+
     /// Whether the fault has come.
-    pub(crate) fn struck(&self) -> bool {
-        let state = lock(&self.0);
-        state.fault.is_some_and(|(at, _)| state.calls >= at)
+    #[must_use]
+    pub fn struck(&self) -> bool {
+        lock(&self.0).struck
     }
 
     /// The disk after the power came back: of what was pending, each 64-byte block came through or
     /// not, as the dice fall; names that were not synced are the old ones or the new ones.
-    pub(crate) fn after_the_cut(&self) -> Self {
+    #[must_use]
+    pub fn after_the_cut(&self) -> Self {
         let mut state = lock(&self.0);
         let new_names = state.random().is_multiple_of(2);
         let names = if new_names { state.now.clone() } else { state.durable.clone() };
@@ -90,15 +122,21 @@ impl FaultyDisk {
             after.insert(path, Arc::new(Mutex::new(node)));
         }
         let disk = Self::default();
-        (lock(&disk.0).now, lock(&disk.0).durable) = (after.clone(), after);
+        let mut new = lock(&disk.0);
+        (new.now, new.durable) = (after.clone(), after);
+        (new.random, new.full, new.lies) = (state.random, state.full, state.lies);
+        drop(new);
         disk
     }
 
-    /// Flips one bit of a file, durably.
-    pub(crate) fn flip(&self, path: &Path, byte: usize, bit: u8) {
+    /// Flips one bit of a file, durably. Nothing happens where there is no such byte.
+    pub fn flip(&self, path: &Path, byte: usize, bit: u8) {
         let state = lock(&self.0);
-        let mut node = lock(&state.now[path]);
-        node.now[byte] ^= 1 << bit;
+        let Some(node) = state.now.get(path) else { return };
+        let mut node = lock(node);
+        if let Some(byte) = node.now.get_mut(byte) {
+            *byte ^= 1 << (bit % 8);
+        }
         node.durable = node.now.clone();
     }
 
@@ -108,7 +146,8 @@ impl FaultyDisk {
         if let Some((at, fault)) = state.fault
             && at == state.calls
         {
-            state.dead = fault == Fault::Cut;
+            state.struck = true;
+            state.dead |= fault == Fault::Cut;
             return Err(io::Error::other("the disk failed"));
         }
         if state.dead { Err(io::Error::other("the power is off")) } else { Ok(state) }
@@ -129,13 +168,22 @@ fn put(into: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     into[offset..end].copy_from_slice(bytes);
 }
 
+fn place(offset: u64) -> io::Result<usize> {
+    usize::try_from(offset).map_err(io::Error::other)
+}
+
 impl Disk for FaultyDisk {
     fn create_dir(&self, _: &Path) -> io::Result<()> {
         self.call().map(drop)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.call()?.now.insert(path.to_owned(), Arc::default());
+        let mut state = self.call()?;
+        if state.full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.now.insert(path.to_owned(), Arc::default());
+        drop(state);
         self.find(path)
     }
 
@@ -162,16 +210,26 @@ impl Disk for FaultyDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.call()?;
         let inside = state.now.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect())
+        let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
+        Ok(inside.filter_map(name).collect())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.call()?;
+        if state.lies {
+            return Ok(());
+        }
         state.durable.retain(|path, _| path.parent() != Some(dir));
         let now = state.now.iter().filter(|(path, _)| path.parent() == Some(dir));
         let now: Vec<_> = now.map(|(path, node)| (path.clone(), Arc::clone(node))).collect();
         state.durable.extend(now);
         Ok(())
+    }
+
+    fn space(&self, _: &Path) -> Option<(u64, u64)> {
+        const ALL: u64 = 1 << 34;
+        let full = lock(&self.0).full;
+        Some((if full { 0 } else { ALL / 2 }, ALL))
     }
 }
 
@@ -184,7 +242,7 @@ impl DiskFile for FaultyFile {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         drop(self.disk.call()?);
         let node = lock(&self.node);
-        let from = node.now.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+        let from = node.now.get(place(offset)?..).unwrap_or_default();
         let n = from.len().min(into.len());
         into[..n].copy_from_slice(&from[..n]);
         Ok(n)
@@ -194,19 +252,25 @@ impl DiskFile for FaultyFile {
         let state = self.disk.call()?;
         // Every third write is a short one.
         let short = state.calls.is_multiple_of(3) && bytes.len() > 100;
-        let n = if short { 1 + state.calls as usize % 99 } else { bytes.len() };
+        let n = if short { place(1 + state.calls % 99)? } else { bytes.len() };
         let mut node = lock(&self.node);
-        let offset = usize::try_from(offset).unwrap();
+        let offset = place(offset)?;
+        if state.full && offset + n > node.now.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         put(&mut node.now, offset, &bytes[..n]);
         node.pending.push((offset, bytes[..n].to_vec()));
         Ok(n)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        drop(self.disk.call()?);
+        let lies = self.disk.call()?.lies;
         let mut node = lock(&self.node);
-        node.pending.clear();
-        node.durable = node.now.clone();
+        if !lies {
+            for (offset, written) in std::mem::take(&mut node.pending) {
+                put(&mut node.durable, offset, &written);
+            }
+        }
         Ok(())
     }
 

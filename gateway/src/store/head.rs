@@ -140,7 +140,8 @@ impl HeadKey {
 
 fn parse(pem: &str) -> Option<Ed25519KeyPair> {
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).ok()?;
-    Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).ok()
+    // As openssl writes it, too: without the public key.
+    Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()).ok()
 }
 
 fn pem(der: &[u8]) -> String {

@@ -12,8 +12,7 @@
 //! ```
 
 pub mod checkpoint;
-#[cfg(test)]
-mod faulty;
+pub mod faulty;
 pub mod head;
 mod history;
 pub mod journal;
@@ -130,6 +129,26 @@ impl std::error::Error for StoreError {
     }
 }
 
+/// Where a store lies.
+#[derive(Clone)]
+pub struct Folder {
+    /// The state folder.
+    pub state: PathBuf,
+    /// Whose files journal, checkpoints and receipts are.
+    pub disk: Arc<dyn Disk>,
+    /// Length of the journal's new segments.
+    pub segment_bytes: u64,
+}
+
+impl Folder {
+    /// A folder of this machine.
+    #[must_use]
+    pub fn real(state: &Path) -> Self {
+        let segment_bytes = crate::limits::SEGMENT_BYTES;
+        Self { state: state.to_owned(), disk: Arc::new(RealDisk), segment_bytes }
+    }
+}
+
 impl Store {
     /// Opens the state folder: lock, journal, checkpoint, replay into the Block and the trees, outbox.
     ///
@@ -138,18 +157,19 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing was changed except a torn tail cut and sled folders set aside.
     pub fn open(state: &Path) -> Result<(Self, Block, Found), StoreError> {
-        Self::open_with(state, &mut |_, _| {})
+        Self::open_at(&Folder::real(state), &mut |_, _| {})
     }
 
     /// As [`Store::open`]; `progress` is told the record that was replayed and the last one.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_with(
-        state: &Path,
+    pub fn open_at(
+        folder: &Folder,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(Self, Block, Found), StoreError> {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let Folder { state, disk, segment_bytes } = folder.clone();
+        let state = state.as_path();
         disk.create_dir(state).map_err(io(state))?;
         if state.join(crate::backup::MARK).exists() {
             return Err(StoreError::Restoring(state.to_owned()));
@@ -161,7 +181,7 @@ impl Store {
         let confirmed = Cursor::load(&*disk, &receipts).map_err(io(&receipts))?.through;
         let saved = checkpoint::newest(&*disk, &checkpoints).map_err(io(&checkpoints))?;
         let at_least = confirmed.max(saved);
-        let options = journal::Options { disk: Arc::clone(&disk), at_least, ..Default::default() };
+        let options = journal::Options { disk: Arc::clone(&disk), segment_bytes, at_least };
         let (journal, opened) =
             Journal::open(&state.join("journal"), options).map_err(StoreError::Journal)?;
         let (last, records) = (journal.head().0, journal.records());

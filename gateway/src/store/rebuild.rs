@@ -16,7 +16,7 @@ pub fn rebuild(state: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Found
         Ok(()) | Err(_) => {}
     }
     drop(lock);
-    let (store, _, found) = Store::open_with(state, progress)?;
+    let (store, _, found) = Store::open_at(&super::Folder::real(state), progress)?;
     store.outbox.index().map_err(StoreError::Outbox)?;
     store.trees.durable().map_err(StoreError::Trees)?;
     Ok(found)

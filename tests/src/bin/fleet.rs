@@ -192,6 +192,7 @@ fn start(
         board: board.clone(),
         door,
         clock: clock.clone(),
+        beat: blockgate::limits::MQTT_LOOK_EVERY,
     };
     tokio::spawn(run_mqtt(link, stop.clone()));
     // What waits too long for its receipt is sent again, as the daemon's own task sees to.
