@@ -7,6 +7,7 @@
 //! | [`page`] | an HTTP client of a few lines |
 //! | [`slave`] | a meter that is scripted byte by byte, over TCP or a pseudo terminal |
 //! | [`postgres`] | Debian's PostgreSQL, as an unprivileged user |
+//! | [`sim`] | a simulated month of the whole gateway, by a seed |
 //! | [`broker`] | Debian's mosquitto, and its own clients as the cloud |
 
 pub mod broker;
@@ -14,6 +15,7 @@ pub mod dlt645;
 pub mod gateway;
 pub mod page;
 pub mod postgres;
+pub mod sim;
 pub mod slave;
 
 use std::path::{Path, PathBuf};

@@ -94,6 +94,12 @@ impl FaultyDisk {
         lock(&self.0).lies = true;
     }
 
+    /// Whether the power is off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        lock(&self.0).dead
+    }
+
     /// Whether the fault has come.
     #[must_use]
     pub fn struck(&self) -> bool {
