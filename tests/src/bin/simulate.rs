@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 struct Asked {
     first: u64,
     seeds: u64,
+    days: u32,
     canary: Canary,
     word: &'static str,
     twice: bool,
@@ -28,6 +29,7 @@ fn asked() -> Option<Asked> {
     let mut asked = Asked {
         first: 1,
         seeds: 200,
+        days: 31,
         canary: Canary::None,
         word: "",
         twice: false,
@@ -42,6 +44,7 @@ fn asked() -> Option<Asked> {
         let value = arguments.next()?;
         match name.as_str() {
             "--seeds" => asked.seeds = value.parse().ok()?,
+            "--days" => asked.days = value.parse().ok()?,
             "--from" => asked.first = value.parse().ok()?,
             "--seed" => (asked.first, asked.seeds) = (value.parse().ok()?, 1),
             "--threads" => asked.threads = value.parse().ok()?,
@@ -61,14 +64,16 @@ fn asked() -> Option<Asked> {
 /// The month of a seed; a panic is a finding like any other.
 fn month(seed: u64, asked: &Asked) -> Report {
     let once = || {
-        std::panic::catch_unwind(|| run(seed, asked.canary)).unwrap_or_else(|_| Report {
-            seed,
-            trace: String::new(),
-            lives: 0,
-            records: 0,
-            duplicates: 0,
-            faults: std::collections::BTreeMap::new(),
-            wrong: Some("a panic; it stands above".to_owned()),
+        std::panic::catch_unwind(|| run(seed, asked.days, asked.canary)).unwrap_or_else(|_| {
+            Report {
+                seed,
+                trace: String::new(),
+                lives: 0,
+                records: 0,
+                duplicates: 0,
+                faults: std::collections::BTreeMap::new(),
+                wrong: Some("a panic; it stands above".to_owned()),
+            }
         })
     };
     let mut report = once();
@@ -81,7 +86,7 @@ fn month(seed: u64, asked: &Asked) -> Report {
 fn main() -> ExitCode {
     let Some(asked) = asked() else {
         eprintln!(
-            "simulate [--seeds N] [--from N] [--seed N] [--twice] [--canary sync|fen] [--threads N]"
+            "simulate [--seeds N] [--days N] [--from N] [--seed N] [--twice] [--canary sync|fen] [--threads N]"
         );
         return ExitCode::from(2);
     };
@@ -104,8 +109,8 @@ fn main() -> ExitCode {
                     if let Some(wrong) = &report.wrong {
                         println!("seed {seed}: {wrong}");
                         println!(
-                            "  again: cargo run --release -p blockgate-e2e --bin simulate -- --seed {seed}{}",
-                            asked.word
+                            "  again: cargo run --release -p blockgate-e2e --bin simulate -- --seed {seed} --days {}{}",
+                            asked.days, asked.word
                         );
                     }
                     reports().push(report);

@@ -154,7 +154,7 @@ fn money(events: &BTreeMap<u64, Vec<u8>>, until: Time) -> Result<(), String> {
                         to - from
                     ));
                 }
-                if data["period"]["from"] == "2026-03-01" {
+                if data["period"]["to"] == "2026-04-01" {
                     march[meter] += 1;
                 }
                 bills.entry(meter).or_default().push(Bill { from, to, to_reading, from_reading });

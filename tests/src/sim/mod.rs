@@ -97,9 +97,8 @@ struct World {
     faults: BTreeMap<Kind, u32>,
 }
 
-/// Midnight of the first of March in the block's zone, and of April.
-const MARCH: i64 = 1_772_294_400_000;
-const APRIL: i64 = MARCH + 31 * 86_400_000;
+/// Midnight of the first of April in the block's zone.
+const APRIL: i64 = 1_774_972_800_000;
 /// Length of the simulated journal's segments: a month fills some.
 const SEGMENT: u64 = 1_200_000;
 /// A password file that no password opens: the page is not there.
@@ -110,13 +109,14 @@ const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
     MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n\
     -----END PRIVATE KEY-----\n";
 
-/// Lives through the month of a seed, in a folder of its own for what is not simulated (sled).
+/// Lives through the month of a seed, in a folder of its own for what is not simulated (sled): the last
+/// `days` of March, at least 2 and at most 31, and nearly two days of April.
 #[must_use]
-pub fn run(seed: u64, canary: Canary) -> Report {
+pub fn run(seed: u64, days: u32, canary: Canary) -> Report {
     let folder = tempfile::tempdir().expect("a folder");
     let mut world = World::new(folder.path(), seed, canary);
     let mut dice = Dice::new(seed);
-    let from = Time::from_millis(MARCH - 7_200_000);
+    let from = Time::from_millis(APRIL - i64::from(days.clamp(2, 31)) * 86_400_000 - 7_200_000);
     let until = Time::from_millis(APRIL + 40 * 3_600_000);
     let mut fates = fate::draw(&mut dice, from, Time::from_millis(APRIL), until);
     world.plan_meters(&fates);
