@@ -23,6 +23,10 @@ pub const REVERSE_UNITS_MAX: i64 = 3;
 /// The shortest time that a rate is judged over: a poll that comes early does not look too fast.
 pub const RATE_TIME_MIN: Span = Span::from_mins(1);
 
+/// The longest time that a rate is judged over: a clock that is wrong by years must not make any jump
+/// plausible. A meter that was silent for longer is held, and a person decides.
+pub const RATE_TIME_MAX: Span = Span::from_days(400);
+
 /// After so many rising readings, a held series counts as a new series: only a person ends it.
 pub const HELD_SERIES: u32 = 3;
 
@@ -301,7 +305,7 @@ fn plausible(
         let passed = if value >= real.value {
             minus(value, real.value)
         } else {
-            modular(setup, real.value, value)
+            rolled_over(setup, real.value, value)
         };
         let passed = passed.ok_or(Hold::Backwards)?;
         if !within_rate(setup, real.at, at, passed) {
@@ -329,7 +333,7 @@ fn plausible(
             Err(Hold::TooFast)
         };
     }
-    if let Some(used) = modular(setup, known.last.value, value)
+    if let Some(used) = rolled_over(setup, known.last.value, value)
         && within_rate(setup, known.rate_from, at, used)
     {
         return Ok(Passed::AroundTheEnd(used));
@@ -357,11 +361,18 @@ pub fn modular(setup: &BillingRegister, last: Decimal, value: Decimal) -> Option
     plus(minus(end, last)?, value)
 }
 
+/// A difference around the counter's end that needs no person: at most half of what the register can show.
+/// One that ran backwards by a little looks like one that went nearly all around.
+fn rolled_over(setup: &BillingRegister, last: Decimal, value: Decimal) -> Option<Decimal> {
+    let used = modular(setup, last, value)?;
+    (plus(used, used)? <= setup.rollover_at?).then_some(used)
+}
+
 /// Whether so much can have passed since `from`: by the meter's rate over at least
-/// [`RATE_TIME_MIN`], and one unit of the last digit more.
+/// [`RATE_TIME_MIN`] and at most [`RATE_TIME_MAX`], and one unit of the last digit more.
 #[must_use]
 pub fn within_rate(setup: &BillingRegister, from: Time, at: Time, used: Decimal) -> bool {
-    let elapsed = at.since(from).unwrap_or_default().max(RATE_TIME_MIN);
+    let elapsed = at.since(from).unwrap_or_default().clamp(RATE_TIME_MIN, RATE_TIME_MAX);
     let unit = Decimal::try_from_i128_with_scale(1, setup.decimals).unwrap_or_default();
     let hour = Decimal::from(HOUR_MS);
     let limit = times(setup.max_per_hour, Decimal::from(elapsed.as_millis()))

@@ -141,6 +141,8 @@ pub fn draw(dice: &mut Dice, from: Time, edge: Time, until: Time) -> VecDeque<Fa
                 Kind::BrokerAway => (Span::from_mins(1), Span::from_hours(48)),
                 Kind::DiskFull => (Span::from_mins(5), Span::from_hours(3)),
                 Kind::ClockStep | Kind::ClockOverEdge => (Span::from_mins(5), Span::from_hours(5)),
+                // A series that goes on below the old one waits for a person: another scenario.
+                Kind::MeterLow => (Span::from_mins(5), Span::from_mins(115)),
                 Kind::MeterNoise => (Span::from_hours(1), Span::from_hours(30)),
                 _ => (Span::from_mins(5), Span::from_hours(12)),
             };

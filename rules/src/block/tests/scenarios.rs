@@ -187,6 +187,21 @@ fn a_counter_that_passed_its_end_is_a_rollover_only_when_that_is_plausible() {
     );
 }
 
+// invariant 12
+#[test]
+fn a_clock_that_is_years_ahead_makes_no_lower_value_a_rollover_and_no_jump_plausible() {
+    let mut world = watched();
+    let mut read = |at: &str, value: &str| {
+        let events = world.feed(&observed("m-1", t(at), Some(d(value))));
+        let readings = events.iter().find(|event| matches!(event, Event::Reading { .. }));
+        shown(std::slice::from_ref(readings.unwrap())).remove(0)
+    };
+    assert_eq!(read("2026-03-01T00:00:00+08:00", "9000"), "opened 9000");
+    // In twelve years a register may go round many times; in one reading it does not.
+    assert_eq!(read("2038-01-19T03:00:00+08:00", "8990"), "held 8990 Backwards");
+    assert_eq!(read("2038-01-19T04:00:00+08:00", "9000.5"), "accepted 9000.5 used 0.5");
+}
+
 #[test]
 fn the_golden_meter_events_come_out_as_printed() {
     let cases: serde_json::Value =
