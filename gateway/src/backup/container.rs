@@ -38,7 +38,7 @@ const PASSES_MAX: u32 = 64;
 /// Seals chunks, or only sums them.
 enum Seal {
     Plain,
-    Encrypted(LessSafeKey),
+    Encrypted(Box<LessSafeKey>),
 }
 
 impl Seal {
@@ -50,7 +50,7 @@ impl Seal {
             .hash_password_into(passphrase.as_bytes(), salt, &mut key)
             .map_err(|_| BackupError::Crypto)?;
         let key = UnboundKey::new(&CHACHA20_POLY1305, &key).map_err(failed)?;
-        Ok(Self::Encrypted(LessSafeKey::new(key)))
+        Ok(Self::Encrypted(Box::new(LessSafeKey::new(key))))
     }
 
     fn nonce(number: u64) -> Nonce {

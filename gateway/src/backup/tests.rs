@@ -58,7 +58,7 @@ fn what_is_restored_is_the_same_journal_the_same_state_and_the_same_receipts() {
         assert!(!file.windows(secret.len()).any(|w| w == secret.as_bytes()), "{secret}");
     }
     let seen = look(&file[..], Some("swan lake")).unwrap();
-    assert_eq!((seen.end.clone(), seen.files.len()), (written.end.clone(), 6));
+    assert_eq!((seen.end.clone(), seen.files.len()), (written.end, 6));
     let new = tempfile::tempdir().unwrap();
     let (state, etc) = (new.path().join("state"), new.path().join("etc"));
     let done = restore(&file[..], Some("swan lake"), &state, Some(&etc)).unwrap();
