@@ -107,7 +107,7 @@ async fn run(folder: PathBuf, hours: u32) {
     let clock = Arc::new(DemoClock::starting_at("2026-03-01T00:00:00Z".parse().unwrap()));
     let connect = Arc::new(field(&clock));
     let config = config(&folder);
-    let ports = Ports { clock: clock.clone(), connect };
+    let ports = Ports::real(&config.state_dir, clock.clone(), connect);
     let (field, doors) = build(&config, &ports, "5f0c12ab".to_owned()).unwrap();
     let board = doors.shared().board.clone();
     let groups = Groups::default();
