@@ -114,8 +114,9 @@ impl Running {
     async fn start(state: &Path, sim: &SimController, people: u32, from: Time) -> Self {
         let clock = Arc::new(TestClock(SimClock::starting_at(from)));
         let connect = SimConnect::new().with_controller(AT, sim.clone());
-        let ports = Ports { clock: clock.clone(), connect: Arc::new(connect) };
-        let (field, doors) = build(&config(state, people), &ports, "0000000a".to_owned()).unwrap();
+        let config = config(state, people);
+        let ports = Ports::real(&config.state_dir, clock.clone(), Arc::new(connect));
+        let (field, doors) = build(&config, &ports, "0000000a".to_owned()).unwrap();
         let (shared, groups) = (doors.shared().clone(), Groups::default());
         field.start(&groups).await.unwrap();
         Self { shared, groups, clock, _doors: doors }
