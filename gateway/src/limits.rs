@@ -197,6 +197,8 @@ pub const DEVICE_TIMEOUT: Duration = Duration::from_secs(3);
 pub const DEVICE_ANSWER_MAX: usize = 64 * 1024;
 /// How often an arm's position is asked for after an opening.
 pub const ARM_EVERY: Duration = Duration::from_millis(500);
+/// How often a device is asked whether an arm that it showed as open is down again.
+pub const ARM_LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A camera's clock may be off by so much and is still believed.
 pub const CAMERA_CLOCK_OFF: Span = Span::from_secs(60);
 /// Bytes of a question on the control socket: a rule file fits in.

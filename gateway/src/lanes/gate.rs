@@ -11,9 +11,10 @@ use blockgate_drivers::barrier::{
 };
 use blockgate_drivers::transport::{Connect, Target};
 use blockgate_rules::Input;
+use blockgate_rules::anomaly::rule::Lasting;
 use blockgate_rules::event::Outcome;
 use blockgate_rules::gate::{ArmPosition, OpeningOutcome};
-use blockgate_types::{LaneId, Span};
+use blockgate_types::{LaneId, Span, Time};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -59,10 +60,25 @@ impl Done {
 impl Gate {
     /// Works until told to stop. What is being carried out then is finished first.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut arm = self.arm.clone();
+        let mut open = None;
         loop {
+            let asked = open.is_some() && self.config.position == PositionBy::Device;
             let act = tokio::select! { biased;
                 () = stop.cancelled() => return,
                 act = self.acts.recv() => act,
+                Ok(()) = arm.changed() => {
+                    let position = *arm.borrow_and_update();
+                    if self.arm_moved(position, &mut open).await {
+                        continue;
+                    }
+                    stop.cancelled().await;
+                    return;
+                }
+                () = tokio::time::sleep(limits::ARM_LOOK_EVERY), if asked => {
+                    self.look().await;
+                    continue;
+                }
             };
             let Some(act) = act else { return };
             let done = self.carry_out(&act).await;
@@ -70,6 +86,31 @@ impl Gate {
                 stop.cancelled().await;
                 return;
             }
+        }
+    }
+
+    /// Tells the rules since when the arm is up, and when it is down again: one that stays up lets
+    /// everybody through. False when the engine has ended.
+    async fn arm_moved(&self, position: Position, open: &mut Option<Time>) -> bool {
+        let now = self.clock.now();
+        let since = match position {
+            Position::Open if open.is_none() => Some(now),
+            Position::Closed if open.is_some() => None,
+            Position::Open | Position::Closed | Position::Unknown => return true,
+        };
+        *open = since;
+        let (what, subject) = (Lasting::GateOpen, format!("gate/{}", self.lane));
+        self.hand.send(Input::Lasting { now, what, subject, since }).await.is_ok()
+    }
+
+    /// Asks the device where the arm is.
+    async fn look(&self) {
+        let Some(target) = &self.config.target else { return };
+        let Ok(login) = self.login() else { return };
+        let ask = hikvision::gate::ask_position(self.config.channel);
+        if let Ok(answered) = client::send(&*self.connect, target, login.as_ref(), &ask).await {
+            let position = hikvision::gate::position(&answered.body).unwrap_or(Position::Unknown);
+            self.lanes.arm(&self.lane, position);
         }
     }
 
@@ -254,5 +295,69 @@ fn not_seen(last: Position) -> Done {
             let why = "it was accepted, but the arm did not show that it is open";
             Done::new(Outcome::Unknown, ArmPosition::Unknown, why)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::lanes::{FailSafe, OpenBy};
+    use blockgate_drivers::sim::SimConnect;
+    use blockgate_types::ClockState;
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now(&self) -> Time {
+            Time::from_millis(1_772_323_200_000)
+        }
+
+        fn state(&self) -> ClockState {
+            ClockState::Synced
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_arm_that_goes_up_and_down_is_told_to_the_rules_once_each() {
+        let (hand, mut heard) = mpsc::channel(8);
+        let (_act, acts) = mpsc::channel(1);
+        let (contact, arm) = watch::channel(Position::Unknown);
+        let config = BarrierConfig {
+            vendor: Vendor::Generic,
+            open: OpenBy::Answer,
+            target: None,
+            user: None,
+            password_file: None,
+            channel: 1,
+            position: PositionBy::Input(0),
+            arm_within: Span::from_secs(3),
+            fail_safe: FailSafe::Ask,
+        };
+        let gate = Gate {
+            lane: LaneId::new("n-out").unwrap(),
+            config,
+            lanes: Lanes::none(),
+            connect: Arc::new(SimConnect::new()),
+            clock: Arc::new(Fixed),
+            hand,
+            acts,
+            arm,
+            locked_out: false,
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(gate.run(stop.clone()));
+        let mut told = Vec::new();
+        for position in [Position::Closed, Position::Open, Position::Open, Position::Closed] {
+            contact.send_replace(position);
+            // In paused time this returns when the task has nothing left to do.
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            while let Ok(Input::Lasting { what, subject, since, .. }) = heard.try_recv() {
+                assert_eq!((what, subject.as_str()), (Lasting::GateOpen, "gate/n-out"));
+                told.push(since.is_some());
+            }
+        }
+        assert_eq!(told, [true, false]);
+        stop.cancel();
+        task.await.unwrap();
     }
 }
