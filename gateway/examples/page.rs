@@ -360,6 +360,7 @@ async fn main() -> Anyhow<()> {
         durable: broadcast::Sender::new(16),
         lanes: blockgate::lanes::Lanes::none(),
         doors: blockgate::doors::Doors::none(),
+        reads: blockgate::run::Reads::default(),
         scans: Arc::new(
             blockgate::scans::Scans::new(std::collections::BTreeMap::new(), Arc::new(Wall)).0,
         ),

@@ -86,6 +86,10 @@ pub const IDEMPOTENCY_KEYS_MAX: usize = 1024;
 pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Log records that wait for journald; more are dropped and counted.
 pub const LOG_QUEUE_MAX: usize = 8192;
+/// Lines of the log that the page can show.
+pub const LOG_RECENT_MAX: usize = 1000;
+/// Longest line of these, in bytes.
+pub const LOG_RECENT_BYTES_MAX: usize = 1024;
 /// Bytes of one log field; the rest is cut, and the line says how much.
 pub const LOG_FIELD_BYTES_MAX: usize = 8 * 1024;
 /// Time that the end of the process waits for the last log lines.

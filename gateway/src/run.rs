@@ -270,6 +270,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         durable: shared.durable.clone(),
         lanes: lanes.clone(),
         doors: doors.clone(),
+        reads: reads.clone(),
         scans: Arc::new(scans),
     });
     let commit_interval = config.commit_interval.into();

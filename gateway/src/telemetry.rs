@@ -14,6 +14,8 @@
 //! Levels become priorities by systemd-journal-logger's table: ERROR 3, WARN 4, INFO 5, DEBUG 6,
 //! TRACE 7.
 
+pub mod recent;
+
 use crate::limits;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -77,7 +79,7 @@ pub fn init(filter: Option<&str>) -> Result<Telemetry, TelemetryError> {
     let filter = parse_filter(asked.as_deref().or(filter).unwrap_or(FILTER_DEFAULT))?;
     let start = |why: &dyn std::fmt::Display| TelemetryError::Start(why.to_string());
     let ceiling = filter.max_level_hint().map_or(log::LevelFilter::Trace, |level| level.as_log());
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(recent::Recent);
     // A unit whose stderr goes to a file, or a box without journald, falls back to text.
     let journal = if connected_to_journal() { JournalLog::new().ok() } else { None };
     let telemetry = if let Some(journal) = journal {

@@ -198,7 +198,7 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
             }
             let code = fields.get("code").unwrap_or("");
             let login = shared.accounts.set_up(request.peer, code, password).await?;
-            Ok(entered(desk, &login, "/"))
+            Ok(entered(desk, &login, "/start"))
         }
         Ask::Logout(body) => {
             page_form(request, caller, &body, &[])?;

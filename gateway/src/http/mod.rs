@@ -106,6 +106,8 @@ pub struct Shared {
     pub lanes: Arc<crate::lanes::Lanes>,
     /// Doors, controllers and their lists.
     pub doors: Arc<crate::doors::Doors>,
+    /// Test reads of meters, with their frames.
+    pub reads: crate::run::Reads,
     /// Scans of lines.
     pub scans: Arc<crate::scans::Scans>,
 }

@@ -274,6 +274,7 @@ async fn house(login: bool) -> House {
         durable: broadcast::Sender::new(16),
         lanes: lanes(),
         doors,
+        reads: crate::run::Reads::default(),
         scans: Arc::new(
             crate::scans::Scans::new(std::collections::BTreeMap::new(), Arc::new(Noon)).0,
         ),

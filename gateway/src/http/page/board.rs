@@ -134,7 +134,7 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 @if public.is_empty() { (empty(say.no_public_meters())) }
                 @for (meter, name, rows) in &public {
                     h3 { a href={ "/meters/" (meter) } { (meter) } }
-                    (chart::columns(view, say.hour(), rows, name))
+                    (chart::columns(view, say.hour(), rows, name, None))
                 }
             }
             @if let Some(parking) = advise.parking() {

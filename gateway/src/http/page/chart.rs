@@ -109,17 +109,22 @@ fn drawing(view: &View, hours: &[(Time, Option<Decimal>)], most: Decimal, summar
 /// Shades that differ in lightness as well as in colour; more items share the last one.
 const SHADES: usize = 6;
 
-/// Columns of any rows, with the same numbers as a table; `of` is the unit.
+/// Columns of any rows, with the same numbers as a table; `of` is the unit. What is compared stands
+/// behind each column as a line at its height.
 pub(super) fn columns(
     view: &View,
     head: &str,
     rows: &[(String, Option<Decimal>)],
     of: &str,
+    compared: Option<(&str, &[Option<Decimal>])>,
 ) -> Markup {
     let say = view.say;
-    let Some(most) = rows.iter().filter_map(|(_, used)| *used).max() else {
+    let (name, before) = compared.unwrap_or(("", &[]));
+    let measured = rows.iter().filter_map(|(_, used)| *used);
+    let Some(most) = measured.chain(before.iter().filter_map(|used| *used)).max() else {
         return html! { p.mute { (say.nothing_measured()) } };
     };
+    let then = |n: usize| before.get(n).copied().flatten();
     let all = rows.iter().filter_map(|(_, u)| *u).try_fold(Decimal::ZERO, Decimal::checked_add);
     let all = all.map_or_else(String::new, |all| format!("{} {of}", all.normalize()));
     let summary = say.fill(say.columns_text(), &[&all, &format!("{} {of}", most.normalize())]);
@@ -149,16 +154,25 @@ pub(super) fn columns(
                     },
                     None => { rect.none x=(tenths(x)) y=(floor - 2) width=(tenths((step - 20).max(10))) height="2" {} },
                 }
+                @if let Some(then) = then(n) {
+                    @let (left, y) = (x - 5, floor - height(then));
+                    line.then x1=(tenths(left)) x2=(tenths(left + step - 10)) y1=(y) y2=(y) {}
+                }
                 @if n % every == 0 { text x=(tenths(x)) y=(HEIGHT - 6) { (label) } }
             }
         }
+        @if !before.is_empty() { p.small.mute { span.then-key aria-hidden="true" { "▬ " } (name) } }
         details {
             summary { (say.history_table()) }
             table {
-                thead { tr { th { (head) } th.num { (say.usage()) } } }
+                thead { tr { th { (head) } th.num { (say.usage()) } @if !before.is_empty() { th.num { (name) } } } }
                 tbody {
-                    @for (label, used) in rows {
-                        tr { td.num { (label) } td.num { @match used { Some(used) => { (used.normalize()) " " (of) }, None => "–" } } }
+                    @for (n, (label, used)) in rows.iter().enumerate() {
+                        tr {
+                            td.num { (label) }
+                            td.num { @match used { Some(used) => { (used.normalize()) " " (of) }, None => "–" } }
+                            @if !before.is_empty() { td.num { @match then(n) { Some(used) => { (used.normalize()) " " (of) }, None => "–" } } }
+                        }
                     }
                 }
             }

@@ -7,6 +7,7 @@ use super::{Page, answer_html, assets};
 use crate::http::auth::{Area, Role};
 use crate::problem::Lang;
 use maud::{DOCTYPE, Markup, html};
+use std::sync::atomic::Ordering;
 use warp::reply::Response;
 
 /// A section of the page.
@@ -31,7 +32,7 @@ const SECTIONS: &[Section] = &[
     },
     Section {
         path: "/meters",
-        also: &[],
+        also: &["/lines", "/scan", "/sheet"],
         area: Area::Meters,
         drawing: "M12 20a8 8 0 1 1 8-8M12 12l4-4M19 16v5M16.500 18.500h5",
         name: Say::meters,
@@ -65,11 +66,11 @@ const SECTIONS: &[Section] = &[
         name: Say::board,
     },
     Section {
-        path: "/outbox",
-        also: &[],
+        path: "/system",
+        also: &["/outbox", "/audit", "/log", "/diagnostics", "/start"],
         area: Area::System,
-        drawing: "M4 14v5h16v-5M12 15V4M8 8l4-4 4 4",
-        name: Say::outbox,
+        drawing: "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
+        name: Say::system,
     },
     Section {
         path: "/users",
@@ -105,6 +106,8 @@ impl Page<'_> {
             meta charset="utf-8";
             meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover";
             meta name="robots" content="noindex";
+            @let again = self.refresh.load(Ordering::Relaxed);
+            @if again > 0 { meta http-equiv="refresh" content=(again); }
             title { (title) " · blockgate" }
             link rel="icon" href={ "/assets/" (names.icon) };
             link rel="stylesheet" href={ "/assets/" (names.style) };
@@ -195,8 +198,11 @@ impl Page<'_> {
         answer_html(html! {
             (DOCTYPE)
             html lang=(say.0.tag()) {
-                head { (self.head(title)) }
-                body {
+                head {
+                    (self.head(title))
+                    script defer src={ "/assets/" (assets::NAMES.script) } {}
+                }
+                body data-now=(self.view.now) {
                     main.door #main {
                         div.brand { (icon(HOUSE)) span { "blockgate" small { (self.gateway) } } }
                         (content)

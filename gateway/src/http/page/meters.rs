@@ -1,45 +1,89 @@
-//! Meters: live values, faults with what to check, held registers with what can be decided, and a
-//! test read.
+//! Meters: live values, curves, faults with what to check, held registers with what can be decided, a
+//! test read with its frames, and the exchange of a device.
 
-use super::components::{View, unit};
-use super::forms::Reader;
-use super::{Page, chart};
+use super::components::{View, empty, unit};
+use super::forms::{Field, Input, Reader};
+use super::lines::{installs, section};
+use super::{Act, Outcome, Page, chart};
 use crate::http::answer::{Answered, Desk, first_billing, query, unit_of};
+use crate::http::money::{used, zone};
 use crate::http::request::Fields;
 use crate::http::wire::{self, Freshness, MeterView};
 use crate::limits;
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
+use blockgate_drivers::meter::TestRead;
+use blockgate_rules::calendar::{Day, Month, days_before, next_day};
 use blockgate_rules::input::{HeldDecision, Order};
-use blockgate_types::{Decimal, FaultClass, MeterId, RegisterName, RegisterSpec, Role, Span};
+use blockgate_types::{
+    Decimal, FaultClass, MeterId, RegisterName, RegisterSpec, Role, Span, Time, parse_decimal,
+};
 use maud::{Markup, html};
 
 /// Momentary values that a card shows beside the counter.
 const LIVE_ON_CARD: usize = 3;
+/// Meters on one screen: a block of 3,000 is looked through by search and line.
+const ROWS: usize = 60;
 
 /// The list.
 pub(super) fn list(desk: &Desk, page: &Page<'_>) -> Answered {
     let (view, say) = (&page.view, page.view.say);
-    let fields = Fields::parse(page.request.query.as_bytes(), &["show"])?;
+    let known = ["show", "q", "line", "from"];
+    let fields = Fields::parse(page.request.query.as_bytes(), &known)?;
     let trouble = fields.get("show") == Some("trouble");
+    let wanted = fields.get("q").unwrap_or("").trim().to_lowercase();
     let mut all = wire::meters(&desk.shared);
     let none = if all.is_empty() { say.no_meters() } else { say.no_trouble() };
-    if trouble {
-        all.retain(|m| m.freshness != Freshness::Good || !m.held().is_empty());
-    }
-    let here = |now: bool| now.then_some("page");
+    all.retain(|m| {
+        let line = m.board.line.as_ref().map_or("", |line| line.as_str());
+        (!trouble || m.freshness != Freshness::Good || !m.held().is_empty())
+            && fields.get("line").is_none_or(|wanted| line == wanted)
+            && (wanted.is_empty()
+                || m.id.as_str().contains(&wanted)
+                || m.accounts.iter().any(|account| account.contains(&wanted)))
+    });
+    let from = fields.parsed::<usize>("from")?.unwrap_or(0);
+    let count = all.len();
+    let shown: Vec<MeterView> = all.into_iter().skip(from).take(ROWS).collect();
+    let link = |from: usize| {
+        let mut query = form_urlencoded::Serializer::new("/meters?".to_owned());
+        for name in ["show", "q", "line"] {
+            if let Some(value) = fields.get(name) {
+                query.append_pair(name, value);
+            }
+        }
+        query.append_pair("from", &from.to_string()).finish()
+    };
+    let lines: Vec<String> = desk.shared.board.lines().keys().map(ToString::to_string).collect();
     Ok(page.framed(
         say.meters(),
         true,
         html! {
-            div.head {
-                h1.grow { (say.meters()) }
-                div.tabs-row {
-                    a href="/meters" aria-current=[here(!trouble)] { (say.all()) }
-                    a href="/meters?show=trouble" aria-current=[here(trouble)] { (say.with_trouble()) }
+            div.head { h1.grow { (say.meters()) } span.mute { (count) } }
+            (section(page))
+            form.card method="get" action="/meters" role="search" {
+                div.row {
+                    label { (say.find_meter()) input name="q" type="search" value=(wanted) autocapitalize="none"; }
+                    label { (say.line())
+                        select name="line" {
+                            option value="" { (say.all()) }
+                            @for line in &lines { option value=(line) selected[fields.get("line") == Some(line.as_str())] { (line) } }
+                        }
+                    }
+                    label { (say.state())
+                        select name="show" {
+                            option value="" { (say.all()) }
+                            option value="trouble" selected[trouble] { (say.with_trouble()) }
+                        }
+                    }
+                    button.button type="submit" { (say.filter()) }
                 }
             }
-            @if all.is_empty() { p.card.mute { (none) } }
-            div.grid { @for meter in &all { (card(view, meter)) } }
+            @if shown.is_empty() { (empty(none)) }
+            div.grid { @for meter in &shown { (card(view, meter)) } }
+            div.row {
+                @if from > 0 { a.button.second href=(link(from.saturating_sub(ROWS))) { (say.page_before()) } }
+                @if from + ROWS < count { a.button.second href=(link(from + ROWS)) { (say.next_page()) } }
+            }
         },
     ))
 }
@@ -115,36 +159,52 @@ fn amount(view: &View, spec: &RegisterSpec, value: Option<Decimal>) -> Markup {
     }
 }
 
+/// How long the curve of a meter's screen is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stretch {
+    Day,
+    Month,
+    Year,
+}
+
 /// One meter.
-pub(super) async fn detail(desk: &Desk, page: &Page<'_>, id: &MeterId) -> Answered {
+pub(super) async fn detail(
+    desk: &Desk,
+    page: &Page<'_>,
+    id: &MeterId,
+    test: Option<&TestRead>,
+) -> Answered {
     let (view, say) = (&page.view, page.view.say);
-    Fields::parse(page.request.query.as_bytes(), &[])?;
-    let meter = wire::meter(&desk.shared, id).ok_or(Code::NotFound)?;
-    let register = first_billing(desk, &meter);
-    let unit = register.as_ref().and_then(|r| unit_of(desk, &meter, r));
-    let rows = match register {
-        Some(register) => {
-            let (id, to) = (id.clone(), view.now.plus(Span::from_millis(1)));
-            // One hour more, for the difference of the first.
-            let from = view.now.minus(Span::from_hours(26));
-            let limit = limits::HTTP_ROWS_MAX;
-            query(desk, move |trees| trees.history(&id, &register, from, to, limit)).await?
-        }
-        None => Vec::new(),
+    let fields = Fields::parse(page.request.query.as_bytes(), &["span"])?;
+    let span = match fields.get("span") {
+        Some("month") => Stretch::Month,
+        Some("year") => Stretch::Year,
+        Some(_) | None => Stretch::Day,
     };
+    let meter = wire::meter(&desk.shared, id).ok_or(Code::NotFound)?;
+    let curve = curve(desk, page, &meter, span).await?;
+    let here = |now: Stretch| (span == now).then_some("page");
+    let reads = page.may(&Order::ReadNow { meter: id.clone() });
     Ok(page.framed(
         id.as_str(),
         true,
         html! {
             div data-meter=(id) .old[meter.freshness != Freshness::Good] {
-                div.head {
-                    h1 { (id) } (view.freshness(meter.freshness)) span.grow {}
-                    @if page.may(&Order::ReadNow { meter: id.clone() }) {
+                div.head { h1 { (id) } (view.freshness(meter.freshness)) }
+                (section(page))
+                @if reads {
+                    div.row {
                         (page.form(&format!("/meters/{id}/read"), html! {
                             button.button type="submit" title=(say.test_read_why()) { (say.test_read()) }
                         }))
+                        (page.form(&format!("/meters/{id}/test"), html! {
+                            button.button.second type="submit" { (say.test_frames()) }
+                        }))
+                        @if installs(page) { a.button.second href={ "/meters/" (id) "/exchange" } { (say.exchange()) } }
                     }
+                    p.small.mute { (say.test_read_why()) }
                 }
+                @if let Some(test) = test { (frames(view, test)) }
                 (held(page, &meter))
                 (fault(view, &meter))
                 section.card {
@@ -152,12 +212,244 @@ pub(super) async fn detail(desk: &Desk, page: &Page<'_>, id: &MeterId) -> Answer
                     (counter(view, &meter)) (age(view, &meter))
                     (values(view, &meter))
                 }
-                section.card { header { h2 { (say.history()) } } (chart::show(view, &rows, unit)) }
+                section.card {
+                    header {
+                        h2 { (match span { Stretch::Day => say.history(), Stretch::Month => say.history_month(), Stretch::Year => say.history_year() }) }
+                        nav.tabs-row aria-label=(say.curve()) {
+                            a href={ "/meters/" (id) } aria-current=[here(Stretch::Day)] { "24 h" }
+                            a href={ "/meters/" (id) "?span=month" } aria-current=[here(Stretch::Month)] { (say.one_month()) }
+                            a href={ "/meters/" (id) "?span=year" } aria-current=[here(Stretch::Year)] { (say.one_year()) }
+                        }
+                    }
+                    (curve)
+                }
                 section.card { header { h2 { (say.polls()) } } (polls(view, &meter)) }
                 section.card { (about(view, &meter)) }
             }
         },
     ))
+}
+
+/// The curve, with the stretch before it to compare.
+async fn curve(
+    desk: &Desk,
+    page: &Page<'_>,
+    meter: &MeterView,
+    span: Stretch,
+) -> Result<Markup, Problem> {
+    let (view, say) = (&page.view, page.view.say);
+    if span == Stretch::Day {
+        let register = first_billing(desk, meter);
+        let unit = register.as_ref().and_then(|r| unit_of(desk, meter, r));
+        let rows = match register {
+            Some(register) => {
+                let (id, to) = (meter.id.clone(), view.now.plus(Span::from_millis(1)));
+                // One hour more, for the difference of the first.
+                let from = view.now.minus(Span::from_hours(26));
+                let limit = limits::HTTP_ROWS_MAX;
+                query(desk, move |trees| trees.history(&id, &register, from, to, limit)).await?
+            }
+            None => Vec::new(),
+        };
+        return Ok(chart::show(view, &rows, unit));
+    }
+    let zone = zone(desk)?;
+    let today = zone.day(view.now);
+    let days: Vec<Day> = if span == Stretch::Month { month_days(today) } else { year_days(today) };
+    let before: Vec<Day> = days.iter().map(|day| earlier(*day, span)).collect();
+    let edges = |days: &[Day]| days.iter().map(|day| zone.start_of(*day)).collect::<Vec<Time>>();
+    let now = used(desk, &meter.id, None, &edges(&days)).await?;
+    let then = used(desk, &meter.id, None, &edges(&before)).await?;
+    let Some((_, of, stretches)) = now else { return Ok(empty(say.nothing_measured())) };
+    let name = |day: &Day| {
+        let text = day.to_string();
+        let part = if span == Stretch::Month { text.get(5..) } else { text.get(..7) };
+        part.unwrap_or_default().to_owned()
+    };
+    let rows: Vec<(String, Option<Decimal>)> =
+        days.iter().zip(stretches).map(|(day, (_, value))| (name(day), value)).collect();
+    let before: Vec<Option<Decimal>> =
+        then.map_or_else(Vec::new, |(_, _, rows)| rows.into_iter().map(|(_, v)| v).collect());
+    let head = if span == Stretch::Month { say.day() } else { say.month() };
+    let compared = if span == Stretch::Month { say.days_before() } else { say.year_before() };
+    Ok(chart::columns(view, head, &rows, unit(of), Some((compared, &before))))
+}
+
+/// The begins of the last 30 days and the end of the last one.
+fn month_days(today: Day) -> Vec<Day> {
+    let mut day = days_before(today, 29).unwrap_or(today);
+    let mut days = vec![day];
+    while day <= today {
+        day = next_day(day);
+        days.push(day);
+    }
+    days
+}
+
+/// The begins of the last twelve months and the end of the last one.
+fn year_days(today: Day) -> Vec<Day> {
+    let this = Month::of(today);
+    let back = days_before(this.first(), 335).unwrap_or(today);
+    let mut month = Month::of(back);
+    let mut days = vec![month.first()];
+    while month.first() <= today {
+        month = month.next();
+        days.push(month.first());
+    }
+    days
+}
+
+/// The day that is compared: thirty days or a year before.
+fn earlier(day: Day, span: Stretch) -> Day {
+    match span {
+        Stretch::Day | Stretch::Month => days_before(day, 30).unwrap_or(day),
+        Stretch::Year => Day::new(day.year() - 1, day.month(), day.day()).unwrap_or(day),
+    }
+}
+
+/// What was sent and received, byte by byte, and what it means.
+fn frames(view: &View, test: &TestRead) -> Markup {
+    let say = view.say;
+    html! {
+        section.card #frames {
+            header { h2 { (say.test_frames()) } }
+            @match &test.outcome {
+                Ok(values) => {
+                    p.note.good role="status" { (say.test_good()) }
+                    dl { @for (spec, value) in values.iter() { dt { (say.register(spec.name.as_str())) } dd { @match value { Some(value) => { (value) " " (unit(spec.unit)) }, None => (say.no_value()) } } } }
+                },
+                Err(fault) => {
+                    @let (class, check) = say.class(fault.class);
+                    div.note.bad role="alert" { strong { (class) } p { (check) } p.small lang="en" { (fault.what) } }
+                },
+            }
+            table.stack {
+                thead { tr { th { (say.sent()) } th { (say.received()) } th.num { (say.round_trip()) } } }
+                tbody {
+                    @for exchange in &test.exchanges {
+                        tr {
+                            td.wide.mono { (wire::hex_text(&exchange.request)) }
+                            td.wide.mono { @if exchange.reply.is_empty() { (say.nothing_received()) } @else { (wire::hex_text(&exchange.reply)) } }
+                            td.num data-name=(say.round_trip()) { (exchange.round_trip.as_millis()) " ms" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The exchange of a device in three steps: the old one's last reading, the new one's first, and a look
+/// at both before it is booked. The steps are addresses, so that the back button goes a step back.
+pub(super) fn exchange(desk: &Desk, page: &Page<'_>, id: &MeterId) -> Answered {
+    let say = page.view.say;
+    let known = ["register", "final_value", "initial_value"];
+    let fields = Fields::parse(page.request.query.as_bytes(), &known)?;
+    let meter = wire::meter(&desk.shared, id).ok_or(Code::NotFound)?;
+    let last = meter.board.last.as_ref().and_then(|(_, values)| {
+        let first = values.iter().find(|(spec, _)| spec.role == Role::Billing)?;
+        Some((first.0.clone(), first.1))
+    });
+    let registers: Vec<(String, String)> =
+        desk.shared.setup().meters.get(id).map_or_else(Vec::new, |m| {
+            m.registers
+                .iter()
+                .map(|r| (r.name.to_string(), say.register(r.name.as_str())))
+                .collect()
+        });
+    let good = |name: &str| fields.get(name).filter(|text| parse_decimal(text).is_ok());
+    let (old, new) = (good("final_value"), good("initial_value"));
+    let register = fields.get("register").unwrap_or_default();
+    let step = match (old, new) {
+        (Some(_), Some(_)) => 3,
+        (Some(_), None) => 2,
+        (None, _) => 1,
+    };
+    let suggested = last.as_ref().and_then(|(_, value)| *value).map(|v| v.to_string());
+    Ok(page.framed(
+        say.exchange(),
+        false,
+        html! {
+            div.head { h1.grow { (say.exchange()) } a href={ "/meters/" (id) } { (id) } }
+            p.mute { (say.fill(say.exchange_step(), &[&step.to_string()])) }
+            section.card {
+                @match step {
+                    1 => {
+                        h2 { (say.exchange_old()) }
+                        p { (say.exchange_old_why()) }
+                        form method="get" action={ "/meters/" (id) "/exchange" } {
+                            (page.field(&Field::new("register", say.register_name(), Input::Choice(&registers))))
+                            (page.field(&Field::new("final_value", say.final_value(), Input::Number).value(suggested.as_deref().unwrap_or_default())))
+                            button.button type="submit" { (say.next()) }
+                        }
+                    },
+                    2 => {
+                        h2 { (say.exchange_new()) }
+                        p { (say.exchange_new_why()) }
+                        form method="get" action={ "/meters/" (id) "/exchange" } {
+                            input type="hidden" name="register" value=(register);
+                            input type="hidden" name="final_value" value=(old.unwrap_or_default());
+                            (page.field(&Field::new("initial_value", say.initial_value(), Input::Number).value("0")))
+                            button.button type="submit" { (say.next()) }
+                        }
+                    },
+                    _ => {
+                        h2 { (say.exchange_look()) }
+                        dl.wide-list {
+                            dt { (say.meter()) } dd { (id) }
+                            dt { (say.register_name()) } dd { (say.register(register)) }
+                            dt { (say.final_value()) } dd { strong { (old.unwrap_or_default()) } }
+                            dt { (say.initial_value()) } dd { strong { (new.unwrap_or_default()) } }
+                        }
+                        p { (say.exchange_look_why()) }
+                        (page.form(&format!("/meters/{id}/exchange"), html! {
+                            input type="hidden" name="register" value=(register);
+                            input type="hidden" name="final_value" value=(old.unwrap_or_default());
+                            input type="hidden" name="initial_value" value=(new.unwrap_or_default());
+                            button.button type="submit" { (say.exchange_now()) }
+                        }))
+                    }
+                }
+            }
+            a.button.second href={ "/meters/" (id) } { (say.throw_away()) }
+        },
+    ))
+}
+
+/// Reads a meter through its line's task and shows the frames; nothing is journaled.
+///
+/// # Errors
+/// [`Code::NotFound`], [`Code::Stopping`].
+pub(super) async fn test_read(
+    desk: &Desk,
+    page: &Page<'_>,
+    id: &MeterId,
+) -> Result<Outcome, Problem> {
+    if !page.may(&Order::ReadNow { meter: id.clone() }) {
+        return Err(Code::Forbidden.into());
+    }
+    if wire::meter(&desk.shared, id).is_none() {
+        return Err(Code::NotFound.into());
+    }
+    let read = tokio::time::timeout(limits::HTTP_COMMAND_TIMEOUT, desk.shared.reads.read(id)).await;
+    let read = read.map_err(|_| Problem::from(Code::NoAnswer))?.ok_or(Code::Stopping)?;
+    Ok(Outcome::Shown(detail(desk, page, id, Some(&read)).await?))
+}
+
+/// The order of an exchange.
+pub(super) fn exchange_order(read: &mut Reader<'_>, act: &Act) -> Option<Order> {
+    let Act::ExchangeMeter(meter) = act else { return None };
+    let register = RegisterName::new(&read.text("register")).ok();
+    if register.is_none() {
+        read.fault("register", read.say.not_understood());
+    }
+    let (old, new) = (read.decimal("final_value"), read.decimal("initial_value"));
+    Some(Order::ExchangeMeter {
+        meter: meter.clone(),
+        register: register?,
+        final_value: old?,
+        initial_value: new?,
+    })
 }
 
 fn values(view: &View, meter: &MeterView) -> Markup {

@@ -28,12 +28,14 @@ mod door;
 mod forms;
 mod households;
 mod layout;
+mod lines;
 mod meters;
 mod outbox;
 mod overview;
 mod parking;
 mod rules;
 mod screens;
+mod system;
 mod text;
 mod users;
 
@@ -75,6 +77,8 @@ struct Page<'r> {
     typed: Typed,
     /// Fields so far, for their ids.
     fields: AtomicU32,
+    /// After how many seconds the browser asks again by itself, where something goes on; zero for never.
+    refresh: AtomicU32,
     gateway: String,
     tls: bool,
 }
@@ -98,6 +102,7 @@ impl<'r> Page<'r> {
             note: person.and_then(|person| shared.accounts.take_note(person)),
             typed: Typed::default(),
             fields: AtomicU32::new(0),
+            refresh: AtomicU32::new(0),
             gateway: format!("{} · {}", shared.status.tenant, shared.status.gateway),
             tls: desk.site.tls,
         }
@@ -169,7 +174,18 @@ async fn show(desk: &Desk, page: &Page<'_>, screen: &Screen) -> Answered {
         Screen::Overview => Ok(overview::show(desk, page)),
         Screen::More => Ok(layout::more(page)),
         Screen::Meters => meters::list(desk, page),
-        Screen::Meter(id) => meters::detail(desk, page, id).await,
+        Screen::Meter(id) => meters::detail(desk, page, id, None).await,
+        Screen::Exchange(id) => meters::exchange(desk, page, id),
+        Screen::Lines => lines::list(desk, page),
+        Screen::Scans => lines::scan(desk, page),
+        Screen::Scan(id) => lines::one_scan(desk, page, id),
+        Screen::Sheet => lines::sheet(desk, page),
+        Screen::System => system::show(desk, page),
+        Screen::Log => system::log(page),
+        Screen::Audit => system::audit(desk, page).await,
+        Screen::Diagnostics => system::diagnostics(page),
+        Screen::DiagnosticsFile => system::diagnostics_file(desk),
+        Screen::Start => system::first_run(desk, page),
         Screen::Bills => bills::list(desk, page).await,
         Screen::Bill(id) => bills::detail(desk, page, id.clone()).await,
         Screen::Households => households::list(desk, page).await,
@@ -257,6 +273,9 @@ async fn outcome(
         | Act::UnmuteAlarm(_)
         | Act::AlarmFeedback(_) => alarms::order(page, &mut read, act),
         Act::ReadMeter(id) => Some(Order::ReadNow { meter: id.clone() }),
+        Act::TestMeter(id) => return meters::test_read(desk, page, id).await,
+        Act::BeginScan | Act::CancelScan(_) => return lines::act(desk, page, act, read),
+        Act::ExchangeMeter(_) => meters::exchange_order(&mut read, act),
         Act::DecideHeld(id) => meters::decision(&mut read, id),
         Act::Pay(_) | Act::TakeDeposit(_) | Act::AskRefund(_) | Act::DepositMet => {
             households::order(desk, &mut read, act)
@@ -277,6 +296,7 @@ async fn outcome(
             counter::after_payment(read.raw("once"))
         }
         Act::DepositMet => format!("/households/{}", read.text("account")),
+        Act::ExchangeMeter(id) => Screen::Meter(id.clone()).path(),
         _ => act.screen().path(),
     };
     Ok(match done {

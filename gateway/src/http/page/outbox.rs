@@ -1,5 +1,6 @@
 //! The outbox: what the cloud has not confirmed, and what it refused.
 
+use super::system::section;
 use super::{Page, overview};
 use crate::http::answer::{Answered, Desk};
 use crate::limits;
@@ -19,6 +20,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
         true,
         html! {
             div.head { h1.grow { (say.outbox()) } }
+            (section(page))
             p.mute { (say.outbox_why()) }
             div.grid {
                 div.card.stat {

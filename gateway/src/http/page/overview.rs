@@ -167,7 +167,7 @@ fn line_table(view: &View, lines: &BTreeMap<LineId, LineBoard>) -> Markup {
     }
 }
 
-fn about(desk: &Desk, view: &View, mqtt: &MqttBoard) -> Markup {
+pub(super) fn about(desk: &Desk, view: &View, mqtt: &MqttBoard) -> Markup {
     let (say, status) = (view.say, &desk.shared.status);
     let page = desk.certificate.as_ref().map(|c| ("page".to_owned(), c.not_after()));
     html! {

@@ -45,6 +45,10 @@
     addEventListener('pagehide', () => events.close());
   }
   setInterval(age, 5000);
+  // The label on the box carries the set-up code behind the address, where no server sees it.
+  const code = document.querySelector('input[name="code"]');
+  const given = /[#&]setup=([^&]+)/.exec(location.hash);
+  if (code && given) { code.value = decodeURIComponent(given[1]); history.replaceState(null, '', location.pathname); }
   document.addEventListener('click', (e) => { if (e.target.closest('[data-print]')) print(); });
   // A command is sent once, however often its button is pressed.
   document.addEventListener('submit', (e) => {

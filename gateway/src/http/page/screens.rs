@@ -1,7 +1,7 @@
 //! The closed list of what the page shows and what its forms do: paths, who may, which fields.
 
 use crate::http::auth::Area;
-use blockgate_types::{AccountId, AlarmId, BillId, CommandId, LaneId, MeterId};
+use blockgate_types::{AccountId, AlarmId, BillId, CommandId, LaneId, MeterId, ScanId};
 
 /// What is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,17 @@ pub(in crate::http) enum Screen {
     More,
     Meters,
     Meter(MeterId),
+    Exchange(MeterId),
+    Lines,
+    Scans,
+    Scan(ScanId),
+    Sheet,
+    System,
+    Log,
+    Audit,
+    Diagnostics,
+    DiagnosticsFile,
+    Start,
     Bills,
     Bill(BillId),
     Households,
@@ -41,6 +52,17 @@ impl Screen {
             ["more"] => Self::More,
             ["meters"] => Self::Meters,
             ["meters", id] => Self::Meter(id.parse().ok()?),
+            ["meters", id, "exchange"] => Self::Exchange(id.parse().ok()?),
+            ["lines"] => Self::Lines,
+            ["scan"] => Self::Scans,
+            ["scan", id] => Self::Scan(id.parse().ok()?),
+            ["sheet"] => Self::Sheet,
+            ["system"] => Self::System,
+            ["log"] => Self::Log,
+            ["audit"] => Self::Audit,
+            ["diagnostics"] => Self::Diagnostics,
+            ["diagnostics.json"] => Self::DiagnosticsFile,
+            ["start"] => Self::Start,
             ["bills"] => Self::Bills,
             ["bills", id] => Self::Bill(id.parse().ok()?),
             ["households"] => Self::Households,
@@ -72,6 +94,17 @@ impl Screen {
             Self::More => "/more".to_owned(),
             Self::Meters => "/meters".to_owned(),
             Self::Meter(id) => format!("/meters/{id}"),
+            Self::Exchange(id) => format!("/meters/{id}/exchange"),
+            Self::Lines => "/lines".to_owned(),
+            Self::Scans => "/scan".to_owned(),
+            Self::Scan(id) => format!("/scan/{id}"),
+            Self::Sheet => "/sheet".to_owned(),
+            Self::System => "/system".to_owned(),
+            Self::Log => "/log".to_owned(),
+            Self::Audit => "/audit".to_owned(),
+            Self::Diagnostics => "/diagnostics".to_owned(),
+            Self::DiagnosticsFile => "/diagnostics.json".to_owned(),
+            Self::Start => "/start".to_owned(),
             Self::Bills => "/bills".to_owned(),
             Self::Bill(id) => format!("/bills/{id}"),
             Self::Households => "/households".to_owned(),
@@ -99,7 +132,13 @@ impl Screen {
     pub(in crate::http) fn area(&self) -> Area {
         match self {
             Self::Overview | Self::More | Self::Me => Area::Overview,
-            Self::Meters | Self::Meter(_) => Area::Meters,
+            Self::Meters
+            | Self::Meter(_)
+            | Self::Exchange(_)
+            | Self::Lines
+            | Self::Scans
+            | Self::Scan(_)
+            | Self::Sheet => Area::Meters,
             Self::Bills
             | Self::Bill(_)
             | Self::Households
@@ -110,7 +149,13 @@ impl Screen {
             | Self::ReceiptOf(_)
             | Self::Corrections
             | Self::Rules => Area::Money,
-            Self::Outbox => Area::System,
+            Self::Outbox
+            | Self::System
+            | Self::Log
+            | Self::Audit
+            | Self::Diagnostics
+            | Self::DiagnosticsFile
+            | Self::Start => Area::System,
             Self::Alarms | Self::Alarm(_) => Area::Alarms,
             Self::Parking | Self::Stays | Self::Unresolved | Self::TariffBoard => Area::Parking,
             Self::Board => Area::Board,
@@ -123,7 +168,11 @@ impl Screen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum Act {
     ReadMeter(MeterId),
+    TestMeter(MeterId),
     DecideHeld(MeterId),
+    ExchangeMeter(MeterId),
+    BeginScan,
+    CancelScan(ScanId),
     Pay(AccountId),
     TakeDeposit(AccountId),
     AskRefund(AccountId),
@@ -158,6 +207,10 @@ impl Act {
         let words: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         Some(match words.as_slice() {
             ["meters", id, "read"] => Self::ReadMeter(id.parse().ok()?),
+            ["meters", id, "test"] => Self::TestMeter(id.parse().ok()?),
+            ["meters", id, "exchange"] => Self::ExchangeMeter(id.parse().ok()?),
+            ["scan", "begin"] => Self::BeginScan,
+            ["scan", id, "cancel"] => Self::CancelScan(id.parse().ok()?),
             ["meters", id, "decide"] => Self::DecideHeld(id.parse().ok()?),
             ["households", id, "pay"] => Self::Pay(id.parse().ok()?),
             ["households", id, "deposit"] => Self::TakeDeposit(id.parse().ok()?),
@@ -192,7 +245,9 @@ impl Act {
     /// The fields of its form beside the page's own tokens.
     pub(super) fn fields(&self) -> &'static [&'static str] {
         match self {
-            Self::ReadMeter(_) => &[],
+            Self::ReadMeter(_) | Self::TestMeter(_) | Self::CancelScan(_) => &[],
+            Self::ExchangeMeter(_) => &["register", "final_value", "initial_value"],
+            Self::BeginScan => &["line", "place", "protocol", "units"],
             Self::DecideHeld(_) => &["register", "decision"],
             Self::Pay(_) => &["amount", "channel", "tendered", "reference", "toward", "payer"],
             Self::TakeDeposit(_) => {
@@ -239,7 +294,12 @@ impl Act {
     /// The screen with its form.
     pub(in crate::http) fn screen(&self) -> Screen {
         match self {
-            Self::ReadMeter(id) | Self::DecideHeld(id) => Screen::Meter(id.clone()),
+            Self::ReadMeter(id) | Self::TestMeter(id) | Self::DecideHeld(id) => {
+                Screen::Meter(id.clone())
+            }
+            Self::ExchangeMeter(id) => Screen::Exchange(id.clone()),
+            Self::BeginScan => Screen::Scans,
+            Self::CancelScan(id) => Screen::Scan(id.clone()),
             Self::Pay(id) | Self::TakeDeposit(id) | Self::AskRefund(id) => {
                 Screen::Household(id.clone())
             }
