@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(gcc libc6-dev mosquitto mosquitto-clients socat python3-venv faketime e2fsprogs xfsprogs
-  postgresql rabbitmq-server iproute2)
+  postgresql rabbitmq-server iproute2 chromium chromium-driver fonts-noto-cjk)
 as_root=()
 [ "$(id -u)" = 0 ] || as_root=(sudo)
 

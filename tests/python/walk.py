@@ -1,16 +1,18 @@
 """Walks the maintenance page in a real browser and prints one JSON document of what it saw.
 
-    walk.py BASE USER PASSWORD LANGUAGE FOLDER
+    walk.py BASE USER PASSWORD LANGUAGE FOLDER WIDTH,WIDTH…
 
-Every section at 320, 390, 768 and 1,280 px: does anything scroll sideways, does the console say an error, does
+Every section at each width: does anything scroll sideways, does the console say an error, does
 a request leave loopback, does axe find anything serious, is a target smaller than 24 px, how many bytes does a
 first look take. Screenshots go to FOLDER. Exit code 0 when the walk was made; the caller judges the document.
 """
 
+import gzip
 import json
 import re
 import sys
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import axe_core_python
@@ -18,8 +20,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
-WIDTHS = (320, 390, 768, 1280)
 SECTIONS = [
     "/", "/more", "/me", "/meters", "/meters?show=trouble", "{meter}", "{meter}?span=month", "{meter}?span=year",
     "{meter}/exchange", "/lines", "/scan", "/sheet", "/households", "{household}", "/bills", "{bill}", "/counter",
@@ -37,6 +39,22 @@ return [...document.querySelectorAll('button, input:not([type=hidden]), select, 
 """
 
 
+def first_look(base, path, cookie, kept):
+    """Bytes of a page with everything it asks for, each compressed by itself."""
+    def get(place):
+        request = urllib.request.Request(base + place, headers={"Cookie": cookie})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
+
+    html = get(path)
+    total = len(gzip.compress(html, 9))
+    for asset in sorted(set(re.findall(r'/assets/[\w.]+', html.decode()))):
+        if asset not in kept:
+            kept[asset] = len(gzip.compress(get(asset), 9))
+        total += kept[asset]
+    return total
+
+
 def browser():
     options = Options()
     options.binary_location = "/usr/bin/chromium"
@@ -49,6 +67,7 @@ def browser():
 
 def main():
     base, user, password, language, folder = sys.argv[1:6]
+    widths = [int(width) for width in sys.argv[6].split(",")]
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     axe = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
@@ -61,6 +80,7 @@ def main():
         field.send_keys(user)
         driver.find_element(By.NAME, "password").send_keys(password)
         driver.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+        WebDriverWait(driver, 30).until(lambda d: urllib.parse.urlsplit(d.current_url).path != "/login")
         places = {}
         for name, path in FIRST.items():
             driver.get(base + path)
@@ -70,11 +90,15 @@ def main():
             found = [link for link in links if link.startswith(start)]
             if found:
                 places[name] = found[0]
-        for width in WIDTHS:
+        cookie = "; ".join(f"{c['name']}={c['value']}" for c in driver.get_cookies())
+        assets = {}
+        for width in widths:
             for section in SECTIONS:
                 name = re.match(r"\{\w+\}", section)
                 if name and name.group() not in places:
-                    seen["status"].append(f"{section}: nothing to look at")
+                    # So early a block has no alarm yet; everything else it must have.
+                    if name.group() != "{alarm}":
+                        seen["status"].append(f"{section}: nothing to look at")
                     continue
                 path = section.replace(name.group(), places[name.group()]) if name else section
                 dark = (width in (390, 768))
@@ -82,6 +106,8 @@ def main():
                     "features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
                 driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
                     "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 800})
+                if width == 320:
+                    seen["bytes"][section] = first_look(base, path, cookie, assets)
                 driver.get(base + path)
                 seen["pages"] += 1
                 measured = driver.execute_script("""
@@ -93,9 +119,10 @@ def main():
                     seen["wide"].append(f"{path} at {width}: {scroll} > {client}")
                 if status not in (0, 200) or not lang.startswith(language):
                     seen["status"].append(f"{path} at {width}: {status} {lang}")
-                if width in (320, 1280):
-                    if width == 320:
-                        seen["small"] += [f"{path}: {e}" for e in driver.execute_script(SMALL)]
+                if width == 320:
+                    seen["small"] += [f"{path}: {e}" for e in driver.execute_script(SMALL)]
+                # The smallest in light; in dark the colours differ and the structure does not, so a part will do.
+                if width == 320 or (width == 768 and SECTIONS.index(section) % 4 == 0):
                     driver.execute_script(axe)
                     result = driver.execute_async_script("""
                         const done = arguments[arguments.length - 1];

@@ -207,6 +207,15 @@ impl Gateway {
         }
     }
 
+    /// Where its page is.
+    ///
+    /// # Panics
+    /// Before it has come up.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.page.expect("a page")
+    }
+
     /// The first set-up, as a person does it: the code from the log, a new password.
     fn set_up(&self, page: SocketAddr) {
         let code = self.wait("the set-up code stands in the log", |gateway| {

@@ -5,15 +5,19 @@
 //! |---|---|
 //! | [`gateway`] | one gateway in a folder of its own: config, daemon, commands, page |
 //! | [`page`] | an HTTP client of a few lines |
+//! | [`person`] | a person at the page, without scripts: screens and forms |
+//! | [`demo`] | a running demo with a month's close behind it |
 //! | [`slave`] | a meter that is scripted byte by byte, over TCP or a pseudo terminal |
 //! | [`postgres`] | Debian's PostgreSQL, as an unprivileged user |
 //! | [`sim`] | a simulated month of the whole gateway, by a seed |
 //! | [`broker`] | Debian's mosquitto, and its own clients as the cloud |
 
 pub mod broker;
+pub mod demo;
 pub mod dlt645;
 pub mod gateway;
 pub mod page;
+pub mod person;
 pub mod postgres;
 pub mod sim;
 pub mod slave;

@@ -541,6 +541,9 @@ async fn what_devices_and_config_say_is_escaped_on_every_page() {
             let request = house.person(method, &path).header("accept-language", lang.tag());
             let answer = request.reply(&house.routes).await;
             let html = String::from_utf8_lossy(answer.body());
+            if answer.headers().get("content-type").is_some_and(|t| t == "application/json") {
+                continue; // a file to keep, which no browser takes for a page
+            }
             assert!(!html.contains("<img"), "{path}");
             assert!(!html.contains(" style=") && !html.contains("<script>"), "{path}: inline");
             assert!(!html.contains("http://") && !html.contains("https://"), "{path}: external");

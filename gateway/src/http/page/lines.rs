@@ -313,7 +313,7 @@ fn sheet_row(view: &View, meter: &MeterView) -> Markup {
             td.mono data-name=(say.address()) { (board.address) br; (board.profile) }
             td.num data-name=(say.start_reading()) {
                 @match &board.last {
-                    Some((_, values)) => @for (spec, value) in values.iter().filter(|(s, _)| s.role == RegisterRole::Billing) {
+                    Some((_, values)) => @for (spec, value) in values.iter().filter(|(s, _)| s.role == RegisterRole::Billing).take(1) {
                         div { @match value { Some(value) => { (value) " " (unit(spec.unit)) }, None => "–" } }
                     },
                     None => span.pill.bad { (say.never_read()) },

@@ -125,7 +125,7 @@ fn lane(shared: &Shared, page: &Page<'_>, parking: Option<&ParkingView>, id: &La
                     }
                 }
                 dt { (say.openings()) } dd { (barrier.opened) @if barrier.failed > 0 { " · " span.pill.bad { (barrier.failed) " " (say.openings_failed()) } } }
-                @if let Some((at, outcome)) = &barrier.last { dt { (say.last_opening()) } dd { (view.ago(*at)) " · " span lang="en" { (outcome) } } }
+                @if let Some((at, outcome)) = &barrier.last { dt { (say.last_opening()) } dd { (view.ago(*at)) " · " (say.opening_outcome(outcome)) } }
             }
             @if page.may(&order) {
                 details open[page.typed.has("open_reason") && page.typed.is("lane", id.as_str())] {
@@ -428,6 +428,16 @@ impl super::text::Say {
             Why::Misread => (self.why_misread(), self.do_misread()),
             Why::LetGo => (self.why_let_go(), self.do_let_go()),
             Why::Unread => (self.why_unread(), self.do_unread()),
+        }
+    }
+
+    /// What came of an opening, by its word.
+    fn opening_outcome(self, word: &str) -> &str {
+        match word {
+            "done" => self.outcome_done(),
+            "failed" => self.outcome_failed(),
+            "unknown" => self.outcome_unknown(),
+            other => other,
         }
     }
 

@@ -136,7 +136,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 section.card {
                     header { h2 { (say.clock()) } }
                     (clock(view, shared.clock.state()))
-                    p.num { (view.time(view.now)) " " span.mute { (shared.status.zone) } }
+                    p { (view.time(view.now)) " " span.mute { (shared.status.zone) } }
                 }
                 section.card {
                     header { h2 { (say.disk()) } }
@@ -180,7 +180,7 @@ fn certificates(desk: &Desk, page: &Page<'_>, mqtt: &MqttBoard) -> Markup {
         @if let Some(unfit) = &mqtt.unfit { p.note.bad lang="en" { (unfit) } }
         @if all.is_empty() { (empty(say.no_certificates())) } @else {
             table.stack {
-                thead { tr { th { (say.certificate_of()) } th { (say.certificate()) } th.num { (say.days_left()) } } }
+                thead { tr { th { (say.certificate_of()) } th.num { (say.certificate()) } th.num { (say.days_left()) } } }
                 tbody {
                     @for (name, until) in &all {
                         @let left = days(*until);

@@ -304,7 +304,7 @@ words! {
     paid_out "退出" "Out";
     no_receipts "还没有收据。" "There are no receipts yet.";
     print "打印" "Print";
-    print_why "没有打印按钮的反应时，请用浏览器的打印功能。" "Where the button does nothing, use the browser's own print.";
+    print_why "打印按钮没有反应时，请用浏览器自带的打印。" "Where the button does nothing, use the browser's own print.";
     cashier "收款人" "Cashier";
     corrections_why "开出的账单永远不改；更正会产生差额账单，多退少补。" "An issued bill never changes; a correction makes bills of the difference, either way.";
     correct_reading "更正读数" "Put a reading right";
@@ -390,6 +390,9 @@ words! {
     lane_between "区间" "between areas";
     camera "相机" "Camera";
     openings "开闸次数" "Openings";
+    outcome_done "已完成" "done";
+    outcome_failed "未成功" "failed";
+    outcome_unknown "结果未知" "not known";
     openings_failed "次未成功" "failed";
     last_opening "最近一次" "The last one";
     open_barrier "人工开闸" "Open by hand";

@@ -1,0 +1,231 @@
+//! People at the page, without scripts, against the real program: a day at the counter, and a box that
+//! is put into service.
+
+use blockgate_e2e::demo::Demo;
+use blockgate_e2e::gateway::Gateway;
+use blockgate_e2e::person::{Person, location};
+use blockgate_e2e::slave::{Act, Framing, Slave, profile};
+use blockgate_e2e::wait_until;
+use serde_json::Value;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PASSWORD: &str = "a long enough one";
+
+fn json(person: &Person, path: &str) -> Value {
+    serde_json::from_str(&person.see(path)).expect("JSON")
+}
+
+/// What stands between two texts for the first time.
+fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before:?}: {text}"));
+    rest.split_once(after).expect("an end").0
+}
+
+fn fen(yuan: &str) -> i64 {
+    yuan.replace('.', "").parse().expect("yuan with two decimals")
+}
+
+/// A household and what it owes.
+fn debtors(person: &Person) -> Vec<(String, i64)> {
+    let accounts = json(person, "/v1/accounts?limit=60");
+    let rows = accounts["accounts"].as_array().expect("rows").iter();
+    let one = |row: &Value| {
+        let owed = row["owed_fen"].as_i64().filter(|owed| *owed > 0)?;
+        Some((row["account"].as_str()?.to_owned(), owed))
+    };
+    rows.filter_map(one).collect()
+}
+
+/// Takes what a household owes in cash; the receipt's number.
+fn pay(clerk: &Person, account: &str, owed: i64) -> u64 {
+    let screen = format!("/households/{account}");
+    let action = format!("{screen}/pay");
+    let offered =
+        between(&clerk.see(&screen), "name=\"amount\" type=\"text\" value=\"", "\"").to_owned();
+    assert_eq!(fen(&offered), owed, "{account}: the form offers what is owed");
+    let body = clerk.fill(
+        &screen,
+        &action,
+        &[("channel", "cash"), ("toward", "bills"), ("tendered", "2000")],
+    );
+    let first = clerk.send(&action, &body);
+    assert_eq!(first.status, 303, "{}", first.body);
+    // The same form once more, as a nervous finger sends it: nothing is paid twice.
+    let again = clerk.send(&action, &body);
+    assert_eq!((again.status, location(&again)), (303, location(&first)));
+    let of = location(&first).expect("a way");
+    wait_until("the receipt is written", PATIENCE, || {
+        let to = location(&clerk.get(&of))?;
+        to.strip_prefix("/receipts/")?.parse().ok()
+    })
+}
+
+#[test]
+fn a_day_at_the_counter_adds_up_to_the_fen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = Demo::start(folder.path(), 3600);
+    let admin = Person::log_in(demo.page, &demo.user, &demo.password);
+    for (user, role) in [("clerk", "finance"), ("chief", "finance"), ("keeper", "caretaker")] {
+        let typed = [("user", user), ("role", role), ("password", PASSWORD)];
+        assert_eq!(admin.submit("/users", "/users/save", &typed), "/users");
+    }
+    let clerk = Person::log_in(demo.page, "clerk", PASSWORD);
+    let chief = Person::log_in(demo.page, "chief", PASSWORD);
+    let keeper = Person::log_in(demo.page, "keeper", PASSWORD);
+    let debtors = wait_until("March is billed", PATIENCE, || {
+        let all = debtors(&clerk);
+        (all.len() > 40).then_some(all)
+    });
+
+    let mut receipts = Vec::new();
+    let mut taken = 0;
+    for (account, owed) in debtors.iter().take(20) {
+        receipts.push(pay(&clerk, account, *owed));
+        taken += owed;
+        let standing = json(&clerk, &format!("/v1/accounts/{account}"));
+        assert_eq!(standing["owed_fen"], 0, "{account} owes nothing any more");
+    }
+    let mut sorted = receipts.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!((sorted.len(), &sorted), (20, &receipts), "twenty receipts, each its own");
+    let printed = clerk.see(&format!("/receipts/{}?paper=a4", receipts[0]));
+    assert!(printed.contains("page/clerk") && printed.contains("paper a4"), "{printed}");
+    // Who takes no money sees the household and no form, and is refused without one.
+    let account = &debtors[0].0;
+    let screen = format!("/households/{account}");
+    assert!(!keeper.see(&screen).contains("/pay\""));
+    let body =
+        clerk.fill(&screen, &format!("{screen}/pay"), &[("amount", "1"), ("channel", "cash")]);
+    assert_eq!(keeper.send(&format!("{screen}/pay"), &body).status, 403);
+
+    // Prepaid money goes back: asked for by one, approved by another, paid out.
+    let prepaid = [("amount", "50"), ("channel", "cash"), ("toward", "prepaid")];
+    let _ = clerk.submit(&screen, &format!("{screen}/pay"), &prepaid);
+    taken += 5000;
+    let wish =
+        [("r_source", "prepaid"), ("r_amount", "20"), ("r_channel", "cash"), ("r_reason", "moved")];
+    let _ = clerk.submit(&screen, &format!("{screen}/refund"), &wish);
+    let queue = clerk.see("/counter");
+    if queue.contains("action=\"/refunds/approve\"") {
+        let own = clerk.send("/refunds/approve", &clerk.fill("/counter", "/refunds/approve", &[]));
+        assert_eq!(own.status, 422, "nobody approves their own refund");
+        let _ = chief.submit("/counter", "/refunds/approve", &[]);
+    }
+    let _ = chief.submit("/counter", "/refunds/paid", &[("reference", "cash-1")]);
+    assert_eq!(json(&clerk, &format!("/v1/accounts/{account}"))["prepaid_fen"], 3000);
+
+    // A closing reading was misread: the difference follows as a bill of its own.
+    let bills = json(&clerk, &format!("/v1/bills?account={}&item=electricity", debtors[1].0));
+    let evidence = &bills["bills"][0]["bill"]["evidence"][0];
+    let value: f64 =
+        evidence["to"]["value"].as_str().and_then(|v| v.parse().ok()).expect("a value");
+    let right = format!("{:.2}", value + 1.0);
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let (meter, register) = (text(&evidence["meter"]), text(&evidence["register"]));
+    let reading = text(&evidence["to"]["reading"]);
+    let typed = [
+        ("meter", meter.as_str()),
+        ("register", register.as_str()),
+        ("reading", reading.as_str()),
+        ("value", right.as_str()),
+        ("reason", "misread"),
+        ("evidence", "photo 17"),
+        ("approver", "chief"),
+        ("limit", "contract, clause 7"),
+        ("since", "2026-01-01"),
+        ("threshold", "0"),
+    ];
+    let _ = clerk.submit("/corrections", "/corrections/reading", &typed);
+    let corrected = json(&clerk, "/v1/corrections");
+    let record = &corrected["records"][0]["record"];
+    assert_eq!(record["correction"]["ground"]["evidence"], "photo 17", "{corrected:#}");
+    assert!(clerk.see("/corrections").contains("photo 17"));
+
+    // The day closes by itself; then its cash is counted against the books.
+    let day = wait_until("the day is closed", PATIENCE, || {
+        let days = json(&clerk, "/v1/days");
+        let rows = days["records"].as_array()?.iter();
+        let with_cash =
+            rows.map(|row| &row["record"]).find(|day| day["channels"]["cash"].is_object());
+        with_cash.cloned()
+    });
+    let cash = &day["channels"]["cash"];
+    assert_eq!(cash["payments"], 21, "{day:#}");
+    assert_eq!(cash["paid_fen"], taken);
+    assert_eq!((&cash["refunds"], &cash["refunded_fen"]), (&1.into(), &2000.into()));
+    let net = taken - 2000;
+    let counted = format!("{}.{:02}", net / 100, net % 100);
+    let typed = [("day", day["day"].as_str().expect("a day")), ("counted", counted.as_str())];
+    let _ = clerk.submit("/counter", "/counter/cash", &typed);
+    let counts = json(&clerk, "/v1/cash-counts");
+    assert_eq!(counts["records"][0]["record"]["difference_fen"], 0, "{counts:#}");
+}
+
+#[test]
+fn a_new_box_is_put_into_service_from_the_page() {
+    let slave = Slave::tcp(Framing::Rtu);
+    let mut gateway = Gateway::new("");
+    gateway.write("profiles.d/scripted-meter.toml", &profile());
+    // First run: the code of the log and a password of one's own (`Gateway::start` does it).
+    gateway.start();
+    let installer = Person::log_in(gateway.address(), "admin", "a long password");
+    let start = installer.see("/start");
+    assert!(start.contains("Cloud check") && start.contains("0 of 0 meters"), "{start}");
+
+    // Scan: every address from 1 to 20 answers, if only to say that it has no such register.
+    for unit in 1..=20 {
+        slave.set(unit, 0, Act::Exception(2));
+    }
+    let line = slave.line("stair-1");
+    let port = between(&line, "port = ", "\n");
+    let place = format!("127.0.0.1:{port}");
+    let wish = [("line", ""), ("place", place.as_str()), ("protocol", "modbus"), ("units", "1-20")];
+    let scan = installer.submit("/scan", "/scan/begin", &wish);
+    let found = wait_until("the scan is done", PATIENCE, || {
+        let html = installer.see(&scan);
+        let running = html.contains("http-equiv=\"refresh\"");
+        (!running).then_some(html)
+    });
+    assert_eq!(found.matches("<span class=\"pill late\">new</span>").count(), 20, "{found}");
+
+    // The meters go into the config, which is the one truth, and are polled after its reload.
+    let mut config = line.clone();
+    for unit in 1..=20 {
+        config.push_str(&format!(
+            "[[meter]]\nid = \"m-{unit:02}\"\nline = \"stair-1\"\naddress = {unit}\nprofile = \"scripted-meter\"\n\
+             poll_every = \"1s\"\nmax_per_hour = \"1000000000\"\n"
+        ));
+    }
+    gateway.stop();
+    gateway.write_config(&config);
+    gateway.start();
+    let installer = Person::log_in(gateway.address(), "admin", "a long password");
+    wait_until("all meters are read", PATIENCE, || {
+        installer.see("/start").contains("20 of 20 meters").then_some(())
+    });
+
+    // A test read shows the frames; what the meter says is in them.
+    let read = installer
+        .send("/meters/m-07/test", &installer.fill("/meters/m-07", "/meters/m-07/test", &[]));
+    assert_eq!(read.status, 200, "{}", read.body);
+    assert!(read.body.contains("It was read.") && read.body.contains("07 04"), "{}", read.body);
+    let sheet = installer.see("/sheet");
+    assert_eq!(sheet.matches("☐").count(), 20);
+    assert!(sheet.contains("20 of 20 meters"), "{sheet}");
+
+    // An exchange in three steps: the addresses lead from one to the next.
+    let step = installer.see("/meters/m-07/exchange");
+    assert!(step.contains("Step 1 of 3"), "{step}");
+    let shown: u64 = between(&step, "name=\"final_value\" type=\"text\" value=\"", "\"")
+        .parse()
+        .expect("the old device's counter is offered");
+    // A little more has passed until the device is out.
+    let second = format!("/meters/m-07/exchange?register=counter_10&final_value={}", shown + 1000);
+    assert!(installer.see(&second).contains("Step 2 of 3"));
+    let third = format!("{second}&initial_value=0");
+    assert!(installer.see(&third).contains("Step 3 of 3"));
+    assert_eq!(installer.submit(&third, "/meters/m-07/exchange", &[]), "/meters/m-07");
+    assert!(installer.see("/audit").contains("exchange-meter"));
+}
