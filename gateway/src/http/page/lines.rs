@@ -34,7 +34,7 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
 pub(super) fn list(desk: &Desk, page: &Page<'_>) -> Answered {
     let (view, say) = (&page.view, page.view.say);
     let lines = desk.shared.board.lines().clone();
-    let mut counts: BTreeMap<LineId, (u64, [u64; 4])> = BTreeMap::new();
+    let mut counts: BTreeMap<LineId, (u64, [u64; FaultClass::ALL.len()])> = BTreeMap::new();
     for meter in desk.shared.board.meters().values() {
         let Some(line) = &meter.line else { continue };
         let (good, faults) = counts.entry(line.clone()).or_default();
