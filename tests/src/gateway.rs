@@ -83,6 +83,9 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// The token in its `tokens.toml`: reads, metrics and orders.
+    pub const TOKEN: &str = TOKEN;
+
     /// A folder with a config of the usual head and `rest` below it. Nothing runs yet.
     ///
     /// # Panics
@@ -205,15 +208,6 @@ impl Gateway {
         if !self.path("state/password").exists() {
             self.set_up(page);
         }
-    }
-
-    /// Where its page is.
-    ///
-    /// # Panics
-    /// Before it has come up.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.page.expect("a page")
     }
 
     /// The first set-up, as a person does it: the code from the log, a new password.

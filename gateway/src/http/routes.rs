@@ -272,6 +272,18 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/unresolved", Some(Scope::Read)),
     ("POST", "/unresolved/settle", Some(Scope::Command)),
     ("GET", "/tariff-board", Some(Scope::Read)),
+    ("GET", "/doors", Some(Scope::Read)),
+    ("GET", "/doors/{}", Some(Scope::Read)),
+    ("POST", "/doors/{}/open", Some(Scope::Command)),
+    ("POST", "/doors/{}/hold", Some(Scope::Command)),
+    ("POST", "/doors/{}/release", Some(Scope::Command)),
+    ("GET", "/door-events", Some(Scope::Read)),
+    ("GET", "/controllers", Some(Scope::Read)),
+    ("POST", "/meters/{}/estimate", Some(Scope::Command)),
+    ("POST", "/meters/{}/valve", Some(Scope::Command)),
+    ("POST", "/meters/{}/relay", Some(Scope::Command)),
+    ("POST", "/counter/reconcile", Some(Scope::Command)),
+    ("POST", "/deposits/deduct", Some(Scope::Command)),
     ("GET", "/board", Some(Scope::Read)),
 ];
 

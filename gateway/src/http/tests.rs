@@ -921,3 +921,66 @@ async fn the_last_operator_stays_and_a_changed_user_must_log_in_again() {
     accounts.remove_person("clerk").unwrap();
     assert_eq!(accounts.people().len(), 1);
 }
+
+#[tokio::test]
+async fn a_decision_about_something_else_than_was_seen_is_not_taken() {
+    use blockgate_rules::event::{Hold, ReadingId, Verdict};
+    let house = house(true).await;
+    let (meter, register) =
+        (MeterId::new("m-0101").unwrap(), RegisterName::new("energy_import").unwrap());
+    let hold = |why| {
+        let from = ReadingId { seq: 1041, index: 3 };
+        let mut meters = house.shared.board.meters();
+        let board = meters.get_mut(&meter).unwrap();
+        board.verdicts.insert(register.clone(), (Noon.now(), Verdict::Held { from, why }));
+    };
+    hold(Hold::TooFast);
+    let screen = house.person("GET", "/meters/m-0101").reply(&house.routes).await;
+    assert!(String::from_utf8_lossy(screen.body()).contains("value=\"1041.3 too-fast\""));
+    let decide = |n: u128| {
+        let body = format!(
+            "csrf={}&once={}&register=energy_import&decision=accept&seen=1041.3+too-fast",
+            house.csrf,
+            once(n)
+        );
+        house
+            .person("POST", "/meters/m-0101/decide")
+            .header("accept-language", "en")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+    };
+    hold(Hold::Backwards);
+    let answer = decide(1).reply(&house.routes).await;
+    let html = String::from_utf8_lossy(answer.body()).into_owned();
+    assert_eq!(answer.status(), 422);
+    assert!(html.contains("you saw 1041.3 too-fast, now it is 1041.3 backwards"), "{html}");
+    assert!(house.ordered.lock().unwrap().is_empty());
+    hold(Hold::TooFast);
+    assert_eq!(house.status(decide(2)).await, 303);
+    assert_eq!(house.ordered.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn three_thousand_meters_are_looked_through_by_the_page_at_a_time() {
+    let house = house(true).await;
+    {
+        let mut meters = house.shared.board.meters();
+        for n in 0..3_000 {
+            meters.insert(MeterId::new(&format!("x-{n:04}")).unwrap(), Default::default());
+        }
+    }
+    for (path, first) in [
+        ("/meters", "m-0101"),
+        ("/meters?from=60", "x-0059"),
+        ("/meters?q=x-29&from=60", "x-2960"),
+        ("/meters?q=X-2999", "x-2999"),
+    ] {
+        let answer = house.person("GET", path).reply(&house.routes).await;
+        let html = String::from_utf8_lossy(answer.body()).into_owned();
+        let cards = html.matches("data-meter=").count();
+        assert!((1..=60).contains(&cards), "{path}: {cards} cards");
+        let (_, rest) = html.split_once("data-meter=\"").unwrap();
+        assert!(rest.starts_with(first), "{path}: {}", &rest[..20]);
+        assert!(html.len() < 128 * 1024, "{path}: {} bytes", html.len());
+    }
+}

@@ -3,7 +3,7 @@
 
 use super::components::{View, empty, money};
 use super::forms::{Field, Input, Reader};
-use super::households::section;
+use super::households::{channels, section};
 use super::{Act, Page};
 use crate::http::answer::{Answered, Desk, see_other};
 use crate::http::money::{receipt_of, today, trees, zone};
@@ -11,10 +11,11 @@ use crate::http::request::Fields;
 use crate::receipt::Receipt;
 use crate::store::trees::money::Kept;
 use blockgate_rules::Fen;
-use blockgate_rules::calendar::days_before;
+use blockgate_rules::calendar::{days_before, next_day, parse_day};
 use blockgate_rules::event::{Audit, Event};
 use blockgate_rules::input::Order;
 use blockgate_rules::ledger::{Channel, Movement, Refund};
+use blockgate_rules::reconcile::Difference;
 use blockgate_types::{CommandId, Time};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -72,6 +73,8 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
     }
     let days = trees(desk, |trees| trees.kept(Kept::Days, 0, RECORDS)).await?.unwrap_or_default();
     let cash = trees(desk, |trees| trees.kept(Kept::Cash, 0, RECORDS)).await?.unwrap_or_default();
+    let statements = trees(desk, |trees| trees.kept(Kept::Reconciliations, 0, RECORDS)).await?;
+    let statements = statements.unwrap_or_default();
     let refunds: Vec<Refund> = {
         let books = desk.shared.board.books();
         books.ledger().refunds().values().cloned().collect()
@@ -130,6 +133,26 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 }
                 (counts(view, &cash))
             }
+            @if page.takes_money() {
+                section.card #statement {
+                    header { h2 { (say.reconcile()) } }
+                    p.small.mute { (say.reconcile_why()) }
+                    details open[page.typed.has("statement")] {
+                        summary { (say.reconcile()) }
+                        @let usual = yesterday.as_str();
+                        (page.form("/counter/reconcile", html! {
+                            div.columns {
+                                (page.field(&Field::new("s_channel", say.channel_word(), Input::Choice(&channels(page)))))
+                                (page.field(&Field::new("s_from", say.day_from(), Input::Date).value(usual)))
+                                (page.field(&Field::new("s_to", say.day_to(), Input::Date).value(usual)))
+                            }
+                            (page.field(&Field::new("statement", say.statement(), Input::Lines(8)).hint(say.statement_hint())))
+                            button.button type="submit" { (say.reconcile()) }
+                        }))
+                    }
+                    (reconciled(view, &statements))
+                }
+            }
             section.card #days {
                 header { h2 { (say.days_closed()) } }
                 p.small.mute { (say.days_closed_why()) }
@@ -165,6 +188,50 @@ fn counts(view: &View, cash: &[(u64, Audit)]) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Statements that were compared, newest first, each with what does not agree.
+fn reconciled(view: &View, all: &[(u64, Audit)]) -> Markup {
+    let say = view.say;
+    html! {
+        @for (_, audit) in all.iter().rev().take(DAYS) {
+            @if let Audit::Reconciled { at, channel, from, to, result, .. } = audit {
+                div.entry {
+                    p {
+                        strong { (say.channel(channel.word())) } " · " (from) " – " (to) " · " (view.time(*at)) " "
+                        @if result.differences.is_empty() { span.pill.good { (say.all_agree()) } }
+                        @else { span.pill.bad { (say.fill(say.differ(), &[&result.differences.len().to_string()])) } }
+                    }
+                    p.small.mute { (say.statement()) " " (money(result.statement_fen)) " · " (say.expected()) " " (money(result.books_fen)) " · " (say.fill(say.matched(), &[&result.matched.to_string()])) }
+                    @if !result.differences.is_empty() {
+                        ul { @for one in &result.differences { li { (difference(view, one)) } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn difference(view: &View, one: &Difference) -> Markup {
+    let say = view.say;
+    let (word, line, booked) = match one {
+        Difference::NotInBooks { line } => (say.not_in_books(), Some(line), None),
+        Difference::NotOnStatement { booked } => (say.not_on_statement(), None, Some(booked)),
+        Difference::AmountDiffers { line, booked } => {
+            (say.amount_differs(), Some(line), Some(booked))
+        }
+        Difference::OtherDay { line, booked } => (say.other_day(), Some(line), Some(booked)),
+        Difference::StillPending { line, booked } => {
+            (say.still_pending(), Some(line), Some(booked))
+        }
+        Difference::NoReference { booked } => (say.no_reference(), None, Some(booked)),
+        Difference::TwiceInBooks { booked } => (say.twice_in_books(), None, Some(booked)),
+    };
+    html! {
+        strong { (word) } " "
+        @if let Some(line) = line { span.mono { (line.reference) } " " (money(line.amount_fen)) " " }
+        @if let Some(booked) = booked { span.mono { (booked.reference) } " " (money(booked.amount_fen)) " " (view.time(booked.at)) }
     }
 }
 
@@ -393,6 +460,20 @@ pub(super) fn order(read: &mut Reader<'_>, act: &Act) -> Option<Order> {
             }
             let note = read.text("note");
             Some(Order::CountCash { day, counted_fen: counted?, note })
+        }
+        Act::Reconcile => {
+            let channel = Channel::of(&read.text("s_channel"));
+            if channel.is_none() {
+                read.fault("s_channel", read.say.not_understood());
+            }
+            let (from, last) = (read.said("s_from", 10), read.said("s_to", 10));
+            let to = parse_day(&last).map(next_day);
+            if to.is_none() {
+                read.fault("s_to", read.say.no_day());
+            }
+            let statement = read.said("statement", 48 * 1024);
+            let to = to?.to_string();
+            Some(Order::Reconcile { channel: channel?, from, to, statement })
         }
         _ => None,
     }

@@ -24,6 +24,11 @@ impl Typed {
         self.values.get(name).is_some_and(|typed| typed == value)
     }
 
+    /// What is wrong with a field that no screen shows as one.
+    pub(super) fn fault(&self, name: &str) -> Option<&str> {
+        self.faults.get(name).map(String::as_str)
+    }
+
     /// Whether the form with this field is the one that is shown again.
     pub(super) fn has(&self, name: &str) -> bool {
         self.values.contains_key(name) || self.faults.contains_key(name)

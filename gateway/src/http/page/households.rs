@@ -335,6 +335,23 @@ fn deposits(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                             }))
                         }
                     }
+                    @let owing: Vec<(String, String)> = of.owed.iter().filter(|(_, fen)| **fen > Fen::ZERO)
+                        .map(|(item, fen)| (item.to_string(), format!("{} {}", say.item_name(item.as_str()), money(*fen)))).collect();
+                    @if page.takes_money() && deposit.free() > Fen::ZERO && !owing.is_empty() {
+                        details {
+                            summary { (say.deduct()) }
+                            (page.form("/deposits/deduct", html! {
+                                input type="hidden" name="account" value=(id);
+                                input type="hidden" name="deposit" value=(number);
+                                div.columns {
+                                    (page.field(&Field::new("item", say.item(), Input::Choice(&owing))))
+                                    (page.field(&Field::new("deduct", say.amount_yuan(), Input::Money)))
+                                    (page.field(&Field::new("deduct_reason", say.reason(), Input::Text)))
+                                }
+                                button.button.second type="submit" { (say.deduct()) }
+                            }))
+                        }
+                    }
                 }
             }
             @if page.takes_money() {
@@ -505,6 +522,13 @@ pub(super) fn order(desk: &Desk, read: &mut Reader<'_>, act: &Act) -> Option<Ord
                 channel: way?,
                 reason,
             })))
+        }
+        Act::DeductDeposit => {
+            let (deposit, item) = (read.parsed("deposit"), read.parsed("item"));
+            let amount = read.money("deduct");
+            let reason = read.said("deduct_reason", 200);
+            let (deposit, item, amount_fen) = (deposit?, item?, amount?);
+            Some(Order::DeductDeposit { deposit, item, amount_fen, reason })
         }
         Act::DepositMet => {
             let deposit = read.parsed("deposit");

@@ -52,6 +52,13 @@ const SECTIONS: &[Section] = &[
         name: Say::parking,
     },
     Section {
+        path: "/doors",
+        also: &["/door-events", "/controllers"],
+        area: Area::Parking,
+        drawing: "M6 21V3h12v18M3 21h18M14.500 12h.01",
+        name: Say::doors,
+    },
+    Section {
         path: "/alarms",
         also: &[],
         area: Area::Alarms,

@@ -13,9 +13,11 @@ use crate::limits;
 use crate::problem::{Code, Problem};
 use blockgate_drivers::meter::TestRead;
 use blockgate_rules::calendar::{Day, Month, days_before, next_day};
+use blockgate_rules::event::{Hold, Verdict};
 use blockgate_rules::input::{HeldDecision, Order};
 use blockgate_types::{
-    Decimal, FaultClass, MeterId, RegisterName, RegisterSpec, Role, Span, Time, parse_decimal,
+    Decimal, FaultClass, MeterId, RegisterName, RegisterSpec, RelayTo, Role, Span, Time, ValveTo,
+    parse_decimal,
 };
 use maud::{Markup, html};
 
@@ -223,6 +225,7 @@ pub(super) async fn detail(
                     }
                     (curve)
                 }
+                (orders(desk, page, &meter))
                 section.card { header { h2 { (say.polls()) } } (polls(view, &meter)) }
                 section.card { (about(view, &meter)) }
             }
@@ -304,6 +307,109 @@ fn earlier(day: Day, span: Stretch) -> Day {
     match span {
         Stretch::Day | Stretch::Month => days_before(day, 30).unwrap_or(day),
         Stretch::Year => Day::new(day.year() - 1, day.month(), day.day()).unwrap_or(day),
+    }
+}
+
+/// What can be told to the device, and a reading in place of one that it does not give.
+fn orders(desk: &Desk, page: &Page<'_>, meter: &MeterView) -> Markup {
+    let say = page.view.say;
+    let id = &meter.id;
+    let reason = String::new;
+    let valve = Order::Valve { meter: id.clone(), to: ValveTo::Close, reason: reason() };
+    let relay = Order::Relay { meter: id.clone(), to: RelayTo::Trip, reason: reason() };
+    let setup = desk.shared.setup();
+    let registers: Vec<(String, String)> = setup.meters.get(id).map_or_else(Vec::new, |m| {
+        m.registers.iter().map(|r| (r.name.to_string(), say.register(r.name.as_str()))).collect()
+    });
+    let valves = [
+        ("close".to_owned(), say.valve_close().to_owned()),
+        ("open".to_owned(), say.valve_open().to_owned()),
+    ];
+    let relays = [
+        ("trip".to_owned(), say.relay_trip().to_owned()),
+        ("close".to_owned(), say.relay_close().to_owned()),
+        ("permit".to_owned(), say.relay_permit().to_owned()),
+    ];
+    html! {
+        @if page.may(&valve) || installs(page) {
+            section.card {
+                header { h2 { (say.orders()) } }
+                p.small.mute { (say.orders_why()) }
+                @if page.may(&valve) {
+                    details {
+                        summary { (say.valve()) }
+                        (page.form(&format!("/meters/{id}/valve"), html! {
+                            (page.field(&Field::new("to", say.valve(), Input::Choice(&valves))))
+                            (page.field(&Field::new("act_reason", say.reason(), Input::Text)))
+                            button.button type="submit" { (say.valve_now()) }
+                        }))
+                    }
+                }
+                @if page.may(&relay) {
+                    details {
+                        summary { (say.relay()) }
+                        (page.form(&format!("/meters/{id}/relay"), html! {
+                            (page.field(&Field::new("to", say.relay(), Input::Choice(&relays))))
+                            (page.field(&Field::new("act_reason", say.reason(), Input::Text)))
+                            button.button type="submit" { (say.relay_now()) }
+                        }))
+                    }
+                }
+                @if installs(page) && !registers.is_empty() {
+                    details open[page.typed.has("estimate")] {
+                        summary { (say.estimate()) }
+                        p.small.mute { (say.estimate_why()) }
+                        (page.form(&format!("/meters/{id}/estimate"), html! {
+                            (page.field(&Field::new("register", say.register_name(), Input::Choice(&registers))))
+                            (page.field(&Field::new("estimate", say.value(), Input::Number).optional().hint(say.estimate_hint())))
+                            (page.field(&Field::new("estimate_reason", say.reason(), Input::Text)))
+                            button.button type="submit" { (say.estimate()) }
+                        }))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The order of a form of this screen.
+pub(super) fn act_order(read: &mut Reader<'_>, act: &Act) -> Option<Order> {
+    let to = read.text("to");
+    match act {
+        Act::MoveValve(meter) => {
+            let reason = read.said("act_reason", 200);
+            let to = if to == "open" { ValveTo::Open } else { ValveTo::Close };
+            Some(Order::Valve { meter: meter.clone(), to, reason })
+        }
+        Act::SwitchRelay(meter) => {
+            let reason = read.said("act_reason", 200);
+            let to = match to.as_str() {
+                "trip" => Some(RelayTo::Trip),
+                "close" => Some(RelayTo::Close),
+                "permit" => Some(RelayTo::Permit),
+                _ => None,
+            };
+            if to.is_none() {
+                read.fault("to", read.say.not_understood());
+            }
+            Some(Order::Relay { meter: meter.clone(), to: to?, reason })
+        }
+        Act::EstimateReading(meter) => {
+            let register = RegisterName::new(&read.text("register")).ok();
+            if register.is_none() {
+                read.fault("register", read.say.not_understood());
+            }
+            let value =
+                if read.text("estimate").is_empty() { None } else { read.decimal("estimate") };
+            let reason = read.said("estimate_reason", 200);
+            Some(Order::EstimateReading {
+                meter: meter.clone(),
+                register: register?,
+                value,
+                reason,
+            })
+        }
+        _ => None,
     }
 }
 
@@ -487,6 +593,7 @@ fn held(page: &Page<'_>, meter: &MeterView) -> Markup {
         @if !held.is_empty() {
             section #held .card {
                 header { h2 { (say.held_title()) } span.pill.late { (held.len()) } }
+                @if let Some(fault) = page.typed.fault("decision") { p.note.bad role="alert" { (fault) } }
                 @for (register, at, why) in held {
                     div.note.late {
                         strong { (say.register(register.as_str())) }
@@ -500,6 +607,7 @@ fn held(page: &Page<'_>, meter: &MeterView) -> Markup {
                     @if page.may(&order) {
                         (page.form(&format!("/meters/{}/decide", meter.id), html! {
                             input type="hidden" name="register" value=(register);
+                            input type="hidden" name="seen" value=(hold_of(meter, register).unwrap_or_default());
                             div.row {
                                 button.button.second name="decision" value="accept" { (say.decide_accept()) }
                                 button.button.second name="decision" value="rollover" { (say.decide_rollover()) }
@@ -514,8 +622,36 @@ fn held(page: &Page<'_>, meter: &MeterView) -> Markup {
     }
 }
 
-/// What was decided about a held register.
-pub(super) fn decision(read: &mut Reader<'_>, meter: &MeterId) -> Option<Order> {
+/// What a hold is about: against which reading, and why. Another reading that is held for the same
+/// reason is no news; one for another reason is.
+fn hold_of(meter: &MeterView, register: &RegisterName) -> Option<String> {
+    match meter.board.verdicts.get(register) {
+        Some((_, Verdict::Held { from, why })) => Some(format!("{from} {}", hold_word(*why))),
+        Some(_) | None => None,
+    }
+}
+
+fn hold_word(why: Hold) -> &'static str {
+    match why {
+        Hold::Reverse => "reverse",
+        Hold::Backwards => "backwards",
+        Hold::TooFast => "too-fast",
+        Hold::NotLater => "not-later",
+    }
+}
+
+/// What was decided about a held register; nothing where something else is held by now than was seen.
+pub(super) fn decision(desk: &Desk, read: &mut Reader<'_>, meter: &MeterId) -> Option<Order> {
+    if let (Ok(register), Some(view)) =
+        (RegisterName::new(&read.text("register")), wire::meter(&desk.shared, meter))
+    {
+        let (seen, now) = (read.text("seen"), hold_of(&view, &register).unwrap_or_default());
+        if !seen.is_empty() && seen != now {
+            let now = if now.is_empty() { read.say.nothing_held() } else { now.as_str() };
+            let text = read.say.fill(read.say.changed_meanwhile(), &[&seen, now]);
+            read.fault("decision", text);
+        }
+    }
     let register = RegisterName::new(&read.text("register")).ok();
     let decision = match read.text("decision").as_str() {
         "accept" => Some(HeldDecision::Accept),

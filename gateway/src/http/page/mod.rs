@@ -10,7 +10,7 @@
 //! | `components` | times, ages, pills, money, tables' cells, empty states |
 //! | `text` | every word in both languages |
 //! | `chart` | drawings by the server |
-//! | `door` | login, first set-up, what went wrong; what was typed is kept over a login |
+//! | `login` | login, first set-up, what went wrong; what was typed is kept over a login |
 //! | the others | one for each section |
 //!
 //! A form is answered by a redirect to a screen with a note, so that a reload orders nothing; what is
@@ -24,11 +24,12 @@ mod chart;
 mod components;
 mod corrections;
 mod counter;
-mod door;
+mod doors;
 mod forms;
 mod households;
 mod layout;
 mod lines;
+mod login;
 mod meters;
 mod outbox;
 mod overview;
@@ -156,11 +157,11 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
     match ask {
         Ask::Asset(name) => assets::serve(&name),
         Ask::LoginPage => match caller {
-            Caller::Nobody => door::login(&page(), None, None),
+            Caller::Nobody => login::login(&page(), None, None),
             Caller::Person(_) | Caller::Device(_) => Ok(see_other("/")),
         },
         Ask::SetUpPage if desk.shared.accounts.is_set_up() => Ok(see_other("/login")),
-        Ask::SetUpPage => Ok(door::set_up(&page(), None)),
+        Ask::SetUpPage => Ok(login::set_up(&page(), None)),
         Ask::Screen(screen) => show(desk, &page(), &screen).await,
         Ask::Act(act, body) => act_on(desk, request, caller, &act, &body).await,
         // Answered before they come here; a new one that is forgotten is not found.
@@ -203,6 +204,10 @@ async fn show(desk: &Desk, page: &Page<'_>, screen: &Screen) -> Answered {
         Screen::Stays => parking::stays(desk, page),
         Screen::Unresolved => parking::unresolved(desk, page),
         Screen::TariffBoard => parking::tariff_board(desk, page),
+        Screen::Doors => doors::list(desk, page),
+        Screen::Door(id) => doors::detail(desk, page, id),
+        Screen::DoorEvents => doors::events(desk, page),
+        Screen::Controllers => doors::controllers(desk, page),
         Screen::Board => board::show(desk, page).await,
         Screen::Users => Ok(users::show(desk, page)),
         Screen::Me => Ok(users::me(page)),
@@ -258,7 +263,7 @@ async fn outcome(
     let say = page.view.say;
     let mut read = Reader::new(fields, say);
     let order = match act {
-        Act::Unlock => return door::unlock(desk, page, person, fields).await,
+        Act::Unlock => return login::unlock(desk, page, person, fields).await,
         Act::SaveUser | Act::RemoveUser | Act::ChangePassword => {
             return users::act(desk, page, person, act, read).await;
         }
@@ -266,6 +271,12 @@ async fn outcome(
         Act::TestPlate => return parking::try_plate(desk, page, read),
         Act::OpenLane(_) | Act::PayStay | Act::CloseStay | Act::SettleParking => {
             parking::order(&mut read, act)
+        }
+        Act::OpenDoor(_) | Act::HoldDoor(_) | Act::ReleaseDoor(_) => {
+            doors::order(page, &mut read, act)
+        }
+        Act::EstimateReading(_) | Act::MoveValve(_) | Act::SwitchRelay(_) => {
+            meters::act_order(&mut read, act)
         }
         Act::ConfirmAlarm(_)
         | Act::CheckAlarm(_)
@@ -276,13 +287,17 @@ async fn outcome(
         Act::TestMeter(id) => return meters::test_read(desk, page, id).await,
         Act::BeginScan | Act::CancelScan(_) => return lines::act(desk, page, act, read),
         Act::ExchangeMeter(_) => meters::exchange_order(&mut read, act),
-        Act::DecideHeld(id) => meters::decision(&mut read, id),
-        Act::Pay(_) | Act::TakeDeposit(_) | Act::AskRefund(_) | Act::DepositMet => {
-            households::order(desk, &mut read, act)
-        }
-        Act::ApproveRefund | Act::RefundPaid | Act::VoidRefund | Act::CountCash => {
-            counter::order(&mut read, act)
-        }
+        Act::DecideHeld(id) => meters::decision(desk, &mut read, id),
+        Act::Pay(_)
+        | Act::TakeDeposit(_)
+        | Act::AskRefund(_)
+        | Act::DepositMet
+        | Act::DeductDeposit => households::order(desk, &mut read, act),
+        Act::ApproveRefund
+        | Act::RefundPaid
+        | Act::VoidRefund
+        | Act::CountCash
+        | Act::Reconcile => counter::order(&mut read, act),
         Act::CorrectReading | Act::CorrectPrice => corrections::order(&mut read, act),
         Act::ApplyRules => rules::order(&mut read, act),
     };
@@ -295,7 +310,7 @@ async fn outcome(
         Act::Pay(_) | Act::TakeDeposit(_) | Act::PayStay => {
             counter::after_payment(read.raw("once"))
         }
-        Act::DepositMet => format!("/households/{}", read.text("account")),
+        Act::DepositMet | Act::DeductDeposit => format!("/households/{}", read.text("account")),
         Act::ExchangeMeter(id) => Screen::Meter(id.clone()).path(),
         _ => act.screen().path(),
     };
@@ -343,12 +358,12 @@ pub(super) fn ask_again(
     body: &[u8],
 ) -> Answered {
     let page = Page::new(desk, request, caller);
-    let kept = (!act.is_secret()).then(|| door::Kept::of(&request.path, body)).flatten();
+    let kept = (!act.is_secret()).then(|| login::Kept::of(&request.path, body)).flatten();
     let (code, mut response) = match caller {
-        Caller::Person(_) => (Code::Locked, door::locked(&page, kept.as_ref(), None)),
+        Caller::Person(_) => (Code::Locked, login::locked(&page, kept.as_ref(), None)),
         Caller::Nobody | Caller::Device(_) => {
             let code = Code::Unauthenticated;
-            (code, door::login(&page, Some(&code.into()), kept.as_ref())?)
+            (code, login::login(&page, Some(&code.into()), kept.as_ref())?)
         }
     };
     if let Ok(status) = warp::http::StatusCode::from_u16(code.status()) {
@@ -364,9 +379,9 @@ pub(super) fn resume(
     person: &Person,
     kept: &Fields,
 ) -> Option<Response> {
-    let kept = door::Kept::again(kept)?;
+    let kept = login::Kept::again(kept)?;
     let page = Page::new(desk, request, &Caller::Person(person.clone()));
-    Some(door::resumed(&page, &kept))
+    Some(login::resumed(&page, &kept))
 }
 
 /// The last hand on every response: problems are written out, in the caller's language and for a
@@ -402,10 +417,12 @@ fn show_problem(desk: &Desk, request: &Request, problem: &Problem) -> Response {
         let page = Page::new(desk, request, &Caller::Nobody);
         match request.path.as_str() {
             // The form again, with what is wrong above it.
-            "/login" if desk.shared.accounts.is_set_up() => door::login(&page, Some(problem), None)
-                .unwrap_or_else(|_| door::trouble(&page, problem)),
-            "/setup" => door::set_up(&page, Some(problem)),
-            _ => door::trouble(&page, problem),
+            "/login" if desk.shared.accounts.is_set_up() => {
+                login::login(&page, Some(problem), None)
+                    .unwrap_or_else(|_| login::trouble(&page, problem))
+            }
+            "/setup" => login::set_up(&page, Some(problem)),
+            _ => login::trouble(&page, problem),
         }
     };
     if let Ok(status) = warp::http::StatusCode::from_u16(problem.code.status()) {

@@ -1,7 +1,7 @@
 //! The closed list of what the page shows and what its forms do: paths, who may, which fields.
 
 use crate::http::auth::Area;
-use blockgate_types::{AccountId, AlarmId, BillId, CommandId, LaneId, MeterId, ScanId};
+use blockgate_types::{AccountId, AlarmId, BillId, CommandId, DoorId, LaneId, MeterId, ScanId};
 
 /// What is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,10 @@ pub(in crate::http) enum Screen {
     Stays,
     Unresolved,
     TariffBoard,
+    Doors,
+    Door(DoorId),
+    DoorEvents,
+    Controllers,
     Board,
     Users,
     Me,
@@ -80,6 +84,10 @@ impl Screen {
             ["stays"] => Self::Stays,
             ["unresolved"] => Self::Unresolved,
             ["tariff-board"] => Self::TariffBoard,
+            ["doors"] => Self::Doors,
+            ["doors", id] => Self::Door(id.parse().ok()?),
+            ["door-events"] => Self::DoorEvents,
+            ["controllers"] => Self::Controllers,
             ["board"] => Self::Board,
             ["users"] => Self::Users,
             ["me"] => Self::Me,
@@ -122,6 +130,10 @@ impl Screen {
             Self::Stays => "/stays".to_owned(),
             Self::Unresolved => "/unresolved".to_owned(),
             Self::TariffBoard => "/tariff-board".to_owned(),
+            Self::Doors => "/doors".to_owned(),
+            Self::Door(id) => format!("/doors/{id}"),
+            Self::DoorEvents => "/door-events".to_owned(),
+            Self::Controllers => "/controllers".to_owned(),
             Self::Board => "/board".to_owned(),
             Self::Users => "/users".to_owned(),
             Self::Me => "/me".to_owned(),
@@ -158,6 +170,7 @@ impl Screen {
             | Self::Start => Area::System,
             Self::Alarms | Self::Alarm(_) => Area::Alarms,
             Self::Parking | Self::Stays | Self::Unresolved | Self::TariffBoard => Area::Parking,
+            Self::Doors | Self::Door(_) | Self::DoorEvents | Self::Controllers => Area::Parking,
             Self::Board => Area::Board,
             Self::Users => Area::Users,
         }
@@ -190,6 +203,14 @@ pub(in crate::http) enum Act {
     PayStay,
     CloseStay,
     SettleParking,
+    OpenDoor(DoorId),
+    HoldDoor(DoorId),
+    ReleaseDoor(DoorId),
+    EstimateReading(MeterId),
+    MoveValve(MeterId),
+    SwitchRelay(MeterId),
+    Reconcile,
+    DeductDeposit,
     ConfirmAlarm(AlarmId),
     CheckAlarm(AlarmId),
     MuteAlarm(AlarmId),
@@ -229,6 +250,14 @@ impl Act {
             ["stays", "pay"] => Self::PayStay,
             ["stays", "close"] => Self::CloseStay,
             ["unresolved", "settle"] => Self::SettleParking,
+            ["doors", id, "open"] => Self::OpenDoor(id.parse().ok()?),
+            ["doors", id, "hold"] => Self::HoldDoor(id.parse().ok()?),
+            ["doors", id, "release"] => Self::ReleaseDoor(id.parse().ok()?),
+            ["meters", id, "estimate"] => Self::EstimateReading(id.parse().ok()?),
+            ["meters", id, "valve"] => Self::MoveValve(id.parse().ok()?),
+            ["meters", id, "relay"] => Self::SwitchRelay(id.parse().ok()?),
+            ["counter", "reconcile"] => Self::Reconcile,
+            ["deposits", "deduct"] => Self::DeductDeposit,
             ["alarms", id, "confirm"] => Self::ConfirmAlarm(id.parse().ok()?),
             ["alarms", id, "check"] => Self::CheckAlarm(id.parse().ok()?),
             ["alarms", id, "mute"] => Self::MuteAlarm(id.parse().ok()?),
@@ -248,7 +277,7 @@ impl Act {
             Self::ReadMeter(_) | Self::TestMeter(_) | Self::CancelScan(_) => &[],
             Self::ExchangeMeter(_) => &["register", "final_value", "initial_value"],
             Self::BeginScan => &["line", "place", "protocol", "units"],
-            Self::DecideHeld(_) => &["register", "decision"],
+            Self::DecideHeld(_) => &["register", "decision", "seen"],
             Self::Pay(_) => &["amount", "channel", "tendered", "reference", "toward", "payer"],
             Self::TakeDeposit(_) => {
                 &["d_kind", "d_amount", "d_channel", "d_reference", "d_contract", "d_condition"]
@@ -282,6 +311,13 @@ impl Act {
             Self::CloseStay => &["stay", "stay_reason"],
             Self::SettleParking => &["stay", "found"],
             Self::ConfirmAlarm(_) | Self::CheckAlarm(_) | Self::UnmuteAlarm(_) => &[],
+            Self::OpenDoor(_) => &["door", "door_reason"],
+            Self::HoldDoor(_) => &["hours", "hold_reason"],
+            Self::ReleaseDoor(_) => &["release_reason"],
+            Self::EstimateReading(_) => &["register", "estimate", "estimate_reason"],
+            Self::MoveValve(_) | Self::SwitchRelay(_) => &["to", "act_reason"],
+            Self::Reconcile => &["s_channel", "s_from", "s_to", "statement"],
+            Self::DeductDeposit => &["account", "deposit", "item", "deduct", "deduct_reason"],
             Self::MuteAlarm(_) => &["days", "mute_reason"],
             Self::AlarmFeedback(_) => &["verdict", "found"],
             Self::SaveUser => &["user", "role", "password"],
@@ -312,6 +348,14 @@ impl Act {
             Self::OpenLane(_) | Self::TestPlate => Screen::Parking,
             Self::PayStay | Self::CloseStay => Screen::Stays,
             Self::SettleParking => Screen::Unresolved,
+            Self::OpenDoor(id) | Self::HoldDoor(id) | Self::ReleaseDoor(id) => {
+                Screen::Door(id.clone())
+            }
+            Self::EstimateReading(id) | Self::MoveValve(id) | Self::SwitchRelay(id) => {
+                Screen::Meter(id.clone())
+            }
+            Self::Reconcile => Screen::Counter,
+            Self::DeductDeposit => Screen::Households,
             Self::ConfirmAlarm(id)
             | Self::CheckAlarm(id)
             | Self::MuteAlarm(id)
