@@ -98,7 +98,7 @@ fn one(view: &View, page: &Page<'_>, door: &Value) -> Markup {
             }
             @if let Some(parsed) = parsed {
                 @let open = Order::OpenDoor(OpenDoor { door: parsed.clone(), reason: String::new() });
-                @let hold = Order::HoldDoor(HoldDoor { door: parsed.clone(), until: view.now, reason: String::new() });
+                @let hold = Order::HoldDoor(HoldDoor { door: parsed, until: view.now, reason: String::new() });
                 @if page.may(&open) {
                     details open[page.typed.is("door", &id) && page.typed.has("door_reason")] {
                         summary { (say.open_door()) }
