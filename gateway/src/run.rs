@@ -67,7 +67,8 @@ impl Ports {
     #[must_use]
     pub fn real(state: &Path, clock: Arc<dyn Clock>, connect: Arc<dyn Connect>) -> Self {
         let (offload, pulse) = (Offload::Threads, Pulse::default());
-        Self { clock, connect, folder: Folder::real(state), offload, pulse }
+        let folder = Folder { ballast: true, ..Folder::real(state) };
+        Self { clock, connect, folder, offload, pulse }
     }
 }
 

@@ -50,6 +50,27 @@ impl Said {
     }
 }
 
+/// Runs a command like [`Gateway::daemon`] to its end; `None` where it still runs after some seconds, and is
+/// ended then.
+///
+/// # Panics
+/// When it cannot be run.
+pub fn ends(mut command: Command) -> Option<Said> {
+    let (out, err) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
+    let copy = |file: &File| Stdio::from(file.try_clone().expect("a handle"));
+    command.stdin(Stdio::null()).stdout(copy(&out)).stderr(copy(&err));
+    let mut running = Running::start(&mut command);
+    let wait =
+        || wait_until("it ends", Duration::from_secs(8), || running.0.try_wait().ok().flatten());
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(wait)).ok();
+    let text = |mut file: File| {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("what it said");
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    ended.map(|status| Said { code: status.code().unwrap_or(-1), out: text(out), err: text(err) })
+}
+
 /// Runs `blockgate` with these arguments to its end.
 ///
 /// # Panics

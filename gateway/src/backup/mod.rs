@@ -303,8 +303,16 @@ fn entries(config: &Config, file: &Path, keys: bool) -> Result<Entries, BackupEr
     let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (mut found, mut left_out) = (BTreeSet::new(), Vec::new());
     // What can be derived, what is the journal's, and what belongs to a running process.
-    let derived =
-        ["journal", "sled", "checkpoints", "lock", "format", crate::control::SOCKET, MARK];
+    let derived = [
+        "journal",
+        "sled",
+        "checkpoints",
+        "lock",
+        "format",
+        crate::control::SOCKET,
+        MARK,
+        crate::store::ballast::FILE,
+    ];
     let mut names = Vec::new();
     for row in std::fs::read_dir(state).map_err(at(state))? {
         let row = row.map_err(at(state))?;
@@ -312,7 +320,7 @@ fn entries(config: &Config, file: &Path, keys: bool) -> Result<Entries, BackupEr
         let is_file = row.file_type().map_err(at(state))?.is_file();
         let is_derived =
             derived.contains(&name.as_str()) || name.ends_with(".new") || name.contains(".broken");
-        if is_file && !is_derived && !name.starts_with("ballast") {
+        if is_file && !is_derived {
             names.push((Place::State, PathBuf::from(&name), state.join(&name)));
         }
     }

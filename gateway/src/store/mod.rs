@@ -8,9 +8,11 @@
 //! <state>/checkpoints/   the Block, so that a start replays a tail
 //! <state>/receipts       what the cloud has confirmed
 //! <state>/head.key       signs the journal's head
+//! <state>/ballast        room for the day on which the disk is full
 //! <state>/sled/          trees and outbox, rebuildable; sled.broken-<n> were set aside
 //! ```
 
+pub mod ballast;
 pub mod checkpoint;
 pub mod faulty;
 pub mod head;
@@ -138,6 +140,8 @@ pub struct Folder {
     pub disk: Arc<dyn Disk>,
     /// Length of the journal's new segments.
     pub segment_bytes: u64,
+    /// Whether a ballast is kept, and given up when the disk is full: for a daemon.
+    pub ballast: bool,
 }
 
 impl Folder {
@@ -145,7 +149,8 @@ impl Folder {
     #[must_use]
     pub fn real(state: &Path) -> Self {
         let segment_bytes = crate::limits::SEGMENT_BYTES;
-        Self { state: state.to_owned(), disk: Arc::new(RealDisk), segment_bytes }
+        let disk = Arc::new(RealDisk);
+        Self { state: state.to_owned(), disk, segment_bytes, ballast: false }
     }
 }
 
@@ -168,13 +173,14 @@ impl Store {
         folder: &Folder,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(Self, Block, Found), StoreError> {
-        let Folder { state, disk, segment_bytes } = folder.clone();
+        let Folder { state, disk, segment_bytes, ballast } = folder.clone();
         let state = state.as_path();
         disk.create_dir(state).map_err(io(state))?;
         if state.join(crate::backup::MARK).exists() {
             return Err(StoreError::Restoring(state.to_owned()));
         }
         let lock = take_lock(state)?;
+        let room = ballast.then(|| ballast::prepare(&*disk, state)).flatten();
         check_format(&*disk, state)?;
         let checkpoints = state.join("checkpoints");
         let receipts = state.join("receipts");
@@ -186,6 +192,7 @@ impl Store {
             Journal::open(&state.join("journal"), options).map_err(StoreError::Journal)?;
         let (last, records) = (journal.head().0, journal.records());
         let mut found = Found { last, cut: opened.cut, ..Found::default() };
+        found.warnings.extend(room);
 
         let mut block = Block::new();
         let hash_at = |seq: u64| -> Result<Option<journal::Hash>, StoreError> {

@@ -177,7 +177,8 @@ impl World {
         if canary == Canary::SkippedSync {
             disk.lie();
         }
-        let folder = Folder { state, disk: Arc::new(disk.clone()), segment_bytes: SEGMENT };
+        let folder =
+            Folder { state, disk: Arc::new(disk.clone()), segment_bytes: SEGMENT, ballast: false };
         Self {
             folder,
             disk,
