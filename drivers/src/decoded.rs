@@ -5,7 +5,7 @@ use crate::modbus::ReadRequest;
 /// A frame, explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// `Modbus RTU`, `Modbus TCP`, `DL/T 645-2007`, `CJ/T 188`, `M-Bus`, `UHPPOTE`.
+    /// `Modbus RTU`, `Modbus TCP`, `DL/T 645-2007`, `CJ/T 188`, `M-Bus`, `UHPPOTE`, `OSDP`.
     pub framing: &'static str,
     /// `request`, `reply`, `exception`, … or `unknown`.
     pub kind: &'static str,

@@ -37,6 +37,8 @@ pub enum Ask {
     },
     /// The outbox in numbers, with its dead letters.
     Outbox,
+    /// Doors and controllers.
+    Doors,
     /// Something that is ordered; the answer comes with its outcome.
     Order {
         /// What.
@@ -126,6 +128,7 @@ async fn answer(
             None => json!({ "error": format!("there is no meter {meter}") }),
         },
         Ok(Ask::Outbox) => outbox_json(&shared.outbox),
+        Ok(Ask::Doors) => crate::http::doors_json(shared),
         Ok(Ask::Order { order }) => ordered(shared, *order, uid).await,
         // What the outbox has was durable before.
         Ok(Ask::Durable) => json!({ "durable": shared.outbox.known() }),

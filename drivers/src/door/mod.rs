@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`osdp`] | OSDP v2 readers on RS-485, with secure channel |
 //! | [`uhppote`] | UHPPOTE UT0311-L0x and its kin: 64-byte datagrams |
 //!
 //! This crate knows bytes and devices. Who may pass, and why, is the rules' business; a codec only
@@ -12,6 +13,7 @@
 //! 2. A reply is taken for an answer only when it comes from the controller that was asked, names its
 //!    serial number and the code of the question, and where the protocol echoes an index, that index.
 
+pub mod osdp;
 pub mod uhppote;
 
 /// A point in civil time as a controller writes it: without a zone, to the second.

@@ -1,9 +1,11 @@
 //! A simulated UHPPOTE controller: cards, time profiles, doors that are controlled, and an event memory
 //! whose oldest entries are overwritten. It decides by its own list whether or not a gateway is there.
 
+use super::SimClock;
 use crate::door::uhppote::reply::{self, Reply, Status};
 use crate::door::uhppote::{Card, DOORS, LEN, Profile, Request};
 use crate::door::{Civil, CivilDate, Control, Denial, Entry, Happened};
+use blockgate_types::{Span, Time};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +14,38 @@ use tokio::sync::mpsc;
 
 /// Events that it keeps.
 pub const MEMORY: usize = 20_000;
+
+/// A controller's clock: as it was set, or in step with a simulated one.
+#[derive(Debug, Clone, Copy)]
+enum Clock {
+    Still(Civil),
+    Follows(SimClock, Span),
+}
+
+impl Clock {
+    fn now(&self) -> Civil {
+        match self {
+            Self::Still(civil) => *civil,
+            Self::Follows(clock, offset) => civil(clock.now().plus(*offset)),
+        }
+    }
+}
+
+/// A moment as it is written in UTC.
+fn civil(at: Time) -> Civil {
+    let text = at.to_string();
+    let part = |from: usize, until: usize| text.get(from..until).and_then(|part| part.parse().ok());
+    let two =
+        |from: usize| part(from, from + 2).and_then(|n: u16| u8::try_from(n).ok()).unwrap_or(0);
+    Civil {
+        year: part(0, 4).unwrap_or(2000),
+        month: two(5),
+        day: two(8),
+        hour: two(11),
+        minute: two(14),
+        second: two(17),
+    }
+}
 
 struct Inner {
     serial: u32,
@@ -28,7 +62,7 @@ struct Inner {
     open: [bool; DOORS],
     fire: bool,
     force_lock: bool,
-    clock: Civil,
+    clock: Clock,
     plugged: bool,
     delay: Duration,
     opened: [u64; DOORS],
@@ -51,6 +85,16 @@ impl SimController {
     /// A controller as it comes from its box.
     #[must_use]
     pub fn new(serial: u32, clock: Civil) -> Self {
+        Self::with(serial, Clock::Still(clock))
+    }
+
+    /// One whose clock follows a simulated one, at an offset from UTC.
+    #[must_use]
+    pub fn following(serial: u32, clock: SimClock, offset: Span) -> Self {
+        Self::with(serial, Clock::Follows(clock, offset))
+    }
+
+    fn with(serial: u32, clock: Clock) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             serial,
             cards: BTreeMap::new(),
@@ -104,13 +148,13 @@ impl SimController {
 
     /// Sets its clock.
     pub fn set_clock(&self, clock: Civil) {
-        self.lock().clock = clock;
+        self.lock().clock = Clock::Still(clock);
     }
 
     /// Its clock.
     #[must_use]
     pub fn clock(&self) -> Civil {
-        self.lock().clock
+        self.lock().clock.now()
     }
 
     /// The fire input.
@@ -126,7 +170,7 @@ impl SimController {
     pub fn swipe(&self, door: u8, card: u32, inward: bool) -> bool {
         let mut inner = self.lock();
         let what = inner.judge(door, card, inward);
-        let at = inner.clock;
+        let at = inner.clock.now();
         inner.push(Entry {
             index: 0,
             at: Some(at),
@@ -248,7 +292,7 @@ impl SimController {
 
 impl Inner {
     fn note(&mut self, door: u8, what: Happened, card: Option<u32>) {
-        let at = Some(self.clock);
+        let at = Some(self.clock.now());
         self.push(Entry { index: 0, at, door, what, card: card.map(u64::from), inward: None });
     }
 
@@ -272,7 +316,7 @@ impl Inner {
             return Happened::Denied(Denial::Locked);
         }
         let Some(card) = self.cards.get(&number) else { return Happened::Denied(Denial::NoRight) };
-        let today = self.clock.date();
+        let today = self.clock.now().date();
         if today < card.from || today > card.to {
             return Happened::Denied(Denial::Other);
         }
@@ -291,10 +335,9 @@ impl Inner {
 
     fn in_profile(&self, id: u8) -> bool {
         let (mut next, mut seen) = (id, 0);
-        let minute = u16::from(self.clock.hour)
-            .saturating_mul(60)
-            .saturating_add(u16::from(self.clock.minute));
-        let today = self.clock.date();
+        let now = self.clock.now();
+        let minute = u16::from(now.hour).saturating_mul(60).saturating_add(u16::from(now.minute));
+        let today = now.date();
         while let Some(profile) = self.profiles.get(&next).filter(|_| seen < 255) {
             let day = profile.weekdays.get(weekday(today)).copied().unwrap_or(false);
             let dates = profile.from <= today && today <= profile.to;
@@ -316,9 +359,11 @@ impl Inner {
         match *request {
             Request::GetDevice => Reply::Device(Ipv4Addr::LOCALHOST, 0x0892),
             Request::GetStatus => Reply::Status(Box::new(self.status())),
-            Request::GetTime => Reply::Time(Some(self.clock)),
+            Request::GetTime => Reply::Time(Some(self.clock.now())),
             Request::SetTime(time) => {
-                self.clock = time;
+                if let Clock::Still(clock) = &mut self.clock {
+                    *clock = time;
+                }
                 Reply::Time(Some(time))
             }
             Request::Open(door) => {
@@ -416,7 +461,7 @@ impl Inner {
             error: 0,
             force_lock: self.force_lock,
             fire: self.fire,
-            clock: Some(self.clock),
+            clock: Some(self.clock.now()),
             sequence: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! `decode PROTOCOL HEX`: what a captured frame says.
 
 use super::Ended;
-use blockgate_drivers::door::uhppote;
+use blockgate_drivers::door::{osdp, uhppote};
 use blockgate_drivers::hex::parse_hex;
 use blockgate_drivers::modbus::{Context, decode_frame};
 use blockgate_drivers::profile::Profile;
@@ -20,6 +20,8 @@ enum Protocol {
     Mbus,
     /// UHPPOTE door controllers
     Uhppote,
+    /// OSDP readers
+    Osdp,
 }
 
 impl Protocol {
@@ -30,6 +32,7 @@ impl Protocol {
             Self::Cjt188 => "cjt188",
             Self::Mbus => "mbus",
             Self::Uhppote => "uhppote",
+            Self::Osdp => "osdp",
         }
     }
 }
@@ -62,7 +65,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
             Ok(context) => decode_frame(&bytes, context),
             Err(why) => return Ok(no(args, &why)),
         },
-        Protocol::Dlt645 | Protocol::Cjt188 | Protocol::Mbus | Protocol::Uhppote
+        Protocol::Dlt645
+        | Protocol::Cjt188
+        | Protocol::Mbus
+        | Protocol::Uhppote
+        | Protocol::Osdp
             if args.profile.is_some() =>
         {
             let why =
@@ -73,6 +80,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
         Protocol::Cjt188 => cjt188::decode_frame(&bytes),
         Protocol::Mbus => mbus::decode_frame(&bytes),
         Protocol::Uhppote => uhppote::decode_frame(&bytes),
+        Protocol::Osdp => osdp::decode_frame(&bytes),
     };
     if args.json {
         println!("{}", as_json(args.protocol.text(), &decoded));

@@ -9,6 +9,7 @@ mod check;
 mod contract;
 mod decode;
 mod demo;
+mod doors;
 mod generate;
 mod journal;
 mod order;
@@ -125,6 +126,9 @@ enum Command {
         blockgate preview electricity-2027.toml --month 2026-11 --json\n\n\
         Changes nothing. The command \"apply-rules\" puts the file in force from its own dates.")]
     Preview(preview::Args),
+    /// Doors and controllers: how they are held, what is pending
+    #[command(after_help = "Examples:\n  blockgate doors\n  blockgate doors --json")]
+    Doors(doors::Args),
     /// Looks into the journal
     #[command(
         subcommand,
@@ -190,6 +194,7 @@ impl Command {
             Self::Outbox(args) => args.json,
             Self::Backup(args) => args.json,
             Self::Restore(args) => args.json,
+            Self::Doors(args) => args.json,
         }
     }
 }
@@ -229,6 +234,7 @@ pub fn main() -> ExitCode {
         Command::Outbox(args) => journal::outbox(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
+        Command::Doors(args) => doors::run(&args),
         Command::Rebuild(args) => journal::rebuild(&args),
     };
     match ended {

@@ -1,12 +1,13 @@
-//! `order`: tells a meter something through the running daemon, and says what came of it. Never without
+//! `order`: tells a meter or a door something through the running daemon, and says what came of it. Never without
 //! the daemon: the order is a record in the journal before anything is sent.
 
 use super::{CONFIG, Ended, print_faults};
 use crate::config::Config;
 use crate::control::{self, Ask};
 use anyhow::Context;
-use blockgate_rules::input::Order;
-use blockgate_types::{MeterId, RelayTo, ValveTo};
+use blockgate_rules::access::event::Credential;
+use blockgate_rules::input::{DoorsOrder, HoldDoor, OpenDoor, Order, RevokeOrder};
+use blockgate_types::{DoorId, MeterId, RelayTo, Time, ValveTo};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -38,6 +39,93 @@ pub(super) enum Command {
         /// open or close
         #[arg(value_parser = valve_to)]
         to: ValveTo,
+        /// Why; it stands in the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Opens a door once
+    #[command(
+        after_help = "Example:\n  blockgate order open-door north-1 --reason 'forgot the card'"
+    )]
+    OpenDoor {
+        /// The door's id in the config
+        door: DoorId,
+        /// Why; it stands in the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Holds a door open until a time
+    #[command(after_help = "Example:\n  \
+        blockgate order hold-door north-1 --until 2026-05-01T18:00:00+08:00 --reason delivery")]
+    HoldDoor {
+        /// The door's id in the config
+        door: DoorId,
+        /// Until when, at most 31 days ahead
+        #[arg(long, value_name = "TIME")]
+        until: Time,
+        /// Why; it stands in the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Locks doors for everybody; all whose way out is mechanical, where none is named
+    #[command(after_help = "Example:\n  blockgate order lock-down --reason 'storm'")]
+    LockDown {
+        /// Doors by their ids in the config
+        doors: Vec<DoorId>,
+        /// Why; it stands in the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Lets doors open again for those who may; all that are held, where none is named
+    #[command(
+        after_help = "Example:\n  blockgate order release-doors --reason 'the storm is over'"
+    )]
+    ReleaseDoors {
+        /// Doors by their ids in the config
+        doors: Vec<DoorId>,
+        /// Why; it stands in the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Opens doors because of an emergency; all, where none is named
+    #[command(
+        after_help = "Example:\n  blockgate order emergency-open --reason 'gas in building 2'"
+    )]
+    EmergencyOpen {
+        /// Doors by their ids in the config
+        doors: Vec<DoorId>,
+        /// Why; it stands in the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Ends the emergency: doors are held as before
+    #[command(
+        after_help = "Example:\n  blockgate order end-emergency --reason 'everybody is safe'"
+    )]
+    EndEmergency {
+        /// Why; it stands in the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Shuts a card out, whoever has it
+    #[command(after_help = "Example:\n  blockgate order revoke-card 10058400 --reason 'lost'")]
+    RevokeCard {
+        /// The card's number
+        card: u64,
         /// Why; it stands in the audit record
         #[arg(long, value_name = "TEXT")]
         reason: String,
@@ -84,9 +172,16 @@ fn valve_to(text: &str) -> Result<ValveTo, &'static str> {
 impl Command {
     fn with(&self) -> &With {
         match self {
-            Self::Relay { with, .. } | Self::Valve { with, .. } | Self::SetClock { with, .. } => {
-                with
-            }
+            Self::Relay { with, .. }
+            | Self::OpenDoor { with, .. }
+            | Self::HoldDoor { with, .. }
+            | Self::LockDown { with, .. }
+            | Self::ReleaseDoors { with, .. }
+            | Self::EmergencyOpen { with, .. }
+            | Self::EndEmergency { with, .. }
+            | Self::RevokeCard { with, .. }
+            | Self::Valve { with, .. }
+            | Self::SetClock { with, .. } => with,
         }
     }
 
@@ -102,9 +197,30 @@ impl Command {
             Self::Valve { meter, to, reason, .. } => {
                 Order::Valve { meter: meter.clone(), to: *to, reason: reason.clone() }
             }
+            Self::OpenDoor { door, reason, .. } => {
+                Order::OpenDoor(OpenDoor { door: door.clone(), reason: reason.clone() })
+            }
+            Self::HoldDoor { door, until, reason, .. } => Order::HoldDoor(HoldDoor {
+                door: door.clone(),
+                until: *until,
+                reason: reason.clone(),
+            }),
+            Self::LockDown { doors, reason, .. } => Order::LockDown(told(doors, reason)),
+            Self::ReleaseDoors { doors, reason, .. } => Order::ReleaseDoors(told(doors, reason)),
+            Self::EmergencyOpen { doors, reason, .. } => Order::EmergencyOpen(told(doors, reason)),
+            Self::EndEmergency { reason, .. } => Order::EndEmergency { reason: reason.clone() },
+            Self::RevokeCard { card, reason, .. } => Order::Revoke(Box::new(RevokeOrder {
+                of: Credential::Card(*card),
+                reason: reason.clone(),
+            })),
             Self::SetClock { meter, .. } => Order::SetClock { meter: meter.clone() },
         }
     }
+}
+
+fn told(doors: &[DoorId], reason: &str) -> DoorsOrder {
+    let doors = doors.iter().cloned().collect();
+    DoorsOrder { doors, until: None, reason: reason.to_owned() }
 }
 
 pub(super) fn run(command: &Command) -> anyhow::Result<Ended> {

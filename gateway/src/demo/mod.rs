@@ -13,6 +13,7 @@ pub mod clock;
 pub mod cloud;
 pub mod common;
 pub mod consumption;
+pub mod doors;
 pub mod water;
 pub mod world;
 
@@ -191,6 +192,7 @@ async fn run_block(
     let clock = Arc::new(DemoClock::starting_at(options.from));
     let connect = world::field(&weeks, clock.for_meters(), options.from, options.seed);
     let (connect, barriers) = cars::field(connect);
+    let (connect, controllers) = doors::field(connect, clock.for_meters());
 
     std::fs::create_dir_all(data.join("tls"))?;
     let tls = certificates::write(&data.join("tls")).context("certificates")?;
@@ -202,13 +204,13 @@ async fn run_block(
     let listen = options.listen.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
     let config = config(&data, &listen, broker_port, options.listen.is_none())?;
     let ports = Ports::real(&config.state_dir, clock.clone(), Arc::new(connect));
-    let (inner, doors) = build(&config, &ports, crate::new_boot_id()?)?;
-    let shared = doors.shared().clone();
+    let (inner, outer) = build(&config, &ports, crate::new_boot_id()?)?;
+    let shared = outer.shared().clone();
     let login = shared.accounts.one_time_login().await?;
     let groups = Groups::default();
     let opening = groups.clone();
     // The doors first: while the field has no task its clock stands still.
-    let page = thread.handle.spawn(async move { doors.start(&opening).await }).await??;
+    let page = thread.handle.spawn(async move { outer.start(&opening).await }).await??;
     greet(&data, page, &login, broker_port);
     inner.start(&groups).await?;
     let cars = cars::Cars {
@@ -222,6 +224,18 @@ async fn run_block(
     let stop = groups.lines.stopping();
     groups.lines.spawn("cars", async move {
         cars.run(stop).await;
+        Ok::<(), std::convert::Infallible>(())
+    });
+
+    let people = doors::People {
+        controllers,
+        door: shared.door.clone(),
+        clock: clock.clone(),
+        from: options.from,
+    };
+    let stop = groups.lines.stopping();
+    groups.lines.spawn("people", async move {
+        people.run(stop).await;
         Ok::<(), std::convert::Infallible>(())
     });
 
@@ -306,7 +320,7 @@ fn config(data: &Path, listen: &str, broker: u16, headless: bool) -> anyhow::Res
 
 fn greet(data: &Path, page: Option<SocketAddr>, login: &(String, String), broker: u16) {
     eprintln!(
-        "blockgate demo: 60 households and 89 meters on six lines, eight models of meter, all four protocols; a car park with four lanes"
+        "blockgate demo: 60 households and 89 meters on six lines, eight models of meter, all four protocols; a car park with four lanes; six doors on two controllers"
     );
     if let Some(page) = page {
         let (user, password) = login;

@@ -85,6 +85,7 @@ pub fn config(listen: &str, broker_port: u16) -> Text {
         );
     }
     text.push_str(&super::cars::config());
+    text.push_str(&super::doors::config());
     Text { name: "blockgate.toml".to_owned(), text }
 }
 

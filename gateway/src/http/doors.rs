@@ -91,6 +91,16 @@ pub(super) fn answer(shared: &Shared, ask: &DoorAsk, query: &str) -> Result<Valu
     })
 }
 
+/// Doors, warnings and controllers in one document.
+pub(super) fn whole(shared: &Shared) -> Value {
+    let ask = |ask| answer(shared, &ask, "").unwrap_or_default();
+    let (mut whole, controllers) = (ask(DoorAsk::Doors), ask(DoorAsk::Controllers));
+    if let (Some(whole), Some(all)) = (whole.as_object_mut(), controllers.get("controllers")) {
+        whole.insert("controllers".to_owned(), all.clone());
+    }
+    whole
+}
+
 fn hold(hold: Hold) -> &'static str {
     match hold {
         Hold::Normal => "normal",

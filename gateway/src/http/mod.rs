@@ -112,6 +112,12 @@ pub struct Shared {
     pub scans: Arc<crate::scans::Scans>,
 }
 
+/// Doors and controllers as the API answers them, in one document.
+#[must_use]
+pub fn doors_json(shared: &Shared) -> serde_json::Value {
+    doors::whole(shared)
+}
+
 /// Binds the configured address.
 ///
 /// # Errors
