@@ -13,7 +13,7 @@
 //! | [`cjt188`] | CJ/T 188-2004 and -2018: water, gas, heat |
 //! | [`mbus`] | M-Bus: EN 13757-2 link layer, EN 13757-3 data |
 //! | [`barrier`] | cameras that read plates, barriers, LED and voice boards |
-//! | [`door`] | door access controllers and readers: UHPPOTE, OSDP |
+//! | [`door`] | door access controllers and readers: UHPPOTE, OSDP, Hikvision |
 //! | [`decoded`] | a captured frame, explained to a person |
 //! | [`profile`] | device knowledge as data: registers, scales, units, test vectors |
 //! | [`act`] | relay, valve and clock: one order, and the state read back |

@@ -6,7 +6,7 @@ use blockgate::ports::{Clock, RealDisk};
 use blockgate::run::{Groups, Ports, build};
 use blockgate::store::journal::Records;
 use blockgate::store::record;
-use blockgate_drivers::door::uhppote::Request;
+use blockgate_drivers::door::uhppote::{Card, Request};
 use blockgate_drivers::door::{Civil, Happened};
 use blockgate_drivers::sim::door::SimController;
 use blockgate_drivers::sim::{SimClock, SimConnect};
@@ -301,6 +301,31 @@ fn a_door_opens_once_by_order_and_never_by_a_packet() {
         sim.plug(true);
         sleep(Duration::from_secs(60)).await;
         assert_eq!(sim.opened(1), 1);
+        house.groups.stop().await;
+    });
+}
+
+#[test]
+fn fire_does_not_wait_until_a_long_list_is_read_back() {
+    use blockgate_drivers::door::Control;
+    let dir = tempfile::tempdir().unwrap();
+    let sim = SimController::new(SERIAL, civil(2));
+    let number = |n: u32| 4_000_000 + n;
+    for n in 0..5_000 {
+        let from = blockgate_drivers::door::CivilDate { year: 2026, month: 1, day: 1 };
+        let card = Card { number: number(n), from, to: from, doors: [1, 0, 0, 0], pin: 0 };
+        assert!(sim.answer(&Request::PutCard(card).encode(SERIAL)).is_some());
+    }
+    sim.answer_after(Duration::from_millis(20));
+    sim.fire(true);
+    runtime().block_on(async {
+        let house = Running::start(dir.path(), &sim, 3, start()).await;
+        let began = Instant::now();
+        while sim.control(1) != Some(Control::Open) || sim.control(2) != Some(Control::Open) {
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", house.controller());
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert!(!house.controller().read_back, "100 s of cards are still to be read");
         house.groups.stop().await;
     });
 }

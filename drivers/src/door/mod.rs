@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`hikvision`] | Hikvision access terminals over ISAPI |
 //! | [`osdp`] | OSDP v2 readers on RS-485, with secure channel |
 //! | [`uhppote`] | UHPPOTE UT0311-L0x and its kin: 64-byte datagrams |
 //!
@@ -13,6 +14,7 @@
 //! 2. A reply is taken for an answer only when it comes from the controller that was asked, names its
 //!    serial number and the code of the question, and where the protocol echoes an index, that index.
 
+pub mod hikvision;
 pub mod osdp;
 pub mod uhppote;
 

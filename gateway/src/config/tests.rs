@@ -249,3 +249,59 @@ fn what_is_shared_and_what_is_bound_comes_from_rules_and_config_together() {
         assert!(told.iter().any(|fault| fault.contains(want)), "{to}: {told:#?}");
     }
 }
+
+/// The config of docs/doors.md, with what it leaves out.
+fn doors(more: &str) -> String {
+    let page = include_str!("../../../docs/doors.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let gym = "[[door]]\nid = \"gym\"\ncontroller = \"north\"\nnumber = 2\nexit = \"mechanical\"\n\
+               power_loss = \"locked\"\n";
+    let account = "[[account]]\nid = \"a-0101\"\nbuilding = \"1\"\n";
+    format!("{GOOD}\n{example}\n{gym}\n{account}\n{more}")
+}
+
+#[test]
+fn the_doors_of_the_documentation_are_a_good_config() {
+    let main = text("c.toml", &doors(""));
+    let config = Config::parse(&main, &[], &[], Path::new("/etc/blockgate")).unwrap();
+    let access = config.setup.access.unwrap();
+    assert_eq!((access.controllers.len(), access.doors.len(), access.groups.len()), (1, 2, 2));
+    let person = config.doors_at.people.values().next().unwrap();
+    assert_eq!((person.cards.first(), person.pin), (Some(&10_058_400), Some(7_531)));
+    assert!(config.doors_at.warnings.is_empty());
+    // Whose card it is stays out of what the journal gets.
+    assert!(!serde_json::to_string(&*access).unwrap().contains("10058400"));
+}
+
+#[test]
+fn whoever_is_inside_gets_out_and_arrears_at_an_entrance_are_a_warning() {
+    let arrears = "[arrears_doors]\ndoors = [\"north-1\", \"gym\"]\noverdue_days = 60\n";
+    let main = text("c.toml", &doors(arrears));
+    let config = Config::parse(&main, &[], &[], Path::new("/etc/blockgate")).unwrap();
+    let [(zh, en)] = config.doors_at.warnings.as_slice() else { panic!() };
+    assert!(zh.contains("north-1") && en.contains("north-1") && !en.contains("gym"), "{en}");
+    let locked = "[[door]]\nid = \"x\"\ncontroller = \"north\"\nnumber = 3\nexit = \"button\"\npower_loss = \"locked\"\n";
+    for (more, told) in [
+        (locked, "must get out"),
+        (
+            "[[door]]\nid = \"x\"\ncontroller = \"north\"\nnumber = 1\nexit = \"button\"\npower_loss = \"unlocked\"\n",
+            "has a door 1 already",
+        ),
+        (
+            "[[door]]\nid = \"x\"\ncontroller = \"south\"\nnumber = 1\nexit = \"button\"\npower_loss = \"unlocked\"\n",
+            "no [[controller]]",
+        ),
+        (
+            "[[door]]\nid = \"x\"\ncontroller = \"north\"\nnumber = 3\npower_loss = \"unlocked\"\n",
+            "exit",
+        ),
+        ("[[person]]\nid = \"p-2\"\ncards = [\"10058400\"]\n", "p-0101's already"),
+        ("[[person]]\nid = \"p-2\"\ncards = [\"0\"]\n", "not a card's number"),
+        ("[[person]]\nid = \"p-2\"\ngroups = [\"pool\"]\n", "no group pool"),
+        ("[[schedule]]\nid = \"s\"\ndaily = \"18:00-08:00\"\n", "not a stretch of a day"),
+        ("[[door_group]]\nid = \"g\"\ndoors = [\"attic\"]\n", "no [[door]]"),
+    ] {
+        let found = faults(&doors(more));
+        assert!(found.iter().any(|fault| fault.contains(told)), "{told}: {found:?}");
+    }
+}

@@ -14,7 +14,7 @@ use blockgate_drivers::door::uhppote::{Client, NoAnswer, Reply, Request, Status}
 use blockgate_drivers::door::{Entry, Happened};
 use blockgate_drivers::transport::Connect;
 use blockgate_rules::Input;
-use blockgate_rules::access::event::{DoorAct, DoorOutcome, Told};
+use blockgate_rules::access::event::{DoorAct, DoorOutcome, Hold, Told};
 use blockgate_rules::access::{AccessSetup, Heard, List, Push, diff};
 use blockgate_rules::anomaly::rule::Lasting;
 use blockgate_rules::event::{AlarmCode, Outcome};
@@ -78,6 +78,8 @@ struct Memory {
     /// The entry at the cursor, where it was read since the start.
     last: Option<Entry>,
     have: Have,
+    /// How doors were told to be held while the list was not known.
+    held: BTreeMap<u8, (Hold, u8)>,
     began: Time,
     last_good: Option<Time>,
     open: BTreeMap<u8, Time>,
@@ -133,6 +135,7 @@ impl Worker {
             cursor: self.doors.state().cursor(&self.id),
             last: None,
             have: Have::Nothing,
+            held: BTreeMap::new(),
             began: self.clock.now(),
             last_good: None,
             open: BTreeMap::new(),
@@ -477,6 +480,7 @@ impl Worker {
             list.anti_passback = mode;
         }
         memory.have = Have::Known { list: Box::new(list), at: now };
+        memory.held.clear();
         self.board(|board| board.read_back = true);
         Ok(true)
     }
@@ -488,10 +492,21 @@ impl Worker {
 
     /// Pushes how doors are held. Whether anything was pushed.
     async fn push_doors(&self, memory: &mut Memory) -> Step<bool> {
-        let Have::Known { list, .. } = &memory.have else { return Ok(false) };
         let wanted = self.wanted();
-        let is_door = |push: &Push| matches!(push, Push::Door(..));
-        let doors: Vec<Push> = diff(list, &wanted).into_iter().filter(is_door).collect();
+        let doors: Vec<Push> = match &memory.have {
+            Have::Known { list, .. } => {
+                let is_door = |push: &Push| matches!(push, Push::Door(..));
+                diff(list, &wanted).into_iter().filter(is_door).collect()
+            }
+            // A fire does not wait until thousands of cards are read back.
+            Have::Nothing | Have::Reading { .. } => {
+                let held = wanted.doors.iter().filter(|(number, held)| {
+                    held.0 != Hold::Normal && memory.held.get(*number) != Some(*held)
+                });
+                held.map(|(number, (hold, unlock_s))| Push::Door(*number, *hold, *unlock_s))
+                    .collect()
+            }
+        };
         for push in &doors {
             self.push(memory, push).await?;
         }
@@ -552,8 +567,13 @@ impl Worker {
             _ => false,
         };
         if taken {
-            if let Have::Known { list, .. } = &mut memory.have {
-                list.took(push);
+            match &mut memory.have {
+                Have::Known { list, .. } => list.took(push),
+                Have::Nothing | Have::Reading { .. } => {
+                    if let Push::Door(number, hold, unlock_s) = push {
+                        memory.held.insert(*number, (*hold, *unlock_s));
+                    }
+                }
             }
             self.board(|board| {
                 board.pushed += 1;

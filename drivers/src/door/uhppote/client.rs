@@ -19,7 +19,7 @@ pub struct Refused {
     pub strangers: u64,
     /// From its address, and no answer to what was asked: damaged, of another serial number or code.
     pub forged: u64,
-    /// An answer to an earlier question: late, or recorded and sent again.
+    /// An answer to an earlier question that was answered already: recorded and sent again.
     pub replayed: u64,
 }
 
@@ -54,6 +54,9 @@ impl std::error::Error for NoAnswer {}
 /// How often a question that may be repeated is sent.
 const TRIES: u32 = 3;
 
+/// Late answers that are waited for; what comes beyond is not late any more.
+const OPEN_MAX: u64 = 8;
+
 /// The way to one controller.
 #[derive(Debug)]
 pub struct Client {
@@ -62,6 +65,10 @@ pub struct Client {
     timeout: Duration,
     /// What was refused so far.
     pub refused: Refused,
+    /// Answers that came after their time: the network or the controller is slow.
+    pub late: u64,
+    /// Questions of which no answer has come yet.
+    open: u64,
     /// Requests that were sent so far, repetitions included.
     pub sent: u64,
 }
@@ -70,7 +77,7 @@ impl Client {
     /// A client of the controller of a serial number. `timeout` is for one try.
     #[must_use]
     pub fn new(serial: u32, wire: Datagrams, timeout: Duration) -> Self {
-        Self { serial, wire, timeout, refused: Refused::default(), sent: 0 }
+        Self { serial, wire, timeout, refused: Refused::default(), late: 0, open: 0, sent: 0 }
     }
 
     /// Asks, and gives the answer. A question is repeated when nothing comes; an order to open is not:
@@ -87,6 +94,7 @@ impl Client {
             if let Some(reply) = self.await_reply(request).await? {
                 return Ok(reply);
             }
+            self.open = self.open.saturating_add(1).min(OPEN_MAX);
         }
         Err(NoAnswer::Timeout)
     }
@@ -96,10 +104,20 @@ impl Client {
         let mut buffer = [0; 128];
         while let Some((_, whose)) = self.wire.try_receive(&mut buffer) {
             if whose == self.wire.far() {
-                self.refused.replayed = self.refused.replayed.saturating_add(1);
+                self.came_again();
             } else {
                 self.refused.strangers = self.refused.strangers.saturating_add(1);
             }
+        }
+    }
+
+    /// An answer to something else: the late one of a question that timed out, or a recorded one.
+    fn came_again(&mut self) {
+        if self.open > 0 {
+            self.open = self.open.saturating_sub(1);
+            self.late = self.late.saturating_add(1);
+        } else {
+            self.refused.replayed = self.refused.replayed.saturating_add(1);
         }
     }
 
@@ -121,9 +139,7 @@ impl Client {
             }
             match read(request, self.serial, buffer.get(..n).unwrap_or_default()) {
                 Ok(reply) => return Ok(Some(reply)),
-                Err(BadReply::Stale) => {
-                    self.refused.replayed = self.refused.replayed.saturating_add(1);
-                }
+                Err(BadReply::Stale) => self.came_again(),
                 Err(
                     BadReply::Length(_)
                     | BadReply::Start(_)
