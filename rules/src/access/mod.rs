@@ -8,8 +8,8 @@
 //! | [`heard`] | what the gateway tells |
 //! | [`state`] | the fold of the events: cursors, grants, revocations, how doors are held |
 //! | [`profile`] | schedules as the time profiles of a controller |
-//! | [`desired`] | the list that each controller is to have |
-//! | [`diff`] | what has to be pushed so that it has it |
+//! | [`mod@desired`] | the list that each controller is to have |
+//! | [`mod@diff`] | what has to be pushed so that it has it |
 //!
 //! # What must never happen
 //! 1. A door never opens because of what a controller says; only an order opens it, once.
