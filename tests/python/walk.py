@@ -123,13 +123,18 @@ def main():
                     seen["small"] += [f"{path}: {e}" for e in driver.execute_script(SMALL)]
                 # The smallest in light; in dark the colours differ and the structure does not, so a part will do.
                 if width == 320 or (width == 768 and SECTIONS.index(section) % 4 == 0):
+                    # What is folded away is looked at as well; folded, it has no place of its own on the screen.
+                    driver.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; });")
                     driver.execute_script(axe)
                     result = driver.execute_async_script("""
                         const done = arguments[arguments.length - 1];
                         axe.run(document, {resultTypes: ['violations']}).then(done, e => done({violations: [{id: String(e), impact: 'serious', nodes: []}]}));""")
                     for violation in result["violations"]:
                         if violation["impact"] in ("serious", "critical"):
-                            nodes = [n["html"][:160] for n in violation["nodes"][:2]]
+                            nodes = [
+                                " ".join([n["html"][:160], *(check["message"] for check in n.get("any", []))])
+                                for n in violation["nodes"][:2]
+                            ]
                             seen["axe"].append(f"{path} at {width}: {violation['id']} {nodes}")
                 if width in (390, 1280):
                     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {

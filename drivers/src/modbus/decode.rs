@@ -24,7 +24,10 @@ pub struct Context<'a> {
 #[must_use]
 pub fn decode_frame(bytes: &[u8], context: Option<Context<'_>>) -> Decoded {
     let mut decoded = match mbap_body(bytes) {
-        Some(_) if crc_holds(bytes) && bytes.len() >= 4 => rtu(bytes),
+        // One MBAP frame in 65,536 ends in what is a CRC of the rest: then the one whose PDU means something.
+        Some((.., pdu)) if crc_holds(bytes) && bytes.len() >= 4 && !means_something(pdu) => {
+            rtu(bytes)
+        }
         Some((transaction, unit, pdu)) => {
             let mut decoded = Decoded::of("Modbus TCP");
             decoded.valid = true;
@@ -49,6 +52,14 @@ fn mbap_body(bytes: &[u8]) -> Option<(u16, u8, &[u8])> {
     let length = usize::from(u16::from_be_bytes([l_high, l_low]));
     (length == pdu.len() + 1 && (1..=253).contains(&pdu.len()))
         .then(|| (u16::from_be_bytes([t_high, t_low]), unit, pdu))
+}
+
+/// Whether a PDU is a request, a reply or an exception that is known.
+fn means_something(pdu: &[u8]) -> bool {
+    let mut decoded = Decoded::of("");
+    decoded.valid = true;
+    decoded.pdu(pdu);
+    decoded.valid && matches!(decoded.kind, "request" | "reply" | "exception")
 }
 
 fn rtu(bytes: &[u8]) -> Decoded {
