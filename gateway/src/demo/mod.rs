@@ -112,7 +112,7 @@ pub struct AlarmLine {
 }
 
 /// The alarms of a run, and how many of them nothing planted explains.
-fn alarm_lines(rows: Vec<(u64, Alarm)>) -> (Vec<AlarmLine>, u64) {
+fn alarm_lines(rows: Vec<(u64, Alarm)>, from: Time) -> (Vec<AlarmLine>, u64) {
     let planted = water::planted();
     let mut lines: Vec<AlarmLine> = Vec::new();
     for (_, alarm) in rows {
@@ -125,14 +125,8 @@ fn alarm_lines(rows: Vec<(u64, Alarm)>) -> (Vec<AlarmLine>, u64) {
         });
         match (alarm.change, open) {
             (AlarmChange::Raised, _) => {
-                // A subject that ends in a star stands for all that begin so.
-                let is_of = |subject: &str| match subject.strip_suffix('*') {
-                    Some(begin) => alarm.subject.starts_with(begin),
-                    None => alarm.subject == subject,
-                };
-                let plant = planted
-                    .iter()
-                    .find(|plant| is_of(&plant.subject) && plant.codes.contains(&code));
+                let day = alarm.at.since(from).map_or(0, |since| since.as_millis() / 86_400_000);
+                let plant = planted.iter().find(|plant| plant.explains(code, &alarm.subject, day));
                 lines.push(AlarmLine {
                     code,
                     subject: alarm.subject,
@@ -275,6 +269,7 @@ async fn run_block(
     let rows = usize::try_from(crate::limits::ALARM_ROWS_MAX).unwrap_or(10_000);
     let (alarm_list, alarms_unexplained) = alarm_lines(
         shared.trees.alarms(None, rows).map_err(|why| anyhow::anyhow!("the alarms: {why}"))?,
+        options.from,
     );
     Ok(Summary {
         readings: done.readings.get(),

@@ -28,6 +28,12 @@ const STUCK: (i64, i64, usize) = (16, 45, 13);
 const WATTS: u64 = 3_000;
 const LITRES_A_MINUTE: u64 = 2;
 
+/// From this minute of the day, half past midnight, to this one, five o'clock, people sleep: what draws
+/// much then is heating, and no water runs for it.
+const ASLEEP: (u64, u64) = (30, 300);
+/// In one night of three somebody gets up once: a cistern, in litres.
+const CISTERN: u64 = 6;
+
 /// Something that goes wrong in the demo on purpose.
 #[derive(Debug, Clone)]
 pub struct Planted {
@@ -35,39 +41,68 @@ pub struct Planted {
     pub subject: String,
     /// Kinds of alarm that it raises.
     pub codes: &'static [&'static str],
+    /// Days after the start on which such an alarm may be raised; none where it is so all the time.
+    pub days: Option<(i64, i64)>,
     /// What it is.
     pub what: &'static str,
+}
+
+impl Planted {
+    /// Whether it is what an alarm of a code, a subject and so many days after the start is about.
+    #[must_use]
+    pub fn explains(&self, code: &str, subject: &str, day: i64) -> bool {
+        // A subject that ends in a star stands for all that begin so.
+        let of_it = match self.subject.strip_suffix('*') {
+            Some(begin) => subject.starts_with(begin),
+            None => subject == self.subject,
+        };
+        let in_time = self.days.is_none_or(|(from, to)| (from..=to).contains(&day));
+        of_it && in_time && self.codes.contains(&code)
+    }
 }
 
 /// All of it: the faults of `world` too.
 #[must_use]
 pub fn planted() -> Vec<Planted> {
     let meter = |kind: &str, household: usize| format!("meter/{kind}-{}", flat(household));
-    let of = |subject: String, codes: &'static [&'static str], what: &'static str| Planted {
+    let of = |subject: String, codes: &'static [&'static str], days, what: &'static str| Planted {
         subject,
         codes,
+        days,
         what,
     };
     vec![
         of(
             meter("w", LEAK.2),
             &["continuous-flow", "night-flow", "unusual-use"],
+            Some((LEAK.0, LEAK.1 + 1)),
             "a toilet runs for five days from day 20 on, 60 litres an hour",
         ),
-        of(meter("w", STUCK.2), &["meter-stuck"], "a water meter sticks from day 16 to day 45"),
+        of(
+            meter("w", STUCK.2),
+            &["meter-stuck"],
+            Some((STUCK.0, STUCK.1)),
+            "a water meter sticks from day 16 to day 45",
+        ),
         of(
             "block".to_owned(),
             &["alarm-budget"],
+            Some((0, 62)),
             "what is planted is more than sixty households should have in a month",
         ),
-        of("stay/*".to_owned(), &["long-stay"], "a car leaves and no camera sees it"),
+        of("stay/*".to_owned(), &["long-stay"], None, "a car leaves and no camera sees it"),
         of(
-            meter("w", 8),
-            &["night-flow"],
-            "this household heats at night, and the demo derives its water from its electricity",
+            meter("m", 44),
+            &["meter-offline"],
+            Some((10, 10)),
+            "a meter is three hours without power on day 10",
         ),
-        of(meter("m", 44), &["meter-offline"], "a meter is three hours without power on day 10"),
-        of(meter("m", 10), &["reading-held"], "a meter shows 500 kWh less for an hour on day 20"),
+        of(
+            meter("m", 10),
+            &["reading-held"],
+            Some((20, 20)),
+            "a meter shows 500 kWh less for an hour on day 20",
+        ),
     ]
 }
 
@@ -146,6 +181,10 @@ fn source(
     start: Time,
 ) -> impl FnMut(&RegisterName, Time) -> Decimal + Send + use<> {
     let house = Household::new(weeks.clone(), first + household);
+    // The minute of the block's day on which the demo begins: its night is the block's, whatever hour
+    // its household's data stand at.
+    let begins_at = minute_of_day(start);
+    let taps = Taps { house, begins_at, household: u64::try_from(household).unwrap_or(0) };
     let mut counted = (0, 0); // minutes, litres
     let begins = 150_000 + u64::try_from(household).unwrap_or(0) * 31_337;
     move |_, now| {
@@ -157,7 +196,7 @@ fn source(
             counted = (0, 0);
         }
         for minute in counted.0..now {
-            counted.1 += if house.watts(minute) > WATTS { LITRES_A_MINUTE } else { 0 };
+            counted.1 += taps.litres(minute);
         }
         counted.0 = now;
         let mut litres = counted.1;
@@ -168,14 +207,83 @@ fn source(
         }
         if household == STUCK.2 {
             // What passed while it stuck was never counted.
-            litres = stuck(&house, litres, now, (day(STUCK.0), day(STUCK.1)));
+            litres = stuck(&taps, litres, now, (day(STUCK.0), day(STUCK.1)));
         }
         Decimal::new(i64::try_from(begins + litres).unwrap_or(0), 3)
     }
 }
 
-fn stuck(house: &Household, litres: u64, now: u64, (from, to): (i64, i64)) -> u64 {
+/// Minutes since midnight in the demo's zone, Asia/Shanghai, which has no daylight saving.
+fn minute_of_day(at: Time) -> u64 {
+    u64::try_from((at.as_millis() / 60_000 + 8 * 60).rem_euclid(1_440)).unwrap_or(0)
+}
+
+/// What a household's taps let run.
+struct Taps {
+    house: Household,
+    begins_at: u64,
+    household: u64,
+}
+
+impl Taps {
+    /// Litres in a minute after the start.
+    fn litres(&self, minute: u64) -> u64 {
+        let (day, of_day) = ((self.begins_at + minute) / 1_440, (self.begins_at + minute) % 1_440);
+        if (ASLEEP.0..ASLEEP.1).contains(&of_day) {
+            let up = (day + self.household).is_multiple_of(3)
+                && of_day == ASLEEP.0 + (day * 37 + self.household * 11) % (ASLEEP.1 - ASLEEP.0);
+            return if up { CISTERN } else { 0 };
+        }
+        if self.house.watts(minute) > WATTS { LITRES_A_MINUTE } else { 0 }
+    }
+}
+
+fn stuck(taps: &Taps, litres: u64, now: u64, (from, to): (i64, i64)) -> u64 {
     let edge = |minute: i64| u64::try_from(minute).unwrap_or(0).min(now);
-    let missed = (edge(from)..edge(to)).filter(|minute| house.watts(*minute) > WATTS).count();
-    litres.saturating_sub(u64::try_from(missed).unwrap_or(0) * LITRES_A_MINUTE)
+    let missed: u64 = (edge(from)..edge(to)).map(|minute| taps.litres(minute)).sum();
+    litres.saturating_sub(missed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_planted_explains_only_its_own_alarms_in_its_own_days() {
+        let planted = planted();
+        let explains = |code, subject: &str, day| {
+            planted.iter().any(|plant| plant.explains(code, subject, day))
+        };
+        let leak = format!("meter/w-{}", flat(LEAK.2));
+        assert!(explains("continuous-flow", &leak, LEAK.0 + 1));
+        assert!(!explains("continuous-flow", &leak, LEAK.1 + 2), "the toilet is mended by then");
+        assert!(!explains("meter-stuck", &leak, LEAK.0 + 1));
+        assert!(!explains("continuous-flow", "meter/w-10101", LEAK.0 + 1));
+        assert!(explains("long-stay", "stay/east-17", 300));
+    }
+
+    #[test]
+    fn a_house_that_heats_at_night_draws_no_water_for_it() {
+        let weeks = Weeks::load().unwrap();
+        let start = Time::from_millis(1_790_812_800_000); // a midnight in Shanghai less eight hours
+        for household in 0..METERS {
+            let taps = Taps {
+                house: Household::new(weeks.clone(), household),
+                begins_at: minute_of_day(start),
+                household: u64::try_from(household).unwrap(),
+            };
+            let (mut by_day, mut by_night) = (0, 0);
+            for minute in 0..28 * 1_440 {
+                let of_day = (taps.begins_at + minute) % 1_440;
+                let litres = taps.litres(minute);
+                if (ASLEEP.0..ASLEEP.1).contains(&of_day) {
+                    by_night += litres
+                } else {
+                    by_day += litres
+                }
+            }
+            assert!((9 * CISTERN..=10 * CISTERN).contains(&by_night), "{household}: {by_night}");
+            assert!(by_day > 28 * 20, "{household}: {by_day}");
+        }
+    }
 }
