@@ -581,6 +581,8 @@ pub enum NoticeReason {
     Refund,
     /// A price changes.
     Rules,
+    /// What a car that was inside over night has come to.
+    Parking,
 }
 
 /// What came in and went out by a channel on a day.

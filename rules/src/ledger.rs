@@ -429,9 +429,16 @@ impl Ledger {
     pub fn standing(&self, account: &AccountId) -> Standing {
         let books = self.households.get(account);
         let owed = books.map(|books| books.receivable.clone()).unwrap_or_default();
-        let prepaid_fen = books.map_or(Fen::ZERO, |books| free(books.prepaid, books.reserved));
+        let prepaid_fen = self.prepaid_fen(account);
         let owed_fen = Fen::sum(owed.values().copied()).unwrap_or_default();
         Standing { owed, owed_fen, prepaid_fen }
+    }
+
+    /// What an account has prepaid and not reserved for a refund.
+    #[must_use]
+    pub fn prepaid_fen(&self, account: &AccountId) -> Fen {
+        let books = self.households.get(account);
+        books.map_or(Fen::ZERO, |books| free(books.prepaid, books.reserved))
     }
 
     /// The deposits by id.

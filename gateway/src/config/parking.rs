@@ -4,7 +4,9 @@
 use blockgate_rules::Fen;
 use blockgate_rules::event::Text as Label;
 use blockgate_rules::parking::ParkingTariff;
-use blockgate_rules::parking::setup::{Area, Lane, ParkingSetup, Permit, VehicleClass};
+use blockgate_rules::parking::setup::{
+    Area, Lane, ParkingSetup, Permit, VehicleClass, half_past_five,
+};
 use blockgate_rules::setup::AccountSetup;
 use blockgate_types::strict::Table;
 use blockgate_types::{AccountId, AreaId, LaneId, PermitId, Plate, Span, TariffId, Time};
@@ -35,6 +37,7 @@ pub(super) fn parking(
     let duplicate_within = spanned(&table, "duplicate_within", 0, 3_600_000);
     let expired_grace = spanned(&table, "expired_grace", 0, 31 * 86_400_000);
     let retention = spanned(&table, "retention", 86_400_000, 3_660 * 86_400_000);
+    let statement_at = statement_at(&table);
     table.done();
     let areas = areas(root, tariffs);
     let lanes = lanes(root, &areas);
@@ -57,6 +60,7 @@ pub(super) fn parking(
         duplicate_within: duplicate_within?,
         expired_grace: expired_grace?,
         retention: retention?,
+        statement_at: statement_at?,
     })
 }
 
@@ -68,6 +72,19 @@ fn spanned(table: &Table<'_>, key: &'static str, min: i64, max: i64) -> Option<S
         table.note_at(key, format!("{key} must be from {min} to {max}, not {span}"));
     }
     Some(span)
+}
+
+/// When the statements of a night are written: half past five where nothing is said.
+fn statement_at(table: &Table<'_>) -> Option<u16> {
+    if !table.has("statement_at") {
+        return Some(half_past_five());
+    }
+    let text = table.need_text("statement_at")?;
+    let found = blockgate_rules::parking::minute_of_day(text).filter(|minute| *minute < 1_440);
+    if found.is_none() {
+        table.note_at("statement_at", format!("\"{text}\" is no time of day such as \"05:30\""));
+    }
+    found
 }
 
 fn label(table: &Table<'_>, id: &str) -> Label {
@@ -200,6 +217,14 @@ fn permits(
         if on_account && account.is_none() {
             table.note_at("on_account", "on_account needs an account");
         }
+        let prepaid = table.flag("prepaid").unwrap_or(false);
+        if prepaid && account.is_none() {
+            table
+                .note_at("prepaid", "prepaid needs an account, whose prepaid money is on the card");
+        }
+        if prepaid && on_account {
+            table.note_at("prepaid", "a permit is prepaid or on_account, not both");
+        }
         let spaces = table.integer("spaces", 1..=1_000).and_then(|n| u32::try_from(n).ok());
         let (from, until): (Option<Time>, Option<Time>) =
             (table.parsed("from"), table.parsed("until"));
@@ -208,8 +233,17 @@ fn permits(
         }
         if let (Some(id), Some(class)) = (id, class) {
             let paid_fen = Fen::ZERO;
-            let permit =
-                Permit { class, plates, account, on_account, spaces, from, until, paid_fen };
+            let permit = Permit {
+                class,
+                plates,
+                account,
+                on_account,
+                prepaid,
+                spaces,
+                from,
+                until,
+                paid_fen,
+            };
             if permits.insert(id.clone(), permit).is_some() {
                 table.note_at("id", format!("there are two permits \"{id}\""));
             }

@@ -301,6 +301,7 @@ impl Yard {
             plates: vec![plate],
             account: None,
             on_account: false,
+            prepaid: false,
             spaces: None,
             from: None,
             until: Some(now.plus(Span::from_hours(12))),

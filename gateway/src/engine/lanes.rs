@@ -182,10 +182,11 @@ impl Engine {
             }
             // The setup, and permits that go with an account.
             Event::Audit(_) => self.barriers.changed = true,
+            // Money of a stored-value card.
+            Event::Bill(bill) => self.barriers.changed |= self.block.is_card(&bill.account),
+            Event::Payment(paid) => self.barriers.changed |= self.block.is_card(&paid.account),
             Event::Reading { .. }
-            | Event::Bill(_)
             | Event::Ledger(_)
-            | Event::Payment(_)
             | Event::Notice(_)
             | Event::Door(_)
             | Event::Alarm(_)

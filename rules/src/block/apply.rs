@@ -44,6 +44,7 @@ impl Block {
                 self.apply_to_day(payment);
                 self.state.ledger.apply(&payment.account, &payment.movement);
                 self.fold_payment(payment);
+                self.find_card(&payment.account);
             }
             Event::Notice(notice) => self.apply_notice(notice),
             Event::Parking(event) => self.apply_parking(event),
@@ -143,6 +144,7 @@ impl Block {
     fn apply_bill(&mut self, bill: &Bill) {
         let fund = self.state.setup.tariffs.get(&bill.tariff).and_then(|tariff| tariff.fund);
         self.state.ledger.bill(bill, fund);
+        self.find_card(&bill.account);
         if bill.corrects.is_some() {
             return self.apply_difference(bill);
         }
@@ -321,6 +323,7 @@ impl Block {
             Audit::ParkingSet { parking, .. } => {
                 setup.parking =
                     parking.as_ref().map(|parking| std::sync::Arc::new((**parking).clone()));
+                self.find_cards();
             }
             Audit::AccessSet { access, .. } => {
                 setup.access =

@@ -179,6 +179,7 @@ impl Block {
                 self.decide_expiry(now, out);
                 self.decide_release(now, out);
                 self.decide_dunning(now, out);
+                self.decide_statements(now, out);
                 self.decide_period(now, out);
             }
             // invariant 12: nothing begins or closes by a clock that cannot be believed.

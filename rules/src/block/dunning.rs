@@ -117,7 +117,8 @@ impl Block {
             NoticeReason::Reminder
             | NoticeReason::Correction
             | NoticeReason::Refund
-            | NoticeReason::Rules => (
+            | NoticeReason::Rules
+            | NoticeReason::Parking => (
                 "{account} 户您好:{items} 共 {amount} 元,请于 {due} 前缴清(还有 {days} 天)。",
                 "Dear household {account}: please pay {amount} yuan for {items} by {due} ({days} days left).",
             ),

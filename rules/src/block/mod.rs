@@ -20,6 +20,7 @@ mod estimate;
 mod gate;
 mod money;
 mod moveout;
+mod night;
 mod park;
 mod period;
 mod release;
@@ -216,6 +217,9 @@ struct Cache {
     used_items: BTreeSet<ItemId>,
     /// Which meter is watched by which anomaly rule.
     plan: Plan,
+    /// What is on the stored-value cards of the car park, by account; shared with those who answer
+    /// barriers.
+    cards: std::sync::Arc<BTreeMap<AccountId, Fen>>,
 }
 
 /// What was heard since the start of the process and is no part of the state.
@@ -233,6 +237,8 @@ struct Watch {
     silence_due: Option<Time>,
     /// The day whose notices are all out.
     told: Option<Day>,
+    /// The morning whose statements of the car park are all out.
+    stated: Option<Day>,
     /// States that may last too long.
     states: States,
     /// Device checks that run.
@@ -246,6 +252,7 @@ impl From<State> for Block {
         block.find_window_users();
         block.find_used_items();
         block.find_plan();
+        block.find_cards();
         block
     }
 }
@@ -328,6 +335,7 @@ impl Block {
             Input::Tick { now, clock } => {
                 self.watch.tick(*now, *clock);
                 self.notices_are_out(*now);
+                self.statements_are_out(*now);
             }
             Input::Started { now, .. } => {
                 self.watch.grace_from = Some(*now);
@@ -374,8 +382,13 @@ impl Block {
         };
         let soonest = watch.last_tick.map_or(Time::EPOCH, |last| last.plus(TICK_AGAIN));
         let expiry = state.ledger.next_expiry().unwrap_or(Time::MAX).max(waits);
-        let once_a_day =
-            [self.notices_due(), self.day_due(), self.release_due(), self.anomaly_due()];
+        let once_a_day = [
+            self.notices_due(),
+            self.statements_due(),
+            self.day_due(),
+            self.release_due(),
+            self.anomaly_due(),
+        ];
         let daily = once_a_day.into_iter().flatten().min().unwrap_or(Time::MAX);
         if state.issued.closing {
             return watch.last_tick.or(Some(Time::EPOCH));

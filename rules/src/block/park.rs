@@ -12,6 +12,7 @@ use crate::parking::judge::{Due, ParkingView};
 use crate::parking::setup::{Permit, VehicleClass};
 use crate::parking::state::{PERMITS_MAX, Stay};
 use blockgate_types::{AccountId, ClockState, Decimal, LaneId, Passage, Span, StayId, Time};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Longest text of a reason, in bytes.
@@ -33,6 +34,7 @@ impl Block {
         Some(ParkingView {
             setup: self.state.setup.parking.clone()?,
             state: Arc::clone(&self.state.parking),
+            cards: Arc::clone(&self.cache.cards),
             zone: self.cache.zone.clone()?,
         })
     }
@@ -354,6 +356,12 @@ impl Block {
         if terms.on_account && terms.account.is_none() {
             return Err("on_account needs an account");
         }
+        if terms.prepaid && terms.account.is_none() {
+            return Err("prepaid needs an account, whose prepaid money is on the card");
+        }
+        if terms.prepaid && terms.on_account {
+            return Err("a permit is prepaid or on_account, not both");
+        }
         let backwards = terms.from.zip(terms.until).is_some_and(|(from, until)| from >= until);
         if backwards {
             return Err("until is not after from");
@@ -392,6 +400,7 @@ impl Block {
             plates: order.plates.clone(),
             account: Some(order.account.clone()),
             on_account: false,
+            prepaid: false,
             spaces: order.spaces,
             from: Some(first.unwrap_or(from)),
             until: Some(known.zone.start_of(end)),
@@ -539,6 +548,40 @@ impl Block {
             state.forget_before(passed.passage.at.minus(retention));
         }
         state.apply(event);
+        if matches!(event, Parking::PermitSet { .. } | Parking::PermitEnded { .. }) {
+            self.find_cards();
+        }
+    }
+
+    /// Which accounts are stored-value cards, and what is on them.
+    pub(super) fn find_cards(&mut self) {
+        let mut cards = BTreeMap::new();
+        if let Some(setup) = &self.state.setup.parking {
+            let permits = self.state.parking.all_permits(setup);
+            let accounts =
+                permits.filter(|(_, p)| p.prepaid).filter_map(|(_, p)| p.account.clone());
+            cards.extend(accounts.map(|account| {
+                let balance = self.state.ledger.prepaid_fen(&account);
+                (account, balance)
+            }));
+        }
+        if *self.cache.cards != cards {
+            self.cache.cards = Arc::new(cards);
+        }
+    }
+
+    /// Money moved on an account: what is on its card, where it is one.
+    pub(super) fn find_card(&mut self, account: &AccountId) {
+        if self.cache.cards.contains_key(account) {
+            let balance = self.state.ledger.prepaid_fen(account);
+            Arc::make_mut(&mut self.cache.cards).insert(account.clone(), balance);
+        }
+    }
+
+    /// Whether an account is a stored-value card of the car park.
+    #[must_use]
+    pub fn is_card(&self, account: &AccountId) -> bool {
+        self.cache.cards.contains_key(account)
     }
 }
 

@@ -155,7 +155,10 @@ impl Ledger {
         let overdue = match notice.reason {
             NoticeReason::Reminder => false,
             NoticeReason::Overdue => true,
-            NoticeReason::Correction | NoticeReason::Refund | NoticeReason::Rules => return,
+            NoticeReason::Correction
+            | NoticeReason::Refund
+            | NoticeReason::Rules
+            | NoticeReason::Parking => return,
         };
         let bills = &notice.bills;
         let Some(books) = self.households.get_mut(&notice.account) else { return };

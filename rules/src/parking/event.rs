@@ -1,7 +1,8 @@
 //! What happens in a car park, as the journal keeps it and the cloud gets it (`evt/parking`).
 
+use super::lines::Stretch;
 use super::setup::{Permit, VehicleClass};
-use crate::event::Text;
+use crate::event::{BillLine, Text};
 use crate::money::Fen;
 use blockgate_types::{AreaId, CommandId, Passage, PermitId, Plate, StayId, TariffId, Time};
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,8 @@ pub enum Parking {
         /// The command that ordered it.
         command: CommandId,
     },
+    /// What a stay of a night has come to by the morning. Nothing is charged by it.
+    Stated(Box<Statement>),
     /// Something that a person should settle was settled.
     Settled {
         /// When.
@@ -117,11 +120,36 @@ impl Parking {
             | Self::Ended { stay, .. }
             | Self::Corrected { stay, .. }
             | Self::Settled { stay, .. } => format!("stay/{stay}"),
+            Self::Stated(statement) => format!("stay/{}", statement.stay),
             Self::PermitSet { permit, .. } | Self::PermitEnded { permit, .. } => {
                 format!("permit/{permit}")
             }
         }
     }
+}
+
+/// What a stay would pay if it ended now, written once for each night that it was inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Statement {
+    /// When: what is due is as of then.
+    pub at: Time,
+    /// The morning, in the block's zone.
+    pub day: String,
+    /// Which stay.
+    pub stay: StayId,
+    /// The account that it will be charged to at the exit, where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<blockgate_types::AccountId>,
+    /// Since when it is inside.
+    pub entered: Time,
+    /// The lines of everything from the entry on.
+    pub lines: Vec<BillLine>,
+    /// What is due beyond what was paid.
+    pub due_fen: Fen,
+    /// The stay's time line.
+    pub diagram: Vec<Stretch>,
+    /// For whoever parks.
+    pub text: Text,
 }
 
 /// A vehicle at a lane, what it means and what the barrier was told.
@@ -244,6 +272,10 @@ pub enum Reason {
     GraceExceeded,
     /// Charged to the account.
     OnAccount,
+    /// Taken from the stored-value card.
+    Card,
+    /// The stored-value card does not cover what is due.
+    CardShort,
     /// Not let in.
     Blocked,
     /// No space.
@@ -285,6 +317,11 @@ impl Reason {
                 en: format!("Please pay {due} yuan more"),
             },
             Self::OnAccount => text("已记入住户账户，一路平安", "Charged to the account, good-bye"),
+            Self::Card => text("已从储值卡扣款，一路平安", "Taken from your card, good-bye"),
+            Self::CardShort => Text {
+                zh: format!("储值卡余额不足，请缴费 {due} 元"),
+                en: format!("Card balance too low, please pay {due} yuan"),
+            },
             Self::Blocked => text("禁止入场，请联系管理员", "No entry, please call"),
             Self::Full => text("车位已满", "Full"),
             Self::Unread => {

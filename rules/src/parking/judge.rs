@@ -13,8 +13,10 @@ use crate::calendar::Zone;
 use crate::event::{BillLine, Text};
 use crate::money::{Fen, minus, plus};
 use blockgate_types::{
-    Decimal, LaneId, Passage, PermitId, Plate, PlateColour, PlateRead, Span, StayId, Time,
+    AccountId, Decimal, LaneId, Passage, PermitId, Plate, PlateColour, PlateRead, Span, StayId,
+    Time,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Proposals for a vehicle that nobody knows.
@@ -27,6 +29,8 @@ pub struct ParkingView {
     pub setup: Arc<ParkingSetup>,
     /// Who is inside.
     pub state: Arc<ParkingState>,
+    /// What the accounts of stored-value cards have prepaid and not reserved.
+    pub cards: Arc<BTreeMap<AccountId, Fen>>,
     /// The block's zone.
     pub zone: Zone,
 }
@@ -342,6 +346,10 @@ impl ParkingView {
                 let charged = left(due.due_fen, Fen::ZERO, true);
                 return (charged, Told::Open, Fen::ZERO, Reason::OnAccount);
             }
+            if exact && self.card(permit).is_some_and(|balance| balance >= due.due_fen) {
+                let taken = left(due.due_fen, Fen::ZERO, true);
+                return (taken, Told::Open, Fen::ZERO, Reason::Card);
+            }
             if permit.class == VehicleClass::Monthly && stay.class != VehicleClass::Temporary
                 || self.ran_out_inside(stay, permit, at)
             {
@@ -360,8 +368,19 @@ impl ParkingView {
         {
             return (left(Fen::ZERO, Fen::ZERO, false), Told::Open, Fen::ZERO, Reason::Misread);
         }
-        let reason = if due.exceeded { Reason::GraceExceeded } else { Reason::Due };
+        let short = exact && own.is_some_and(|(_, permit)| self.card(permit).is_some());
+        let reason = match (short, due.exceeded) {
+            (true, _) => Reason::CardShort,
+            (false, true) => Reason::GraceExceeded,
+            (false, false) => Reason::Due,
+        };
         (Means::Waits { stay: id.clone() }, Told::Pay, due.due_fen, reason)
+    }
+
+    /// What is on a permit's stored-value card; `None` where it is none.
+    fn card(&self, permit: &Permit) -> Option<Fen> {
+        let account = permit.account.as_ref().filter(|_| permit.prepaid)?;
+        Some(self.cards.get(account).copied().unwrap_or_default())
     }
 
     /// Whether a monthly or visitor's permit ended while the vehicle was inside.

@@ -30,4 +30,5 @@ mod tests;
 
 pub use event::Parking;
 pub use judge::{Decision, ParkingView};
+pub use parse::minute as minute_of_day;
 pub use plan::{ParkingRevision, ParkingTariff, Plan};

@@ -238,8 +238,9 @@ fn clock(table: &Table<'_, '_>, key: &str, faults: &mut Faults<'_>) -> Option<u1
     minute
 }
 
-/// A minute of the day from its text.
-pub(super) fn minute(text: &str) -> Option<u16> {
+/// A minute of the day from its text, as in a tariff: `07:30`, at the end of a day `24:00`.
+#[must_use]
+pub fn minute(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let two = |text: &str| {
         let digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());

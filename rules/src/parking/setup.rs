@@ -29,6 +29,16 @@ pub struct ParkingSetup {
     pub expired_grace: Span,
     /// So long plates of ended stays are kept in the state.
     pub retention: Span,
+    /// The minute of the day at which the stays of a night have their statements: before people go to
+    /// work.
+    #[serde(default = "half_past_five")]
+    pub statement_at: u16,
+}
+
+/// Where the config says nothing of [`ParkingSetup::statement_at`].
+#[must_use]
+pub const fn half_past_five() -> u16 {
+    5 * 60 + 30
 }
 
 /// A part of the car park.
@@ -119,6 +129,10 @@ pub struct Permit {
     /// Whether what its vehicles owe is charged to the account instead of at the barrier.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_account: bool,
+    /// A stored-value card (储值卡): what its vehicles owe is taken from what the account has prepaid, as
+    /// far as that covers the whole; otherwise it is paid at the barrier.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prepaid: bool,
     /// How many of its vehicles park at once; the others pay as temporary ones. None for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spaces: Option<u32>,

@@ -53,6 +53,13 @@ pub struct Stay {
     /// Money that merchants took off.
     #[serde(default)]
     pub off_fen: Fen,
+    /// The last morning on which it had its statement.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::calendar::day_text_option"
+    )]
+    pub stated: Option<crate::calendar::Day>,
     /// At which exit it waits for its payment, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<(LaneId, Time)>,
@@ -324,6 +331,11 @@ impl ParkingState {
             Parking::Settled { stay, .. } => {
                 self.unresolved.remove(stay);
             }
+            Parking::Stated(statement) => {
+                if let Some(stay) = self.stays.get_mut(&statement.stay) {
+                    stay.stated = crate::calendar::parse_day(&statement.day);
+                }
+            }
         }
     }
 
@@ -360,6 +372,7 @@ impl ParkingState {
                     paid: Vec::new(),
                     off_minutes: 0,
                     off_fen: Fen::ZERO,
+                    stated: None,
                     waits: None,
                 };
                 if self.stays.len() < STAYS_MAX {

@@ -467,6 +467,8 @@ impl super::text::Say {
             "due" => self.because_due(),
             "grace-exceeded" => self.because_exceeded(),
             "on-account" => self.because_account(),
+            "card" => self.because_card(),
+            "card-short" => self.because_card_short(),
             "blocked" => self.because_blocked(),
             "full" => self.because_full(),
             "unread" => self.because_unread(),

@@ -418,6 +418,8 @@ words! {
     because_due "有停车费未缴。" "Something is due.";
     because_exceeded "缴费后超时，需要补缴。" "The time to leave after paying is over; more is due.";
     because_account "费用记入住户账户。" "It is charged to a household's account.";
+    because_card "停车费从储值卡余额扣除。" "It is taken from the stored-value card.";
+    because_card_short "储值卡余额不足以付清停车费。" "The stored-value card does not cover it.";
     because_blocked "这辆车被禁止入场。" "This vehicle is not let in.";
     because_full "车位已满。" "There is no space.";
     because_unread "没有识别到车牌。" "No plate was read.";

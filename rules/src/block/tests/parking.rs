@@ -28,6 +28,7 @@ pub(super) fn permit(class: VehicleClass, plates: &[&str]) -> Permit {
         plates: plates.iter().map(|text| plate(text)).collect(),
         account: Some(account("a-0101")),
         on_account: false,
+        prepaid: false,
         spaces: None,
         from: None,
         until: None,
@@ -68,6 +69,7 @@ pub(super) fn car_park() -> Setup {
         duplicate_within: Span::from_secs(90),
         expired_grace: Span::from_days(3),
         retention: Span::from_days(30),
+        statement_at: crate::parking::setup::half_past_five(),
     };
     let mut setup = small();
     for id in ["a-0101", "car-park"] {
@@ -101,7 +103,7 @@ pub(super) fn passage(lane_id: &str, text: Option<&str>, at: &str) -> Passage {
 
 impl World {
     /// A vehicle at a lane: what the barrier is told, why, and what is due.
-    fn pass(&mut self, lane: &str, plate: &str, at: &str) -> (Told, Reason, i64) {
+    pub(super) fn pass(&mut self, lane: &str, plate: &str, at: &str) -> (Told, Reason, i64) {
         let events = self.feed(&Input::Passed(passage(lane, Some(plate), at)));
         let told = events.iter().find_map(|event| {
             let Event::Parking(parking) = event else { return None };
@@ -111,7 +113,7 @@ impl World {
         told.unwrap_or_else(|| panic!("{events:?}"))
     }
 
-    fn order_now(&mut self, id: &str, at: &str, order: Order) -> Vec<String> {
+    pub(super) fn order_now(&mut self, id: &str, at: &str, order: Order) -> Vec<String> {
         let now = t(at);
         let command = Command {
             id: CommandId::new(id).unwrap(),
@@ -123,12 +125,12 @@ impl World {
         shown(&self.feed(&Input::Command { now, clock: ClockState::Synced, command }))
     }
 
-    fn stay(&self, text: &str) -> Option<StayId> {
+    pub(super) fn stay(&self, text: &str) -> Option<StayId> {
         let view = self.block.parking().unwrap();
         view.state.stay_of(&plate(text)).map(|(id, _)| id.clone())
     }
 
-    fn checked(self) {
+    pub(super) fn checked(self) {
         assert_eq!(self.replayed(), self.block, "state = fold(apply, journal)");
     }
 }
