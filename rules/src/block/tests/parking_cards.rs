@@ -64,7 +64,7 @@ fn a_card_pays_as_far_as_it_reaches_and_never_in_part() {
     );
     assert_eq!((asked.told, asked.reason, asked.amount_fen), (Told::Open, Reason::Card, Fen::ZERO));
     drop(view);
-    let out = super::parking::passage("out-1", Some(PLATE), "2026-03-10T10:00:00+08:00");
+    let out = parking::passage("out-1", Some(PLATE), "2026-03-10T10:00:00+08:00");
     assert_eq!(
         shown(&world.feed(&Input::Passed(out))),
         ["parking passed left open", "bill a-card parking 2026-03-10..2026-03-11 8.00"]
