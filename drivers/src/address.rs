@@ -97,6 +97,17 @@ impl Address {
             Self::Mbus(_) => Protocol::Mbus,
         }
     }
+
+    /// Whether no answer of `other` can pass for one of this meter, by the address that it bears. A
+    /// selected M-Bus meter answers with a primary address of its own, and not every answer has a
+    /// header: among selected meters nobody is sure.
+    pub(crate) fn is_told_from(self, other: Self) -> bool {
+        use mbus::Address::Secondary;
+        match (self, other) {
+            (Self::Mbus(Secondary(_)), Self::Mbus(_)) | (Self::Mbus(_), Self::Mbus(Secondary(_))) => false,
+            (Self::Unit(_) | Self::Dlt645(_) | Self::Cjt188(_) | Self::Mbus(_), other) => self != other,
+        }
+    }
 }
 
 /// An address that means one meter.

@@ -23,7 +23,8 @@
 //!
 //! # Invariants
 //! 1. No value is ever attributed to another register, unit or time than the one it answers: a line
-//!    is used again only after a complete good exchange or after a quarantine ([`mod@line`]).
+//!    is used again only after a complete good exchange or after a quarantine, or for others than a device
+//!    that was given up early ([`mod@line`]).
 //! 2. A reading is whole: one fault in one block makes the whole poll a fault ([`meter`]).
 //! 3. No bytes from a wire panic this crate.
 #![deny(
@@ -67,7 +68,7 @@ pub mod transport;
 
 pub use address::{Address, Protocol};
 pub use decoded::Decoded;
-pub use line::{Exchange, Framing, Line, LineSettings};
-pub use meter::{RawExchange, TestRead, read_meter, test_read};
+pub use line::{AnswerTimes, Exchange, Framing, Line, LineSettings};
+pub use meter::{RawExchange, TestRead, poll_meter, read_meter, test_read};
 pub use profile::{Profile, ProfileErrors, devices_markdown};
 pub use transport::{Connect, Parity, Stream, SystemConnect, Target, Transport};

@@ -5,7 +5,7 @@
 //!    values of two times without saying so.
 
 use crate::address::Address;
-use crate::line::{Framing, Line};
+use crate::line::{AnswerTimes, Framing, Line};
 use crate::profile::{Block, Map, Profile};
 use crate::{cjt188, dlt645, mbus, modbus};
 use blockgate_types::{FaultClass, ReadFault, Values};
@@ -62,6 +62,21 @@ pub async fn read_meter(
         }
     }
     Ok(values)
+}
+
+/// As [`read_meter`], for a meter that is read again and again: `times` is what it has shown until now,
+/// and learns. One that has always been fast is not waited for as long as the slowest may take.
+///
+/// # Errors
+/// As [`read_meter`].
+pub async fn poll_meter(
+    line: &mut Line,
+    address: Address,
+    profile: &Profile,
+    times: &mut AnswerTimes,
+) -> Result<Values, ReadFault> {
+    let paced = line.paced(address, times);
+    read_meter(&mut *paced.line, address, profile).await
 }
 
 /// A value that cannot be one is shown with the whole frame in which it came.

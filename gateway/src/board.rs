@@ -6,7 +6,7 @@
 
 use crate::books::Books;
 use crate::mqtt::trouble::Trouble;
-use blockgate_drivers::Address;
+use blockgate_drivers::{Address, AnswerTimes};
 use blockgate_rules::anomaly::budget::Report;
 use blockgate_rules::event::{Alarm, Verdict};
 use blockgate_types::{
@@ -37,6 +37,8 @@ pub struct MeterBoard {
     pub faults: [u64; FaultClass::ALL.len()],
     /// Round trip of the last poll in microseconds.
     pub took_us: u64,
+    /// How long it takes to answer, and for how long the next answer is waited.
+    pub reply: Option<(AnswerTimes, Duration)>,
     /// The last journaled verdict of each billing register.
     pub verdicts: BTreeMap<RegisterName, (Time, Verdict)>,
 }

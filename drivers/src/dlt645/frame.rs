@@ -233,6 +233,12 @@ pub(crate) fn extent(head: &[u8]) -> Extent {
     }
 }
 
+/// How far a frame of this meter at the start of some bytes reaches.
+pub(crate) fn answer_of(own: Address, head: &[u8]) -> Extent {
+    let is_own = head.iter().skip(1).zip(own.0).all(|(is, want)| *is == want);
+    if is_own { extent(head) } else { Extent::No }
+}
+
 /// A request, as far as the reply is judged by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {

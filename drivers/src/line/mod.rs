@@ -9,22 +9,31 @@
 //! 2. RTU framing has no identifier that ties a reply to its request. So an unsettled RTU line sends
 //!    nothing until it was silent for `late_reply_max` (and 3.5 characters, and on a slow wire for one
 //!    reply timeout more than was waited), counted from the last byte in either direction. This outlives a reconnect: a serial device server may keep a reply.
+//!    A device that has shown how fast it answers, and was given up before the configured time, leaves the
+//!    line settled for others: its late answer bears an address that nobody asks then ([`answers`],
+//!    `held`, ADR 0022).
 //! 3. MBAP replies carry the transaction's id: stale ones are skipped. The connection is dropped
 //!    when it may be out of step: a request cut off, half a reply at the timeout, a wrong frame.
 //! 4. What may grow is bounded: bytes received ([`RECEIVE_MAX`]), the quarantine
 //!    (`quarantine_max`), the pause between attempts to connect.
 
+pub mod answers;
+mod held;
 mod settings;
 mod wire;
 
+pub use answers::AnswerTimes;
 pub use settings::{Framing, LineSettings};
 pub use wire::RECEIVE_MAX;
 
+use crate::address::Address;
 use crate::hex::Hex;
 use crate::modbus::frame::NOISE_MAX;
 use crate::profile::SerialDefaults;
+use crate::stream::Extent;
 use crate::transport::{Connect, Target};
 use blockgate_types::{FaultClass, ReadFault};
+use held::Held;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -84,6 +93,26 @@ pub struct Line {
     secret: bool,
     /// Every exchange is kept here while somebody wants to see them.
     trace: Option<Vec<RawExchange>>,
+    /// Whom the requests go to, and how long it takes to answer; unknown where nobody says.
+    paced: Option<(Address, AnswerTimes)>,
+    held: Held,
+    /// When the answer began that is being received.
+    begun: Option<Instant>,
+}
+
+/// A line lent for requests to one device, so that what it shows is learned and it is not waited for
+/// longer than need be. Ends when it is dropped.
+pub(crate) struct Paced<'a> {
+    pub(crate) line: &'a mut Line,
+    times: &'a mut AnswerTimes,
+}
+
+impl Drop for Paced<'_> {
+    fn drop(&mut self) {
+        if let Some((_, learned)) = self.line.paced.take() {
+            *self.times = learned;
+        }
+    }
 }
 
 /// The bytes of one exchange.
@@ -130,7 +159,16 @@ impl Line {
             waited: Duration::ZERO,
             secret: false,
             trace: None,
+            paced: None,
+            held: Held::default(),
+            begun: None,
         }
+    }
+
+    /// Lends the line for requests to one device.
+    pub(crate) fn paced<'a>(&'a mut self, to: Address, times: &'a mut AnswerTimes) -> Paced<'a> {
+        self.paced = Some((to, *times));
+        Paced { line: self, times }
     }
 
     /// Keeps every exchange from now on.
@@ -211,7 +249,10 @@ impl Line {
     pub async fn settle(&mut self) -> Result<(), ReadFault> {
         self.connected().await?;
         match self.settings.framing {
-            Framing::Rtu => self.quarantine().await,
+            Framing::Rtu => {
+                self.quarantine().await?;
+                self.wait_for_held().await
+            }
             Framing::Tcp => Ok(()),
         }
     }
@@ -233,6 +274,9 @@ impl Line {
         self.settle().await?;
         self.drain().await?;
         self.keep_silence().await;
+        if let Some((device, _)) = &self.paced {
+            self.held.release(*device);
+        }
         self.unsettled = true;
         self.writing = true;
         let started = Instant::now();
@@ -280,31 +324,54 @@ impl Line {
     ) -> Result<&[u8], ReadFault> {
         self.unsettled = true;
         let sent = self.last_byte.unwrap_or_else(Instant::now);
-        let on_wire = match (&self.settings.target, speed) {
+        let on_wire = |bytes| match (&self.settings.target, speed) {
             (Target::Tcp { .. }, Some(speed)) => speed.characters(bytes),
             _ => self.settings.characters(bytes),
         };
-        self.waited = self.settings.reply_timeout + on_wire;
-        let deadline = sent + self.waited;
+        let gone = sent + on_wire(self.request.len());
+        let waited = self.settings.reply_timeout + on_wire(bytes);
+        let begin_by = self.shorter_wait().map(|wait| gone + wait);
+        self.waited = waited;
+        let deadline = sent + waited;
+        self.begun = None;
         if let Some(wire) = self.wire.as_mut() {
             wire.forget_reply();
         }
         loop {
             let Some(wire) = self.wire.as_mut() else { return Err(self.not_connected()) };
-            match judge(wire.received()) {
+            let late = match self.settings.framing {
+                Framing::Rtu => self.held.late(wire.received()),
+                Framing::Tcp => Extent::No,
+            };
+            let verdict = match late {
+                Extent::Whole(bytes) => {
+                    tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "< a late answer: {}", Hex(wire.received()));
+                    Verdict::Skip(bytes)
+                }
+                Extent::Open => Verdict::More,
+                Extent::No => judge(wire.received()),
+            };
+            match verdict {
                 Verdict::Reply { start, len } => {
                     wire.take_reply(start, len);
-                    return self.settled(sent);
+                    return self.settled(sent, gone);
                 }
                 Verdict::Skip(bytes) => {
                     wire.discard(bytes);
+                    self.begun = None;
                     continue;
                 }
                 Verdict::Wrong(class, what) => return Err(self.wrong(sent, class, what)),
                 Verdict::More => {}
             }
-            match wire.fill(deadline).await {
-                Ok(Filled::Bytes) => self.last_byte = Some(Instant::now()),
+            // Where nothing has come yet the answer must begin in time; one that has begun gets the rest.
+            let early = begin_by.filter(|by| wire.received().is_empty() && *by < deadline);
+            match wire.fill(early.unwrap_or(deadline)).await {
+                Ok(Filled::Bytes) => {
+                    self.last_byte = Some(Instant::now());
+                    self.begun = self.begun.or(self.last_byte);
+                }
+                Ok(Filled::Deadline) if early.is_some() => return Err(self.given_up(sent)),
                 Ok(Filled::Deadline) => return Err(self.timed_out(sent)),
                 Ok(Filled::Full) => {
                     let what = "the line never stops talking".to_owned();
@@ -317,9 +384,12 @@ impl Line {
     }
 
     /// A good reply has been taken: the line is settled, unless an RTU line went on talking.
-    fn settled(&mut self, sent: Instant) -> Result<&[u8], ReadFault> {
+    fn settled(&mut self, sent: Instant, gone: Instant) -> Result<&[u8], ReadFault> {
         self.round_trip = self.last_byte.unwrap_or(sent).saturating_duration_since(sent);
         self.timeouts_in_a_row = 0;
+        if let (Some((_, times)), Some(begun)) = (&mut self.paced, self.begun) {
+            times.answered(begun.saturating_duration_since(gone));
+        }
         if self.trace.is_some() {
             let shown = self.shown_bytes();
             self.note_reply(&shown);
@@ -345,7 +415,51 @@ impl Line {
         ReadFault { class, what, raw }
     }
 
+    /// How long the answer's beginning is waited for, where that is less than what is configured. What
+    /// stands behind a Modbus TCP gateway keeps it: the gateway goes on waiting for a dead device, and
+    /// would make the next one late.
+    fn shorter_wait(&self) -> Option<Duration> {
+        if self.settings.framing == Framing::Tcp {
+            return None;
+        }
+        self.paced.as_ref().and_then(|(_, times)| times.wait(self.settings.reply_timeout))
+    }
+
+    /// A device that has shown how fast it is has not begun to answer: the line is free for others, and
+    /// the device is held for as long as an answer may still come.
+    fn given_up(&mut self, sent: Instant) -> ReadFault {
+        let wait = self.shorter_wait().unwrap_or_default().as_millis();
+        let mut longest = 0;
+        if let Some((_, times)) = &mut self.paced {
+            longest = times.longest().unwrap_or_default().as_millis();
+            times.given_up();
+        }
+        self.hold(sent);
+        self.round_trip = Instant::now().saturating_duration_since(sent);
+        self.note_reply(&[]);
+        let what = format!("no answer within {wait} ms; its longest lately took {longest} ms");
+        tracing::trace!(target: "blockgate::wire", line = %self.settings.target, "< ({what})");
+        ReadFault { class: FaultClass::Timeout, what, raw: Vec::new() }
+    }
+
+    /// The line is settled for others than the device that was asked.
+    fn hold(&mut self, sent: Instant) {
+        let late = self.settings.late_reply_max.max(self.waited + self.settings.reply_timeout);
+        let device = self.paced.as_ref().map(|(device, _)| *device);
+        self.unsettled = !device.is_some_and(|device| self.held.hold(device, sent + late));
+    }
+
     fn timed_out(&mut self, sent: Instant) -> ReadFault {
+        let is_silent = self.wire.as_ref().is_some_and(|wire| wire.received().is_empty());
+        if let Some((_, times)) = &mut self.paced {
+            times.missed();
+            // It was given up early when it was asked before, and does not answer with all the time
+            // there is either: it died, and that costs the others no quarantine.
+            let was_fast = times.take_doubt();
+            if was_fast && is_silent && self.settings.framing == Framing::Rtu {
+                self.hold(sent);
+            }
+        }
         self.round_trip = Instant::now().saturating_duration_since(sent);
         self.timeouts_in_a_row = self.timeouts_in_a_row.saturating_add(1);
         let raw = self.shown_bytes();
@@ -465,6 +579,27 @@ impl Line {
         }
     }
 
+    /// Waits until no answer of a held device can come any more that could be taken for one of whoever is
+    /// asked now.
+    async fn wait_for_held(&mut self) -> Result<(), ReadFault> {
+        while let Some(until) = self.held.until(self.paced.as_ref().map(|(to, _)| *to)) {
+            let Some(wire) = self.wire.as_mut() else { return Err(self.not_connected()) };
+            wire.clear();
+            match wire.fill(until).await {
+                Ok(Filled::Deadline) => break,
+                Ok(Filled::Bytes | Filled::Full) => {
+                    // It was only late; what else there is of it is waited out.
+                    self.last_byte = Some(Instant::now());
+                    self.unsettled = true;
+                    return self.quarantine().await;
+                }
+                Ok(Filled::Closed) => return Err(self.broken("closed by the other side")),
+                Err(error) => return Err(self.broken(&error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
     /// Takes what lies in the receive buffer, without waiting: RTU drops it, MBAP keeps it for the
     /// judge. It also finds a connection that the other side closed meanwhile, and opens it again.
     async fn drain(&mut self) -> Result<(), ReadFault> {
@@ -481,7 +616,9 @@ impl Line {
                 Some(Ok(Filled::Bytes | Filled::Full)) => {
                     self.last_byte = Some(Instant::now());
                     if self.settings.framing == Framing::Rtu {
-                        unasked += wire.received().len();
+                        if !self.held.is_known(wire.received()) {
+                            unasked += wire.received().len();
+                        }
                         wire.clear();
                         if unasked > NOISE_MAX {
                             // Somebody talks who was not asked.

@@ -323,6 +323,18 @@ pub(crate) fn extent(head: &[u8]) -> Extent {
     }
 }
 
+/// How far a readout of this meter at the start of some bytes reaches.
+pub(crate) fn answer_of(own: Address, head: &[u8]) -> Extent {
+    let Extent::Whole(len) = extent(head) else { return extent(head) };
+    let is_own = match head.get(..len).map(Frame::parse) {
+        Some(Ok(Frame::Long { control, address, ci, data })) => {
+            fits(own, control, address).is_ok() && identity(own, ci, &data).is_ok()
+        }
+        Some(Ok(Frame::Short { .. } | Frame::Ack) | Err(_)) | None => false,
+    };
+    if is_own { Extent::Whole(len) } else { Extent::No }
+}
+
 /// Judges what came after a request for data: a long frame of the meter that was asked.
 #[must_use]
 pub fn judge(address: Address, sent: &[u8], received: &[u8]) -> Verdict {

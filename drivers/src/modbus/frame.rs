@@ -15,6 +15,7 @@
 
 use super::pdu::{Ask, Function, exception_text};
 use crate::line::Verdict;
+use crate::stream::Extent;
 use blockgate_types::FaultClass;
 
 /// Longest RTU frame.
@@ -125,6 +126,23 @@ fn any_reply(head: &[u8]) -> Option<usize> {
         _ => return None,
     };
     head.get(..length).filter(|frame| crc_holds(frame)).map(<[u8]>::len)
+}
+
+/// How far a read reply or an exception of this unit at the start of some bytes reaches.
+pub(crate) fn answer_of(unit: u8, head: &[u8]) -> Extent {
+    let length = match *head {
+        [is, ..] if is != unit => return Extent::No,
+        [] | [_] => return Extent::Open,
+        [_, f, ..] if f & 0x80 != 0 => RTU_EXCEPTION,
+        [_, f, ..] if !(1..=4).contains(&f) => return Extent::No,
+        [_, _] => return Extent::Open,
+        [_, _, count, ..] => usize::from(count) + 5,
+    };
+    match head.get(..length) {
+        None => Extent::Open,
+        Some(frame) if crc_holds(frame) => Extent::Whole(length),
+        Some(_) => Extent::No,
+    }
 }
 
 /// Judges what an RTU line has received since `request` went out.

@@ -50,10 +50,11 @@ pub struct Pace {
 }
 
 impl Pace {
-    fn time(self, bytes: usize) -> Duration {
+    /// How long so many bytes are on the wire.
+    fn wire(self, bytes: usize) -> Duration {
         let bits = u64::try_from(bytes).unwrap_or(0).saturating_mul(self.character_bits.into());
         let micros = bits.saturating_mul(1_000_000).checked_div(self.baud.into()).unwrap_or(0);
-        self.answer + Duration::from_micros(micros)
+        Duration::from_micros(micros)
     }
 }
 
@@ -87,10 +88,34 @@ impl std::fmt::Debug for SimLine {
     }
 }
 
-/// A reply on its way: what goes out when.
+/// A reply on its way: from when it is on the wire, and when it is whole.
 struct Outgoing {
+    from: Instant,
     at: Instant,
     bytes: Vec<u8>,
+}
+
+impl Outgoing {
+    /// Whether it is on the wire at some time of a span.
+    fn meets(&self, from: Instant, until: Instant) -> bool {
+        self.from < until && from < self.at
+    }
+
+    /// Somebody else talked meanwhile.
+    fn garble(&mut self) {
+        self.bytes.iter_mut().for_each(|byte| *byte = byte.rotate_left(3) ^ 0xA5);
+    }
+}
+
+/// Puts a reply among those on their way. Two that are on the wire at the same time spoil each other.
+fn enqueue(outgoing: &mut VecDeque<Outgoing>, mut out: Outgoing) {
+    let (from, until) = (out.from, out.at);
+    for other in outgoing.iter_mut().filter(|other| other.meets(from, until)) {
+        other.garble();
+        out.garble();
+    }
+    let behind = outgoing.iter().take_while(|other| other.at <= out.at).count();
+    outgoing.insert(behind, out);
 }
 
 /// What serving one request comes to.
@@ -186,6 +211,9 @@ impl SimLine {
                         return Ok(());
                     }
                     while let Some(request) = self.take_request(&mut received) {
+                        if self.is_talked_over(&request, &mut outgoing) {
+                            continue;
+                        }
                         match self.answer(&request) {
                             Answer::Close => return Ok(()),
                             Answer::Send(replies) => {
@@ -193,8 +221,7 @@ impl SimLine {
                                     if out.at <= Instant::now() && outgoing.is_empty() {
                                         stream.write_all(&out.bytes).await?;
                                     } else {
-                                        let behind = outgoing.iter().take_while(|o| o.at <= out.at);
-                                        outgoing.insert(behind.count(), out);
+                                        enqueue(&mut outgoing, out);
                                     }
                                 }
                             }
@@ -203,6 +230,20 @@ impl SimLine {
                 }
             }
         }
+    }
+
+    /// Whether somebody answers while the request is on the wire: nobody understands either of them.
+    fn is_talked_over(&self, request: &[u8], outgoing: &mut VecDeque<Outgoing>) -> bool {
+        let Some(pace) = self.lock().pace.filter(|_| self.framing == Framing::Rtu) else {
+            return false;
+        };
+        let (from, mut is) = (Instant::now(), false);
+        let until = from + pace.wire(request.len());
+        for other in outgoing.iter_mut().filter(|other| other.meets(from, until)) {
+            other.garble();
+            is = true;
+        }
+        is
     }
 
     /// Takes one whole request off the front, passing over what can not be one.
@@ -368,8 +409,10 @@ impl SimLine {
     ) -> Answer {
         let mut at = Instant::now();
         if let Some(pace) = pace {
-            at += pace.time(request.len() + reply.len());
+            at += pace.wire(request.len()) + pace.answer + pace.wire(reply.len());
         }
+        // A reply that takes no time is on the wire for none.
+        let takes = pace.map_or(Duration::ZERO, |pace| pace.wire(reply.len()));
         let mut pieces = None;
         for fault in faults {
             match fault {
@@ -401,11 +444,13 @@ impl SimLine {
             }
         }
         let Some((size, pause)) = pieces else {
-            return Answer::Send(vec![Outgoing { at, bytes: reply }]);
+            return Answer::Send(vec![Outgoing { from: at - takes, at, bytes: reply }]);
         };
         let pieces = reply.chunks(size).zip(0_u32..);
-        let outgoing =
-            pieces.map(|(piece, i)| Outgoing { at: at + pause * i, bytes: piece.to_vec() });
+        let outgoing = pieces.map(|(piece, i)| {
+            let at = at + pause * i;
+            Outgoing { from: at, at, bytes: piece.to_vec() }
+        });
         Answer::Send(outgoing.collect())
     }
 }

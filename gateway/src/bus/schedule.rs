@@ -15,6 +15,17 @@ use blockgate_types::{Span, Time};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// When a meter that was just polled is polled next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// At its next slot.
+    Slot,
+    /// So soon, or at its next slot where that is sooner, and among the others: it missed once.
+    Within(Span),
+    /// It is silent: after so long, where there is time.
+    Spared(Span),
+}
+
 /// The polls of one line.
 #[derive(Debug)]
 pub struct Schedule {
@@ -89,8 +100,8 @@ impl Schedule {
     }
 
     /// A meter was polled at `now`, the one of [`Self::next`] or of [`Self::next_spared`]: its next poll
-    /// is the first slot after, or after `pause` where it is spared.
-    pub fn polled(&mut self, meter: usize, now: Time, pause: Option<Span>) {
+    /// is the first slot after, or as `then` says.
+    pub fn polled(&mut self, meter: usize, now: Time, then: Next) {
         let is_next = |queue: &BinaryHeap<Reverse<(Time, usize)>>| {
             queue.peek().is_some_and(|Reverse((_, next))| *next == meter)
         };
@@ -101,9 +112,15 @@ impl Schedule {
         } else {
             return;
         }
-        match pause {
-            Some(pause) => self.spared.push(Reverse((now.plus(pause), meter))),
-            None => {
+        match then {
+            Next::Spared(pause) => self.spared.push(Reverse((now.plus(pause), meter))),
+            Next::Within(span) => {
+                // A meter that is polled without a pause is not asked sooner for having missed.
+                let next = self.slot_after(now, meter);
+                let soon = now.plus(span);
+                self.due.push(Reverse((if next <= now { soon } else { next.min(soon) }, meter)));
+            }
+            Next::Slot => {
                 let next = self.slot_after(now, meter);
                 self.due.push(Reverse((next, meter)));
             }
@@ -147,7 +164,7 @@ mod tests {
     /// The next meter was polled.
     fn polled(schedule: &mut Schedule, now: Time) {
         let (_, meter) = schedule.next().unwrap();
-        schedule.polled(meter, now, None);
+        schedule.polled(meter, now, Next::Slot);
     }
 
     #[test]
@@ -189,14 +206,32 @@ mod tests {
     #[test]
     fn a_spared_meter_waits_beside_the_others_and_comes_back_among_them() {
         let mut schedule = schedule(&[Span::from_secs(10); 2], "10:00:00");
-        schedule.polled(0, time("10:00:01"), Some(Span::from_secs(60)));
+        schedule.polled(0, time("10:00:01"), Next::Spared(Span::from_secs(60)));
         polled(&mut schedule, time("10:00:02"));
         assert_eq!(schedule.next(), Some((time("10:00:10"), 1)));
         polled(&mut schedule, time("10:00:10"));
         assert_eq!(schedule.next(), Some((time("10:00:20"), 1)));
         assert_eq!(schedule.next_spared(), Some((time("10:01:01"), 0)));
-        schedule.polled(0, time("10:01:02"), None);
+        schedule.polled(0, time("10:01:02"), Next::Slot);
         assert_eq!((schedule.next_spared(), schedule.due.len()), (None, 2));
+    }
+
+    #[test]
+    fn a_meter_that_missed_once_is_asked_again_within_seconds_and_behind_who_is_due() {
+        let mut schedule = schedule(&[Span::from_mins(15); 3], "10:00:00");
+        let within = Next::Within(Span::from_secs(3));
+        schedule.polled(0, time("10:00:01"), within);
+        polled(&mut schedule, time("10:00:02"));
+        assert_eq!(schedule.next(), Some((time("10:00:00"), 2)));
+        polled(&mut schedule, time("10:00:05"));
+        assert_eq!(schedule.next(), Some((time("10:00:04"), 0)));
+        // Its slot is sooner.
+        schedule.polled(0, time("10:14:59"), within);
+        assert_eq!(schedule.next(), Some((time("10:15:00"), 0)));
+        // Without an interval everybody is always due: it is not asked before its answer may come.
+        let mut flat_out = Schedule::new(&[(Span::ZERO, Span::ZERO)], time("10:00:00"));
+        flat_out.polled(0, time("10:00:01"), within);
+        assert_eq!(flat_out.next(), Some((time("10:00:04"), 0)));
     }
 
     #[test]
@@ -231,7 +266,7 @@ mod tests {
     fn a_clock_set_back_makes_nobody_wait() {
         let mut schedule = schedule(&[Span::from_mins(15); 2], "10:00:00");
         polled(&mut schedule, time("10:00:01"));
-        schedule.polled(1, time("10:00:02"), Some(Span::from_mins(5)));
+        schedule.polled(1, time("10:00:02"), Next::Spared(Span::from_mins(5)));
         schedule.clock_set(time("08:00:01"));
         assert_eq!(schedule.next(), Some((time("08:15:00"), 0)));
         assert_eq!(schedule.next_spared(), Some((time("08:00:01"), 1)));

@@ -4,14 +4,14 @@
 
 use super::act::{At, Pending, Report};
 use super::health::{Allowance, Health};
-use super::schedule::Schedule;
+use super::schedule::{Next, Schedule};
 use crate::board::Board;
 use crate::config::MeterConfig;
 use crate::ports::Clock;
 use crate::scans::Job;
 use crate::supervise::Progress;
-use blockgate_drivers::line::{Framing, Line};
-use blockgate_drivers::meter::{TestRead, read_meter, test_read};
+use blockgate_drivers::line::{AnswerTimes, Framing, Line};
+use blockgate_drivers::meter::{TestRead, poll_meter, test_read};
 use blockgate_rules::Input;
 use blockgate_types::{
     Act, Control, FaultClass, LineId, MeterId, MeterState, Observation, ReadFault, Span, Time,
@@ -82,6 +82,8 @@ struct Meter {
     id: MeterId,
     config: MeterConfig,
     health: Health,
+    /// How long it takes to answer.
+    answers: AnswerTimes,
     /// The quarter-hour for which it was read last.
     edge: Time,
 }
@@ -128,7 +130,10 @@ impl Worker {
         let schedule = Schedule::new(&slots, now);
         let meters = meters
             .into_iter()
-            .map(|(id, config)| Meter { id, config, health: Health::default(), edge: Time::EPOCH })
+            .map(|(id, config)| {
+                let (health, answers) = (Health::default(), AnswerTimes::default());
+                Meter { id, config, health, answers, edge: Time::EPOCH }
+            })
             .collect();
         let reference = (now, Instant::now());
         let used = (Instant::now(), Duration::ZERO);
@@ -316,16 +321,19 @@ impl Worker {
         let Turn::Poll(place, is_free) = self.turn(now) else {
             return true; // only the clock was looked at
         };
-        let Some(meter) = self.meters.get(place) else { return true };
+        let Some(meter) = self.meters.get_mut(place) else { return true };
         let started = Instant::now();
-        let outcome = read_meter(&mut self.line, meter.config.address, &meter.config.profile).await;
+        let MeterConfig { address, profile, .. } = &meter.config;
+        let outcome = poll_meter(&mut self.line, *address, profile, &mut meter.answers).await;
         let took = started.elapsed();
         let at = self.clock.now();
-        let pause = self.taken(place, at, took, &outcome);
-        if pause.is_some() && !is_free {
+        let then = self.taken(place, at, took, &outcome);
+        self.schedule.polled(place, at, then);
+        // What a meter cost that is silent, where others wait meanwhile.
+        let others_wait = self.schedule.next().is_some_and(|(due, _)| due <= at);
+        if matches!(then, Next::Spared(_)) && (!is_free || others_wait) {
             self.allowance.spend(self.cost_of_silence().max(took));
         }
-        self.schedule.polled(place, at, pause);
         self.hand_in(place, at, outcome).await
     }
 
@@ -340,23 +348,32 @@ impl Worker {
         self.inbox.send(Input::Observed(observation)).await.is_ok()
     }
 
-    /// Notes a poll on the board and in the meter's health; says how long the meter is spared.
+    /// Notes a poll on the board and in the meter's health; says when the meter is polled next.
     fn taken(
         &mut self,
         place: usize,
         at: Time,
         took: Duration,
         outcome: &Result<Values, ReadFault>,
-    ) -> Option<Span> {
-        let meter = self.meters.get_mut(place)?;
+    ) -> Next {
+        let again = Span::from_millis(
+            i64::try_from(self.cost_of_silence().as_millis()).unwrap_or(i64::MAX),
+        );
+        let settings = self.line.settings();
+        let configured = settings.reply_timeout;
+        let waits_less = settings.framing == Framing::Rtu;
+        let Some(meter) = self.meters.get_mut(place) else { return Next::Slot };
         let class = outcome.as_ref().err().map(|fault| fault.class);
         let was_silent = meter.health.is_silent();
         let open = self.line.is_connected();
         // A closed line says nothing about its meters.
-        let pause = match class {
-            Some(FaultClass::Timeout) if !open => Some(LINE_PAUSE),
-            _ => meter.health.polled(class),
+        let then = match class {
+            Some(FaultClass::Timeout) if !open => Next::Spared(LINE_PAUSE),
+            _ => meter.health.polled(class, again),
         };
+        if was_silent && !meter.health.is_silent() {
+            self.allowance.open();
+        }
         if outcome.is_ok() {
             align(&self.board, meter, at);
         }
@@ -364,6 +381,8 @@ impl Worker {
             let mut meters = self.board.meters();
             let board = meters.entry(meter.id.clone()).or_default();
             board.took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            let shorter = meter.answers.wait(configured).filter(|_| waits_less);
+            board.reply = Some((meter.answers, shorter.unwrap_or(configured)));
             match outcome {
                 Ok(values) => {
                     board.last = Some((at, values.clone()));
@@ -416,7 +435,7 @@ impl Worker {
                        raw = %blockgate_drivers::hex::Hex(&fault.raw), "bad answer");
             }
         }
-        pause
+        then
     }
 
     /// Lends the wire to a scan.

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How fresh a meter's values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -240,6 +241,11 @@ pub fn test_read_json(meter: &MeterId, read: &TestRead) -> Value {
     }
 }
 
+/// In whole milliseconds, rounded up: no answer takes none.
+pub(super) fn whole_ms(span: Duration) -> u64 {
+    u64::try_from(span.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
 /// A meter with everything that is known of it now.
 #[must_use]
 pub fn meter_json(view: &MeterView) -> Value {
@@ -277,6 +283,13 @@ pub fn meter_json(view: &MeterView) -> Value {
         "polls_good": board.good,
         "polls_failed": counts,
         "round_trip_us": board.took_us,
+        "reply_ms": board.reply.map(|(shown, wait)| {
+            json!({
+                "last": shown.last().map(whole_ms),
+                "longest": shown.longest().map(whole_ms),
+                "waits": whole_ms(wait),
+            })
+        }),
         "verdicts": verdicts,
     })
 }

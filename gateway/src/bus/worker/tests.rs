@@ -22,13 +22,15 @@ impl Clock for Wall {
     }
 }
 
-/// A line of meters, the first of them dead.
+/// A line of meters, the first of them dead, or dead from a time on.
 struct Bench {
     baud: u32,
     protocol: Protocol,
     profile: &'static str,
     meters: u8,
     dead: u8,
+    /// When the dead ones die; from the beginning where nothing is said.
+    die_at: Option<Time>,
     poll_every: Span,
 }
 
@@ -45,6 +47,11 @@ fn id(n: u8) -> MeterId {
 
 impl Bench {
     fn start(&self, wall: SimClock, board: &Arc<Board>) -> Running {
+        self.start_with(wall, board).0
+    }
+
+    /// As [`Self::start`], with the wire's far end.
+    fn start_with(&self, wall: SimClock, board: &Arc<Board>) -> (Running, SimLine) {
         let pace = Pace { baud: self.baud, character_bits: 11, answer: Duration::from_millis(20) };
         let mut sim = SimLine::new(Framing::Rtu, wall).paced(pace);
         let profile = Profile::shipped_by_id(self.profile).unwrap();
@@ -54,7 +61,9 @@ impl Bench {
             let value = |_: &RegisterName, _: Time| Decimal::ONE;
             let mut meter = SimMeter::new(profile.clone(), value).slow_by(4);
             if n <= self.dead {
-                meter.add_fault(When::Always, Fault::Silent);
+                let end = Time::from_millis(i64::MAX);
+                let when = self.die_at.map_or(When::Always, |at| When::Between(at, end));
+                meter.add_fault(when, Fault::Silent);
             }
             sim = sim.with(address, meter);
             let config = MeterConfig {
@@ -69,7 +78,7 @@ impl Bench {
         }
         let (path, parity, baud) = ("/dev/ttyS9".to_owned(), Parity::Even, self.baud);
         let target = Target::Serial { path, baud, data_bits: 8, parity, stop_bits: 1 };
-        let connect = Arc::new(SimConnect::new().with("/dev/ttyS9", sim));
+        let connect = Arc::new(SimConnect::new().with("/dev/ttyS9", sim.clone()));
         let line = Line::new(LineSettings::new(target, Framing::Rtu), connect);
         let (asks, asked) = mpsc::channel(4);
         let (hand, inbox) = mpsc::channel(100_000);
@@ -78,7 +87,24 @@ impl Bench {
             Worker::new("l-1".parse().unwrap(), line, meters, board.clone(), clock, hand, asked);
         let stop = CancellationToken::new();
         tokio::spawn(worker.run(Watchdog::new().part("l-1"), stop.clone()));
-        Running { asks, inbox, board: board.clone(), stop }
+        (Running { asks, inbox, board: board.clone(), stop }, sim)
+    }
+
+    /// Good polls of the living from one time until another.
+    async fn good_between(&self, from: Time, until: Time) -> u32 {
+        let midnight = start_of(0);
+        let mut running = self.start(SimClock::starting_at(midnight), &Arc::default());
+        tokio::time::sleep(until.since(midnight).unwrap().into()).await;
+        running.stop.cancel();
+        let mut good = 0;
+        while let Some(Input::Observed(seen)) = running.inbox.recv().await {
+            let n = seen.meter.as_str().trim_start_matches("m-").parse::<u8>().unwrap();
+            let is_dead = n <= self.dead && self.die_at.is_none_or(|at| seen.at > at);
+            assert!(seen.outcome.is_err() || !is_dead, "a dead meter answered");
+            let counts = n > self.dead && seen.at >= from && seen.at < until;
+            good += u32::from(seen.outcome.is_ok() && counts);
+        }
+        good
     }
 
     /// Good polls in an hour.
@@ -108,6 +134,7 @@ async fn ten_dead_meters_of_sixty_four_cost_the_others_less_than_3_percent() {
             profile: "eastron-sdm120",
             meters: 54,
             dead: 0,
+            die_at: None,
             poll_every: Span::ZERO,
         };
         let beside = Bench { meters: 64, dead: 10, ..alone };
@@ -116,6 +143,79 @@ async fn ten_dead_meters_of_sixty_four_cost_the_others_less_than_3_percent() {
         println!("{baud:>6} {alone:>26} {beside:>15} {:>5}.{} %", lost / 10, lost % 10);
         assert!(lost < 30, "{baud}: {alone} {beside}");
     }
+}
+
+/// Ten that have answered for half an hour and die together, on a line that is polled as fast as the wire
+/// allows: what the others lose in the quarter, the half and the whole hour after that.
+#[tokio::test(start_paused = true)]
+async fn ten_meters_of_sixty_four_that_die_in_mid_run_cost_the_others_less_than_3_percent() {
+    let death = start_of(0).plus(Span::from_mins(30));
+    println!("  baud  minutes  polls of 54 alone  beside 10 that died    lost");
+    for (baud, protocol, profile) in [
+        (2400, Protocol::Dlt645, "generic-dlt645-energy"),
+        (9600, Protocol::Modbus, "eastron-sdm120"),
+        (115_200, Protocol::Modbus, "eastron-sdm120"),
+    ] {
+        for minutes in [15, 30, 60] {
+            let alone = Bench {
+                baud,
+                protocol,
+                profile,
+                meters: 54,
+                dead: 0,
+                die_at: None,
+                poll_every: Span::ZERO,
+            };
+            let beside = Bench { meters: 64, dead: 10, die_at: Some(death), ..alone };
+            let until = death.plus(Span::from_mins(minutes));
+            let alone = alone.good_between(death, until).await;
+            let beside = beside.good_between(death, until).await;
+            let lost = alone.saturating_sub(beside) * 1000 / alone;
+            println!("{baud:>6} {minutes:>8} {alone:>18} {beside:>20} {:>5}.{} %", lost / 10, lost % 10);
+            assert!(lost < 30, "{baud}, {minutes} minutes: {alone} {beside}");
+        }
+    }
+}
+
+/// A meter that is once slower than it ever was misses that poll, is asked again within seconds, and is
+/// read for the same quarter-hour.
+#[tokio::test(start_paused = true)]
+async fn a_meter_that_answers_late_once_is_read_again_in_the_same_quarter_of_an_hour() {
+    let start = SimClock::starting_at(start_of(0));
+    let bench = Bench {
+        baud: 9600,
+        protocol: Protocol::Dlt645,
+        profile: "generic-dlt645-energy",
+        meters: 3,
+        dead: 0,
+        die_at: None,
+        poll_every: Span::from_secs(60),
+    };
+    let (mut running, sim) = bench.start_with(start, &Arc::default());
+    let edge = start_of(1);
+    let late = Fault::Late(Duration::from_millis(900));
+    let own = Address::parse(Protocol::Dlt645, "2").unwrap();
+    sim.meter(own, |meter| meter.add_fault(When::Between(edge, edge.plus(Span::from_secs(2))), late));
+    tokio::time::sleep(Duration::from_secs(3630)).await;
+    let shown = running.board.meters().get(&id(2)).unwrap().reply.unwrap();
+    running.stop.cancel();
+    let mut polls = Vec::new();
+    while let Some(Input::Observed(seen)) = running.inbox.recv().await {
+        let first = seen.at.since(edge).map(|after| after.as_millis());
+        match first {
+            Some(after) => polls.push((seen.meter.to_string(), after, seen.outcome.is_ok())),
+            None => assert!(seen.outcome.is_ok(), "{} {:?}", seen.at, seen.outcome),
+        }
+    }
+    let of = |n: u8| {
+        let name = id(n).to_string();
+        polls.iter().filter(|p| p.0 == name).map(|p| (p.1, p.2)).collect::<Vec<_>>()
+    };
+    assert!(matches!(of(1)[..], [(0..=200, true)]), "{polls:?}");
+    assert!(matches!(of(2)[..], [(0..=600, false), (3000..=4000, true)]), "{polls:?}");
+    // Its late answer met the neighbour's exchange and was nobody's fault.
+    assert!(matches!(of(3)[..], [(0..=800, true)]), "{polls:?}");
+    assert_eq!(shown.1, Duration::from_secs(1), "it gets the whole time again: {shown:?}");
 }
 
 /// Where there is time to spare, dead meters cost nothing, and one that comes back is noticed in minutes.
@@ -127,6 +227,7 @@ async fn a_line_with_time_to_spare_loses_nothing() {
         profile: "eastron-sdm120",
         meters: 20 + dead,
         dead,
+        die_at: None,
         poll_every: Span::from_secs(60),
     };
     let (alone, beside) = (bench(0).good_in_an_hour().await, bench(10).good_in_an_hour().await);
@@ -145,6 +246,7 @@ async fn readings_of_a_quarter_hour_lie_within_the_slowest_line_s_round() {
         profile,
         meters: 40,
         dead: 0,
+        die_at: None,
         poll_every: Span::from_mins(minutes),
     };
     let mut lines: Vec<Running> = [
@@ -200,6 +302,7 @@ async fn a_valve_is_looked_at_until_it_has_arrived_and_the_others_are_polled_mea
         profile: "generic-cjt188-cold-water",
         meters: 2,
         dead: 1,
+        die_at: None,
         poll_every: Span::from_secs(1),
     };
     let running = bench.start(start, &Arc::default());

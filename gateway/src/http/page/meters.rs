@@ -716,6 +716,12 @@ fn about(view: &View, meter: &MeterView) -> Markup {
             dt { (say.address()) } dd { (board.address) }
             dt { (say.profile()) } dd { (board.profile) }
             dt { (say.round_trip()) } dd { (board.took_us / 1000) "." (board.took_us % 1000 / 100) " ms" }
+            @if let Some((shown, wait)) = board.reply {
+                @if let Some(longest) = shown.longest() {
+                    dt { (say.reply_longest()) } dd { (wire::whole_ms(longest)) " ms" }
+                }
+                dt { (say.reply_waits()) } dd { (wire::whole_ms(wait)) " ms" }
+            }
             @if !meter.accounts.is_empty() {
                 dt { (say.accounts()) }
                 dd {

@@ -94,6 +94,8 @@ words! {
     profile "设备型号" "Device profile";
     accounts "户号" "Accounts";
     round_trip "应答时间" "Round trip";
+    reply_longest "近期最慢应答" "Slowest answer lately";
+    reply_waits "等待应答至多" "Waits for an answer";
     values "当前值" "Values now";
     register_name "寄存器" "Register";
     value "数值" "Value";
