@@ -104,8 +104,11 @@ impl Address {
     pub(crate) fn is_told_from(self, other: Self) -> bool {
         use mbus::Address::Secondary;
         match (self, other) {
-            (Self::Mbus(Secondary(_)), Self::Mbus(_)) | (Self::Mbus(_), Self::Mbus(Secondary(_))) => false,
-            (Self::Unit(_) | Self::Dlt645(_) | Self::Cjt188(_) | Self::Mbus(_), other) => self != other,
+            (Self::Mbus(Secondary(_)), Self::Mbus(_))
+            | (Self::Mbus(_), Self::Mbus(Secondary(_))) => false,
+            (Self::Unit(_) | Self::Dlt645(_) | Self::Cjt188(_) | Self::Mbus(_), other) => {
+                self != other
+            }
         }
     }
 }

@@ -6,8 +6,8 @@
 use blockgate_drivers::line::answers::HISTORY;
 use blockgate_drivers::sim::{Fault, Pace, SimClock, SimConnect, SimLine, SimMeter, When};
 use blockgate_drivers::{
-    Address, AnswerTimes, Framing, Line, LineSettings, Parity, Profile, Protocol, Target, poll_meter,
-    read_meter,
+    Address, AnswerTimes, Framing, Line, LineSettings, Parity, Profile, Protocol, Target,
+    poll_meter, read_meter,
 };
 use blockgate_types::{Decimal, FaultClass, ReadFault, RegisterName, Time, Values};
 use std::collections::BTreeMap;
@@ -81,7 +81,8 @@ impl Bench {
     }
 
     fn fault(&self, place: usize, when: When, fault: Fault) {
-        let added = self.sim.meter(self.devices[place].address, |meter| meter.add_fault(when, fault));
+        let added =
+            self.sim.meter(self.devices[place].address, |meter| meter.add_fault(when, fault));
         assert!(added.is_some());
     }
 
@@ -152,7 +153,10 @@ async fn a_device_that_is_slow_once_is_not_lost_and_not_a_fault_twice() {
         let what = &fault.what;
         let mut number = what.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
         let (within, longest) = (number.next().unwrap(), number.next().unwrap());
-        assert_eq!(*what, format!("no answer within {within} ms; its longest lately took {longest} ms"));
+        assert_eq!(
+            *what,
+            format!("no answer within {within} ms; its longest lately took {longest} ms")
+        );
         assert!(within < 450 && (within / 4).max(40) <= longest, "{what}");
         bench.poll(1).await.unwrap();
         sleep(Duration::from_secs(1)).await;
@@ -216,7 +220,9 @@ async fn jitter_on_the_wire_makes_no_fault() {
     let mut random = 1_u64;
     for round in 0..400 {
         for place in 0..4 {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             bench.late_once(place, Duration::from_millis((random >> 40) % 120));
             bench.poll(place).await.unwrap_or_else(|fault| panic!("{round} {place}: {fault:?}"));
             let times = &bench.devices[place].times;

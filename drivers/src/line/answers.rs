@@ -146,17 +146,17 @@ mod tests {
             ("four times the longest", after((0..32).map(|n| 49 + n)), Some(320)),
             ("slow: what is configured", after(vec![250; history]), None),
             ("one slow one counts", after([vec![40; 100], vec![200; 1]].concat()), Some(800)),
-            (
-                "it counts for 128 more",
-                after([vec![200; 1], vec![40; 255]].concat()),
-                Some(800),
-            ),
+            ("it counts for 128 more", after([vec![200; 1], vec![40; 255]].concat()), Some(800)),
             ("and for no more than 256", after([vec![200; 1], vec![40; 256]].concat()), Some(250)),
         ];
         for (name, times, wait) in table {
             assert_eq!(times.wait(CONFIGURED), wait.map(ms), "{name}");
         }
-        assert_eq!(after([40; 32]).wait(ms(200)), None, "the configured time is less than the floor");
+        assert_eq!(
+            after([40; 32]).wait(ms(200)),
+            None,
+            "the configured time is less than the floor"
+        );
     }
 
     #[test]
@@ -200,7 +200,10 @@ mod tests {
     impl Numbers {
         /// From 1 to 65,536.
         fn next(&mut self) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (self.0 >> 48) + 1
         }
     }
@@ -237,7 +240,9 @@ mod tests {
         let mut random = Numbers(4);
         let mut any = || random.next();
         let seldom = given_up(|_| if any() % 500 == 0 { ms(900) } else { ms(40) });
-        println!("given up of 100,000: even {even}, geometric {geometric}, heavy {heavy}, one in 20 {rare}, one in 500 {seldom}");
+        println!(
+            "given up of 100,000: even {even}, geometric {geometric}, heavy {heavy}, one in 20 {rare}, one in 500 {seldom}"
+        );
         assert_eq!((even, geometric, rare), (0, 0, 0));
         let bound = 100_000 / u32::from(HISTORY) / 2;
         assert!(heavy <= 10, "{heavy}");

@@ -171,7 +171,11 @@ async fn ten_meters_of_sixty_four_that_die_in_mid_run_cost_the_others_less_than_
             let alone = alone.good_between(death, until).await;
             let beside = beside.good_between(death, until).await;
             let lost = alone.saturating_sub(beside) * 1000 / alone;
-            println!("{baud:>6} {minutes:>8} {alone:>18} {beside:>20} {:>5}.{} %", lost / 10, lost % 10);
+            println!(
+                "{baud:>6} {minutes:>8} {alone:>18} {beside:>20} {:>5}.{} %",
+                lost / 10,
+                lost % 10
+            );
             assert!(lost < 30, "{baud}, {minutes} minutes: {alone} {beside}");
         }
     }
@@ -195,7 +199,9 @@ async fn a_meter_that_answers_late_once_is_read_again_in_the_same_quarter_of_an_
     let edge = start_of(1);
     let late = Fault::Late(Duration::from_millis(900));
     let own = Address::parse(Protocol::Dlt645, "2").unwrap();
-    sim.meter(own, |meter| meter.add_fault(When::Between(edge, edge.plus(Span::from_secs(2))), late));
+    sim.meter(own, |meter| {
+        meter.add_fault(When::Between(edge, edge.plus(Span::from_secs(2))), late)
+    });
     tokio::time::sleep(Duration::from_secs(3630)).await;
     let shown = running.board.meters().get(&id(2)).unwrap().reply.unwrap();
     running.stop.cancel();
