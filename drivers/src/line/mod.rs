@@ -582,22 +582,21 @@ impl Line {
     /// Waits until no answer of a held device can come any more that could be taken for one of whoever is
     /// asked now.
     async fn wait_for_held(&mut self) -> Result<(), ReadFault> {
-        while let Some(until) = self.held.until(self.paced.as_ref().map(|(to, _)| *to)) {
-            let Some(wire) = self.wire.as_mut() else { return Err(self.not_connected()) };
-            wire.clear();
-            match wire.fill(until).await {
-                Ok(Filled::Deadline) => break,
-                Ok(Filled::Bytes | Filled::Full) => {
-                    // It was only late; what else there is of it is waited out.
-                    self.last_byte = Some(Instant::now());
-                    self.unsettled = true;
-                    return self.quarantine().await;
-                }
-                Ok(Filled::Closed) => return Err(self.broken("closed by the other side")),
-                Err(error) => return Err(self.broken(&error.to_string())),
+        let asked = self.paced.as_ref().map(|(device, _)| *device);
+        let Some(until) = self.held.until(asked) else { return Ok(()) };
+        let Some(wire) = self.wire.as_mut() else { return Err(self.not_connected()) };
+        wire.clear();
+        match wire.fill(until).await {
+            Ok(Filled::Deadline) => Ok(()),
+            Ok(Filled::Bytes | Filled::Full) => {
+                // It was only late; what else there is of it is waited out.
+                self.last_byte = Some(Instant::now());
+                self.unsettled = true;
+                self.quarantine().await
             }
+            Ok(Filled::Closed) => Err(self.broken("closed by the other side")),
+            Err(error) => Err(self.broken(&error.to_string())),
         }
-        Ok(())
     }
 
     /// Takes what lies in the receive buffer, without waiting: RTU drops it, MBAP keeps it for the
