@@ -33,6 +33,9 @@
 //! | [`mqtt`] | topics, wire form, client |
 //! | [`demo`] | a whole simulated block on this machine |
 
+#[cfg(all(any(feature = "canary-sync", feature = "canary-fen"), not(debug_assertions)))]
+compile_error!("a canary is a planted bug for the simulation: no release build takes one");
+
 pub mod backup;
 pub mod board;
 pub mod books;

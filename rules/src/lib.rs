@@ -36,6 +36,9 @@
 )]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+#[cfg(all(feature = "canary-fen", not(debug_assertions)))]
+compile_error!("a canary is a planted bug for the simulation: no release build takes one");
+
 pub mod access;
 pub mod act;
 pub mod alarm;

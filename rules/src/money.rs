@@ -48,9 +48,13 @@ impl Fen {
     #[must_use]
     pub fn round(yuan: Decimal) -> Option<Self> {
         use rust_decimal::prelude::ToPrimitive;
-        let fen = yuan
-            .checked_mul(Decimal::ONE_HUNDRED)?
-            .round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero);
+        // The bug that the simulation must catch: the fraction is dropped.
+        const HOW: RoundingStrategy = if cfg!(feature = "canary-fen") {
+            RoundingStrategy::ToZero
+        } else {
+            RoundingStrategy::MidpointAwayFromZero
+        };
+        let fen = yuan.checked_mul(Decimal::ONE_HUNDRED)?.round_dp_with_strategy(0, HOW);
         fen.to_i64().map(Self)
     }
 }

@@ -9,7 +9,7 @@ use blockgate_rules::{Fen, Input};
 use blockgate_types::{LaneId, Plate, Time};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +24,11 @@ struct Key {
 
 /// Questions that are not in the journal yet.
 #[derive(Debug, Default)]
-pub struct Asks(Mutex<BTreeMap<Key, (Time, Time, u64)>>);
+pub struct Asks {
+    waiting: Mutex<BTreeMap<Key, (Time, Time, u64)>>,
+    /// Told when the first one waits: where no car comes, nobody wakes.
+    first: Notify,
+}
 
 impl Asks {
     /// Notes a question; false when so many wait for the journal that it must not be answered.
@@ -44,7 +48,7 @@ impl Asks {
             reason: advice.reason.clone(),
             amount_fen: advice.amount_fen,
         };
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, last, times)) = waiting.get_mut(&key) {
             (*last, *times) = (at, times.saturating_add(1));
             return true;
@@ -53,13 +57,17 @@ impl Asks {
             return false;
         }
         waiting.insert(key, (at, at, 1));
+        if waiting.len() == 1 {
+            self.first.notify_one();
+        }
         true
     }
 
     /// Takes what waits.
     #[must_use]
     pub fn take(&self) -> Vec<Asked> {
-        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting = &self.waiting;
+        let waiting = std::mem::take(&mut *waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let rows = waiting.into_iter().map(|(key, (first, last, times))| Asked {
             lane: key.lane,
             // Who it was stands in the stay; this row shows that and what was asked.
@@ -84,9 +92,13 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     loop {
+        let gathered = async {
+            lanes.asks.first.notified().await;
+            tokio::time::sleep(limits::ASKS_EVERY).await;
+        };
         let stopping = tokio::select! { biased;
             () = stop.cancelled() => true,
-            () = tokio::time::sleep(limits::ASKS_EVERY) => false,
+            () = gathered => false,
         };
         let asks = lanes.asks.take();
         if !asks.is_empty() {

@@ -222,7 +222,7 @@ async fn connection(
 /// Waits until the certificate files are other ones, and good.
 async fn renewed(steady: &Steady, broker: &dyn Broker) {
     loop {
-        tokio::time::sleep(limits::MQTT_CERTIFICATE_LOOK_EVERY).await;
+        tokio::time::sleep(limits::MQTT_CERTIFICATE_LOOK_EVERY.max(steady.beat)).await;
         let renewed = broker.renewed();
         let mut board = steady.board.mqtt();
         board.unfit = broker.unfit();

@@ -1,18 +1,36 @@
 //! Lives through simulated months, two at a time on two cores, and says what is wrong.
 //!
 //! ```sh
-//! cargo run --release -p blockgate-e2e --bin simulate -- --seeds 200
+//! cargo run --release -p blockgate-e2e --bin simulate -- --seeds 1000
 //! cargo run --release -p blockgate-e2e --bin simulate -- --seed 42          # one of them again
-//! cargo run --release -p blockgate-e2e --bin simulate -- --canary sync      # must be caught
+//! cargo run -p blockgate-e2e --features canary-sync --bin simulate -- --days 3
 //! ```
 //!
-//! Exit code 0: all is well (with a canary: it was caught); 1: not so.
+//! The last one is a build of the gateway with a planted bug (`canary-sync`: the journal's fdatasync is
+//! forgotten; `canary-fen`: fractions of a fen are dropped): it must be caught. `--canary sync|fen` plants the
+//! like in the simulated surroundings of a right gateway.
+//!
+//! Exit code 0: all is well (with a canary: it was caught); 1: not so. Progress goes to standard error.
 #![allow(clippy::print_stdout, reason = "standard output is what a program like this is for")]
 
+use blockgate_e2e::sim::world::EDGES;
 use blockgate_e2e::sim::{Canary, Report, run};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How the program itself was built to be wrong: arguments of cargo that build it so again.
+const BUILD: &str = match (cfg!(feature = "canary-sync"), cfg!(feature = "canary-fen")) {
+    (true, false) => "--features canary-sync ",
+    (false, true) => "--features canary-fen ",
+    (true, true) => "--features canary-sync,canary-fen ",
+    (false, false) => "--release ",
+};
+/// Whether something must be caught.
+const PLANTED: bool = cfg!(any(feature = "canary-sync", feature = "canary-fen"));
+/// How often progress is told.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 struct Asked {
     first: u64,
@@ -22,6 +40,13 @@ struct Asked {
     word: &'static str,
     twice: bool,
     threads: usize,
+}
+
+impl Asked {
+    /// Whether one month that is wrong is what this run is for.
+    fn must_catch(&self) -> bool {
+        PLANTED || self.canary != Canary::None
+    }
 }
 
 fn asked() -> Option<Asked> {
@@ -67,6 +92,7 @@ fn month(seed: u64, asked: &Asked) -> Report {
         std::panic::catch_unwind(|| run(seed, asked.days, asked.canary)).unwrap_or_else(|_| {
             Report {
                 seed,
+                edge: EDGES[0],
                 trace: String::new(),
                 lives: 0,
                 records: 0,
@@ -83,6 +109,32 @@ fn month(seed: u64, asked: &Asked) -> Report {
     report
 }
 
+/// Months so far, told now and then.
+struct Told {
+    began: Instant,
+    last: Instant,
+}
+
+#[allow(clippy::disallowed_methods, reason = "a program that says how long it takes")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+impl Told {
+    fn tell(&mut self, asked: &Asked, reports: &[Report]) {
+        let now = now();
+        if now.duration_since(self.last) < TELL_EVERY {
+            return;
+        }
+        self.last = now;
+        let wrong = reports.iter().filter(|r| r.wrong.is_some()).count();
+        let (done, took) = (reports.len() as u64, now.duration_since(self.began).as_millis());
+        let each = took / u128::from(done.max(1));
+        let left = u128::from(asked.seeds.saturating_sub(done)) * each / 1000;
+        eprintln!("{done} of {} months, {each} ms each, {left} s left, {wrong} wrong", asked.seeds);
+    }
+}
+
 fn main() -> ExitCode {
     let Some(asked) = asked() else {
         eprintln!(
@@ -91,15 +143,16 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let next = AtomicU64::new(asked.first);
-    let reports = Mutex::new(Vec::new());
+    let began = now();
+    let reports = Mutex::new((Vec::<Report>::new(), Told { began, last: began }));
     std::thread::scope(|scope| {
         for _ in 0..asked.threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let caught = |r: &Report| asked.canary != Canary::None && r.wrong.is_some();
                     let reports = || reports.lock().unwrap_or_else(PoisonError::into_inner);
-                    if seed >= asked.first + asked.seeds || reports().iter().any(caught) {
+                    let caught = || reports().0.iter().any(|r| r.wrong.is_some());
+                    if seed >= asked.first + asked.seeds || (asked.must_catch() && caught()) {
                         return;
                     }
                     let report = month(seed, &asked);
@@ -107,27 +160,34 @@ fn main() -> ExitCode {
                         println!("{report:#?}");
                     }
                     if let Some(wrong) = &report.wrong {
-                        println!("seed {seed}: {wrong}");
+                        println!("seed {seed} ({}, {}): {wrong}", report.edge.zone, report.edge.day);
                         println!(
-                            "  again: cargo run --release -p blockgate-e2e --bin simulate -- --seed {seed} --days {}{}",
+                            "  again: cargo run {BUILD}-p blockgate-e2e --bin simulate -- --seed {seed} --days {}{}",
                             asked.days, asked.word
                         );
                     }
-                    reports().push(report);
+                    let mut reports = reports();
+                    reports.0.push(report);
+                    let (reports, told) = &mut *reports;
+                    told.tell(&asked, reports);
                 }
             });
         }
     });
-    let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (reports, _) = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     let (lives, records) = (sum(|r| r.lives.into()), sum(|r| r.records));
     let faults = sum(|r| r.faults.values().map(|n| u64::from(*n)).sum());
     let wrong = reports.iter().filter(|r| r.wrong.is_some()).count();
     println!(
-        "{} months, {lives} starts, {faults} faults, {records} events at the cloud, {} of them again: {wrong} wrong",
+        "{} months, {lives} starts, {faults} faults, {records} events at the cloud, {} of them again: {wrong} wrong, \
+         in {} s",
         reports.len(),
-        sum(|r| r.duplicates)
+        sum(|r| r.duplicates),
+        now().duration_since(began).as_secs()
     );
-    let good = if asked.canary == Canary::None { wrong == 0 } else { wrong > 0 };
-    if good { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if asked.must_catch() {
+        println!("the planted bug was {}", if wrong > 0 { "caught" } else { "NOT caught" });
+    }
+    if asked.must_catch() == (wrong > 0) { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

@@ -81,6 +81,21 @@ pub enum Kind {
     LineGone,
 }
 
+impl Kind {
+    /// Its word in a scenario: `power-cut`.
+    #[must_use]
+    pub fn word(self) -> String {
+        let mut word = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !word.is_empty() {
+                word.push('-');
+            }
+            word.push(letter.to_ascii_lowercase());
+        }
+        word
+    }
+}
+
 /// All of them.
 pub const KINDS: [Kind; 20] = [
     Kind::PowerCut,

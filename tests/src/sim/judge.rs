@@ -1,7 +1,7 @@
 //! The judges. They look at what the cloud got and at what lies on the disk, and count for themselves in
 //! plain whole numbers: nothing here asks the rules what is right.
 
-use super::world::{METERS, PRICE, SharedCloud, counted, lock};
+use super::world::{Edge, METERS, PRICE, SharedCloud, counted, lock};
 use blockgate::ports::Disk;
 use blockgate::store::head;
 use blockgate::store::journal::{Hash, Records, frame};
@@ -38,7 +38,12 @@ pub fn nothing_that_left_is_lost(folder: &Folder, cloud: &SharedCloud) -> Result
 ///
 /// # Errors
 /// What is wrong.
-pub fn all_is_well(folder: &Folder, cloud: &SharedCloud, until: Time) -> Result<String, String> {
+pub fn all_is_well(
+    folder: &Folder,
+    cloud: &SharedCloud,
+    edge: Edge,
+    until: Time,
+) -> Result<String, String> {
     let (verdict, evidence) =
         head::examine(&*folder.disk, &folder.state.join("journal"), Vec::new(), None)
             .map_err(|e| e.to_string())?;
@@ -61,7 +66,7 @@ pub fn all_is_well(folder: &Folder, cloud: &SharedCloud, until: Time) -> Result<
             ));
         }
         chain_of_the_cloud(&cloud.events, cloud.whole, folder)?;
-        money(&cloud.events, until)?;
+        money(&cloud.events, edge, until)?;
     }
     state_is_the_fold(folder, cloud)?;
     Ok(verdict.head)
@@ -106,11 +111,11 @@ struct Bill {
 
 /// Every reading is one that its meter could have shown, every bill the difference of two of them at the
 /// price, each bill begins where the one before ended, and the month is billed once.
-fn money(events: &BTreeMap<u64, Vec<u8>>, until: Time) -> Result<(), String> {
+fn money(events: &BTreeMap<u64, Vec<u8>>, edge: Edge, until: Time) -> Result<(), String> {
     let mut readings: BTreeMap<String, (usize, i64)> = BTreeMap::new();
     let mut last = [0_i64; METERS];
     let mut bills: BTreeMap<usize, Vec<Bill>> = BTreeMap::new();
-    let mut march = [0_u32; METERS];
+    let mut month = [0_u32; METERS];
     for (seq, payload) in events {
         let event: Value = serde_json::from_slice(payload).map_err(|e| e.to_string())?;
         let data = &event["data"];
@@ -154,8 +159,8 @@ fn money(events: &BTreeMap<u64, Vec<u8>>, until: Time) -> Result<(), String> {
                         to - from
                     ));
                 }
-                if data["period"]["to"] == "2026-04-01" {
-                    march[meter] += 1;
+                if data["period"]["to"] == edge.day {
+                    month[meter] += 1;
                 }
                 bills.entry(meter).or_default().push(Bill { from, to, to_reading, from_reading });
             }
@@ -173,8 +178,8 @@ fn money(events: &BTreeMap<u64, Vec<u8>>, until: Time) -> Result<(), String> {
             return Err(format!("m-{meter}: a negative charge"));
         }
     }
-    if march != [1; METERS] {
-        return Err(format!("bills of March by account: {march:?}, not one each"));
+    if month != [1; METERS] {
+        return Err(format!("bills to {} by account: {month:?}, not one each", edge.day));
     }
     Ok(())
 }

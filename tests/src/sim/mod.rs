@@ -10,10 +10,12 @@
 //! | [`fate`] | what goes wrong, and when, by the seed |
 //! | [`world`] | meters, clock, broker, cloud |
 //! | [`judge`] | what must hold afterwards |
+//! | [`scenario`] | a month that somebody wrote down, and what came of it |
 #![allow(clippy::missing_panics_doc, reason = "a panic here is a failed test, and says so")]
 
 pub mod fate;
 pub mod judge;
+pub mod scenario;
 pub mod world;
 
 use blockgate::config::{Config, Text};
@@ -32,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use world::{Cloud, SharedCloud, Wall, Way};
+use world::{Cloud, EDGES, Edge, SharedCloud, Wall, Way};
 
 /// A fault that is planted in the gateway's surroundings as if it were in its code, to see that the judges
 /// see it.
@@ -52,6 +54,8 @@ pub enum Canary {
 pub struct Report {
     /// The seed.
     pub seed: u64,
+    /// Where, and which month's edge.
+    pub edge: Edge,
     /// Everything that came to the cloud, in its order, the journal's head and each life's end: a hash.
     pub trace: String,
     /// Starts of the process.
@@ -97,8 +101,6 @@ struct World {
     faults: BTreeMap<Kind, u32>,
 }
 
-/// Midnight of the first of April in the block's zone.
-const APRIL: i64 = 1_774_972_800_000;
 /// Length of the simulated journal's segments: a month fills some.
 const SEGMENT: u64 = 1_200_000;
 /// A password file that no password opens: the page is not there.
@@ -109,21 +111,49 @@ const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
     MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n\
     -----END PRIVATE KEY-----\n";
 
+/// A month to live through.
+struct Plan {
+    seed: u64,
+    edge: Edge,
+    from: Time,
+    until: Time,
+    fates: VecDeque<Fate>,
+    dice: Dice,
+    /// Whether sled's folder is deleted between lives, now and then.
+    forgets_trees: bool,
+}
+
+impl Plan {
+    /// The last `days` before an edge, at least 2 and at most 31, and nearly two days behind it.
+    fn before(seed: u64, edge: Edge, days: u32) -> Self {
+        let from = Time::from_millis(edge.at - i64::from(days.clamp(2, 31)) * 86_400_000 - 7_200_000);
+        let until = Time::from_millis(edge.at + 40 * 3_600_000);
+        let (fates, dice) = (VecDeque::new(), Dice::new(seed));
+        Self { seed, edge, from, until, fates, dice, forgets_trees: true }
+    }
+}
+
 /// Lives through the month of a seed, in a folder of its own for what is not simulated (sled): the last
-/// `days` of March, at least 2 and at most 31, and nearly two days of April.
+/// `days` of a month, at least 2 and at most 31, and nearly two days of the next.
 #[must_use]
 pub fn run(seed: u64, days: u32, canary: Canary) -> Report {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut world = World::new(folder.path(), seed, canary);
-    let mut dice = Dice::new(seed);
-    let from = Time::from_millis(APRIL - i64::from(days.clamp(2, 31)) * 86_400_000 - 7_200_000);
-    let until = Time::from_millis(APRIL + 40 * 3_600_000);
-    let mut fates = fate::draw(&mut dice, from, Time::from_millis(APRIL), until);
+    let place = usize::try_from(seed % EDGES.len() as u64).unwrap_or(0);
+    let edge = EDGES[place];
+    let mut plan = Plan::before(seed, edge, days);
+    plan.fates = fate::draw(&mut plan.dice, plan.from, Time::from_millis(edge.at), plan.until);
+    let mut world = World::new(folder.path(), seed, edge.zone, canary);
+    lived(&mut world, plan)
+}
+
+/// Lives through it.
+fn lived(world: &mut World, plan: Plan) -> Report {
+    let Plan { seed, edge, from, until, mut fates, mut dice, forgets_trees } = plan;
     world.plan_meters(&fates);
     let (mut at, mut lives) = (from, 0);
     let wrong = loop {
         lives += 1;
-        let life = live(&mut world, &mut fates, seed, lives, at, until);
+        let life = live(world, &mut fates, seed, lives, at, until);
         let (ended, then) = match life {
             Ok(life) => life,
             Err(wrong) => break Some(wrong),
@@ -136,7 +166,7 @@ pub fn run(seed: u64, days: u32, canary: Canary) -> Report {
             break None;
         }
         let sled = world.folder.state.join("sled");
-        if dice.any().is_multiple_of(4) {
+        if dice.any().is_multiple_of(4) && forgets_trees {
             let _ = std::fs::remove_dir_all(&sled); // derived data (invariant 3)
         }
         at = then.plus(dice.span(Span::from_secs(2), Span::from_mins(30)));
@@ -144,7 +174,7 @@ pub fn run(seed: u64, days: u32, canary: Canary) -> Report {
     };
     let judged = match wrong {
         Some(wrong) => Err(wrong),
-        None => judge::all_is_well(&world.folder, &world.cloud, until),
+        None => judge::all_is_well(&world.folder, &world.cloud, edge, until),
     };
     let mut trace = Context::new(&SHA256);
     let cloud = world::lock(&world.cloud);
@@ -154,11 +184,12 @@ pub fn run(seed: u64, days: u32, canary: Canary) -> Report {
     let trace = trace.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
     let (records, duplicates) = (cloud.whole, cloud.duplicates);
     drop(cloud);
-    Report { seed, trace, lives, records, duplicates, faults: world.faults, wrong: judged.err() }
+    let (faults, wrong) = (world.faults.clone(), judged.err());
+    Report { seed, edge, trace, lives, records, duplicates, faults, wrong }
 }
 
 impl World {
-    fn new(dir: &Path, seed: u64, canary: Canary) -> Self {
+    fn new(dir: &Path, seed: u64, zone: &str, canary: Canary) -> Self {
         let state = dir.join("state");
         std::fs::create_dir_all(&state).expect("a folder");
         for (name, content) in [("password", PASSWORD), ("head.key", KEY)] {
@@ -167,7 +198,7 @@ impl World {
         let price = if canary == Canary::DroppedFen { "0.5468" } else { "0.5469" };
         let text = |name: &str, text| Text { name: name.to_owned(), text };
         let config = Config::parse(
-            &text("blockgate.toml", world::config()),
+            &text("blockgate.toml", world::config(zone)),
             &[text("rules.d/flat.toml", world::tariff(price))],
             &[],
             dir,
@@ -352,7 +383,7 @@ async fn life(
         pulse: Pulse {
             conditions: Duration::from_secs(300),
             outbox: Duration::from_secs(60),
-            broker: Duration::from_secs(30),
+            broker: Duration::from_secs(60),
         },
     };
     let hub = Broker::new(CancellationToken::new());

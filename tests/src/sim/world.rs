@@ -16,6 +16,30 @@ use std::time::Duration;
 
 /// Meters, and the accounts that pay for them.
 pub const METERS: usize = 3;
+/// A month's edge in a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// The block's zone.
+    pub zone: &'static str,
+    /// The first day of the next month there, as a bill names its period's end.
+    pub day: &'static str,
+    /// Its midnight, milliseconds since 1970 UTC.
+    pub at: i64,
+}
+
+/// Where and when the simulated months end. A seed takes one of them by its remainder.
+pub const EDGES: [Edge; 5] = [
+    Edge { zone: "Asia/Shanghai", day: "2026-04-01", at: 1_774_972_800_000 },
+    // An hour less on the 29th of March.
+    Edge { zone: "Europe/Berlin", day: "2026-04-01", at: 1_774_994_400_000 },
+    // An hour less on the 8th of March.
+    Edge { zone: "America/New_York", day: "2026-04-01", at: 1_775_016_000_000 },
+    // An hour more on the 25th of October.
+    Edge { zone: "Europe/Berlin", day: "2026-11-01", at: 1_793_487_600_000 },
+    // An hour more on the very first day of November, two hours after the month's edge.
+    Edge { zone: "America/New_York", day: "2026-11-01", at: 1_793_505_600_000 },
+];
+
 /// The price of a kilowatt hour, in hundredths of a fen.
 pub const PRICE: i64 = 5469;
 /// The target of the one line.
@@ -60,14 +84,16 @@ pub fn counted(meter: usize, at: Time) -> i64 {
 
 /// The gateway's config.
 #[must_use]
-pub fn config() -> String {
-    let mut text = "[gateway]\nid = \"gw\"\ntenant = \"t\"\nzone = \"Asia/Shanghai\"\nstate_dir = \"state\"\n\
+pub fn config(zone: &str) -> String {
+    let mut text = format!("[gateway]\nid = \"gw\"\ntenant = \"t\"\nzone = \"{zone}\"\n");
+    text.push_str(
+        "state_dir = \"state\"\n\
         [billing]\nclose_grace = \"6h\"\n[mqtt]\nhost = \"broker\"\nport = 8883\nkeep_alive = \"5m\"\n\
         receipt_timeout = \"2m\"\ntelemetry_every = \"0s\"\n\
         [meter_defaults]\npoll_every = \"1h\"\nrecord_every = \"1h\"\nmax_per_hour = \"30\"\n\
         offline_after = \"3h\"\n\
-        [[line]]\nid = \"a\"\nkind = \"serial\"\npath = \"/dev/sim-a\"\nbaud = 9600\nreply_timeout = \"500ms\"\n"
-        .to_owned();
+        [[line]]\nid = \"a\"\nkind = \"serial\"\npath = \"/dev/sim-a\"\nbaud = 9600\nreply_timeout = \"500ms\"\n",
+    );
     for meter in 0..METERS {
         text.push_str(&format!(
             "[[meter]]\nid = \"m-{meter}\"\nline = \"a\"\naddress = {}\nprofile = \"acrel-ddsy1352\"\n\
