@@ -13,6 +13,7 @@
 mod acts;
 mod doors;
 mod lanes;
+mod unset;
 
 use crate::board::{Board, HeadBoard};
 use crate::books::Books;
@@ -374,6 +375,7 @@ pub struct Engine {
     at_doors: doors::AtDoors,
     heads: Heads,
     acts: acts::Acts,
+    unset: unset::Unset,
 }
 
 /// When the journal's head is signed.
@@ -431,6 +433,7 @@ impl Engine {
             at_doors: doors::AtDoors::default(),
             heads: Heads::default(),
             acts: acts::Acts::default(),
+            unset: unset::Unset::default(),
         }
     }
 
@@ -485,6 +488,8 @@ impl Engine {
         let mut tick_at = Instant::now();
         let mut orders_open = true;
         let mut crossings = self.barriers.crossings.take();
+        self.unset.begin();
+        self.look_at_the_clock()?;
         loop {
             self.end_lost_openings()?;
             self.end_lost_door_acts()?;
@@ -530,6 +535,7 @@ impl Engine {
                     if taken == 0 {
                         break; // closed and empty
                     }
+                    self.look_at_the_clock()?;
                     for input in batch.drain(..) {
                         self.hear(&input)?;
                         self.step(&input)?;
@@ -542,6 +548,7 @@ impl Engine {
                 // The trees follow on a thread of their own; they tell nobody when they have.
                 () = tokio::time::sleep(limits::TREES_LOOK_EVERY), if waiting => {}
                 () = tokio::time::sleep_until(tick_at), if room || !self.block.is_closing() => {
+                    self.look_at_the_clock()?;
                     let now = self.shared.clock.now();
                     let clock = self.shared.clock.state();
                     self.step(&Input::Tick { now, clock })?;

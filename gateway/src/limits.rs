@@ -160,6 +160,8 @@ pub const CONSUMPTION_READINGS_MAX: usize = 100_000;
 pub const EXPORT_ROWS_MAX: usize = 200_000;
 /// How often the journal's head is signed at least; also with every bill run, at the start and the stop.
 pub const HEAD_EVERY: Duration = Duration::from_secs(3600);
+/// Most settings of a clock that nobody vouches for, of one start, whose readings get their true times.
+pub const CLOCK_STRETCHES_MAX: usize = 16;
 /// How often the engine looks whether the trees have what a command waits for.
 pub const TREES_LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Bills that a preview rates again; more are refused: preview another month.

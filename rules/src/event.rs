@@ -1087,6 +1087,20 @@ pub enum Audit {
         /// By how many milliseconds; negative when it was set back.
         by_ms: i64,
     },
+    /// The clock is known now. What this start read before, on a clock that was not set, was taken at
+    /// another time than it says: the readings stay as they were journaled, and this is added to their times.
+    ClockCorrected {
+        /// When that was found, by the right clock.
+        at: Time,
+        /// The start whose readings are meant, eight hexadecimal digits: `bootid` of their envelopes.
+        boot: String,
+        /// The first time, by the wrong clock, for which this holds.
+        from: Time,
+        /// The last one.
+        to: Time,
+        /// How many milliseconds later than they say they were taken; negative where earlier.
+        by_ms: i64,
+    },
 }
 
 /// Names one charge: an item of an account.

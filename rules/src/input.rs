@@ -14,6 +14,17 @@ use blockgate_types::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// Times of a clock that was not set, and what they are off by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnsetSpan {
+    /// The first, by the wrong clock.
+    pub from: Time,
+    /// The last, by the wrong clock.
+    pub to: Time,
+    /// What is to be added, in milliseconds.
+    pub by_ms: i64,
+}
+
 /// One input to [`crate::Block::decide`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
@@ -25,6 +36,16 @@ pub enum Input {
         now: Time,
         /// How far it can be believed; an unsynchronised clock closes nothing (invariant 12).
         clock: ClockState,
+    },
+    /// The clock is known now, and what this start read before was stamped by a wrong one. Comes before the
+    /// first tick with the right one.
+    ClockKnown {
+        /// Wall time.
+        now: Time,
+        /// This start's id.
+        boot: String,
+        /// Which times are wrong by how much.
+        spans: Vec<UnsetSpan>,
     },
     /// The block as the config wants it now.
     Setup {

@@ -11,6 +11,7 @@
 //! is not just the held series going on: a jump does not become true by waiting.
 
 use crate::event::{Hold, Reading, ReadingId, Verdict};
+use crate::input::UnsetSpan;
 use crate::money::{minus, plus, times};
 use crate::setup::{BillingRegister, MeterSetup};
 use blockgate_types::{Decimal, MeterId, RegisterName, Span, TariffId, Time};
@@ -436,6 +437,62 @@ impl RegisterState {
         self.rate_from = point.at;
         self.held = None;
         self.last = point;
+    }
+}
+
+/// Which readings were taken at another time than they say.
+#[derive(Debug, Clone, Copy)]
+pub struct Restamp {
+    /// Only readings of records after this one.
+    pub since_seq: u64,
+    /// Their times by the wrong clock, and what is to be added.
+    pub span: UnsetSpan,
+}
+
+impl Restamp {
+    /// The true time of what a reading says.
+    fn of(&self, reading: ReadingId, at: &mut Time) {
+        let UnsetSpan { from, to, by_ms } = self.span;
+        if reading.seq > self.since_seq && from <= *at && *at <= to {
+            *at = Time::from_millis(at.as_millis().saturating_add(by_ms));
+        }
+    }
+}
+
+impl RegisterState {
+    /// Gives readings their true times, once the clock is known. `edge_after` tells the first edge of a
+    /// billing period after a time. Edges that only the wrong clock has crossed were none.
+    pub fn restamp(&mut self, restamp: &Restamp, edge_after: impl Fn(Time) -> Time) {
+        let rated_from_last = self.rate_from == self.last.at;
+        let newest = match &self.held {
+            Some(held) => held.reading.max(self.last.reading),
+            None => self.last.reading,
+        };
+        let before = self.clone();
+        restamp.of(newest, &mut self.recorded_at);
+        restamp.of(self.last.reading, &mut self.moved_at);
+        restamp.of(self.last.reading, &mut self.rate_from);
+        restamp.of(self.opened.reading, &mut self.opened.at);
+        restamp.of(self.last.reading, &mut self.last.at);
+        if rated_from_last {
+            self.rate_from = self.last.at;
+        }
+        if let Some(held) = &mut self.held {
+            restamp.of(held.reading, &mut held.at);
+            restamp.of(held.reading, &mut held.since);
+        }
+        if let Some(real) = &mut self.real {
+            restamp.of(real.point.reading, &mut real.point.at);
+            real.estimates.iter_mut().for_each(|(reading, at)| restamp.of(*reading, at));
+        }
+        for mark in &mut self.marks {
+            restamp.of(mark.before.reading, &mut mark.before.at);
+            restamp.of(mark.first.reading, &mut mark.first.at);
+        }
+        if *self != before {
+            self.marks.retain(|mark| edge_after(mark.before.at) <= mark.first.at);
+            self.next_edge = edge_after(self.last.at);
+        }
     }
 }
 

@@ -43,20 +43,22 @@ fn a_dropped_fraction_of_a_fen_is_seen() {
 #[test]
 fn months_with_days_of_23_and_25_hours_are_right_in_every_zone() {
     let mut zones: Vec<_> = EDGES.iter().map(|edge| (edge.zone, edge.day)).collect();
-    for seed in 2..=5 {
+    for seed in 1..=4 {
         // Long enough to hold the change of the clocks, but for New York in spring.
         let report = run(seed, 8, Canary::None);
         assert_eq!(report.wrong, None, "{report:?}");
         zones.retain(|zone| *zone != (report.edge.zone, report.edge.day));
     }
-    assert_eq!(zones, [("Asia/Shanghai", "2026-04-01")], "seed 1 is another's, the rest was here");
+    assert_eq!(zones, [("Asia/Shanghai", "2026-04-01")], "the zone that has no such days");
 }
 
 #[test]
 fn every_scenario_comes_out_as_it_is_written() {
     let folder = source("tests/scenarios");
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).expect("the folder").map(|row| row.expect("a file").path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the folder")
+        .map(|row| row.expect("a file").path())
+        .collect();
     files.sort();
     assert!(files.len() >= 6, "{files:?}");
     let mut wrong = Vec::new();

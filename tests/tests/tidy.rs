@@ -584,6 +584,32 @@ fn decisions_have_numbers_of_their_own_and_the_same_parts() {
 }
 
 #[test]
+fn no_release_takes_a_planted_bug() {
+    let guard = "not(debug_assertions)";
+    for path in ["gateway/src/lib.rs", "rules/src/lib.rs"] {
+        let text = read(path);
+        let guarded = text.contains(guard) && text.contains("compile_error!");
+        assert!(guarded, "{path}: a canary must not compile without debug assertions");
+    }
+    let builds = |path: &str| {
+        let folder = ["scripts/", "packaging/", "cross/", "gateway/Cargo.toml", "tests/Cargo.toml"];
+        folder.iter().any(|begin| path.starts_with(begin))
+    };
+    let mut found = Vec::new();
+    for file in files(builds) {
+        for (number, line) in file.text.lines().enumerate() {
+            let is_definition = line.starts_with("canary-");
+            if (line.contains("canary-") && !is_definition)
+                || line.starts_with("default = [\"canary")
+            {
+                found.push(format!("{}:{}: {line}", file.path, number + 1));
+            }
+        }
+    }
+    none(&found, "only .ci/run builds a canary, and without --release");
+}
+
+#[test]
 fn every_device_profile_brings_its_own_vectors() {
     let profiles = files(|path| path.starts_with("drivers/profiles/") && path.ends_with(".toml"));
     assert!(!profiles.is_empty(), "drivers/profiles/ is empty");

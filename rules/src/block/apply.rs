@@ -50,7 +50,12 @@ impl Block {
             Event::Parking(event) => self.apply_parking(event),
             Event::Door(event) => self.apply_access(event),
             Event::Gap(_) => {}
-            Event::Audit(audit) => self.apply_audit(audit),
+            Event::Audit(audit) => {
+                if matches!(audit, Audit::Started { .. }) {
+                    self.state.started = seq;
+                }
+                self.apply_audit(audit);
+            }
         }
     }
 
@@ -319,6 +324,9 @@ impl Block {
     fn apply_audit(&mut self, audit: &Audit) {
         let setup = &mut self.state.setup;
         match audit {
+            Audit::ClockCorrected { from, to, by_ms, .. } => {
+                self.apply_corrected(*from, *to, *by_ms);
+            }
             Audit::Started { .. } | Audit::ClockStepped { .. } | Audit::HeadSigned { .. } => {}
             Audit::ParkingSet { parking, .. } => {
                 setup.parking =
@@ -568,7 +576,7 @@ impl Block {
 }
 
 /// The first of a register's moments after a time.
-fn next_change(moments: Option<&Vec<Time>>, at: Time) -> Option<Time> {
+pub(super) fn next_change(moments: Option<&Vec<Time>>, at: Time) -> Option<Time> {
     moments?.iter().copied().find(|moment| *moment > at)
 }
 

@@ -22,6 +22,7 @@ impl Block {
         match input {
             Input::Observed(observation) => self.decide_observed(observation, out),
             Input::Tick { now, clock } => self.decide_tick(*now, *clock, out),
+            Input::ClockKnown { now, boot, spans } => Self::decide_known(*now, boot, spans, out),
             Input::Setup { now, setup } => self.decide_setup(*now, setup, out),
             Input::Started { now, boot, version, config_hash } => {
                 out.push(Event::Audit(Audit::Started {
@@ -107,6 +108,10 @@ impl Block {
         at: Time,
     ) -> Option<Gap> {
         let known = known?;
+        // Nobody knows how long it was, on a clock that nobody vouches for.
+        if self.watch.clock == Some(ClockState::Unsynced) {
+            return None;
+        }
         if meter.record_every.is_zero() || known.registers.values().any(|r| r.held.is_some()) {
             return None;
         }
@@ -185,7 +190,7 @@ impl Block {
             // invariant 12: nothing begins or closes by a clock that cannot be believed.
             ClockState::Unsynced => {}
         }
-        self.decide_silence(now, out);
+        self.decide_silence(now, clock, out);
         self.decide_anomalies(now, out);
     }
 
@@ -213,7 +218,7 @@ impl Block {
     }
 
     /// Meters that do not answer, and registers that do not move.
-    fn decide_silence(&self, now: Time, out: &mut Vec<Event>) {
+    fn decide_silence(&self, now: Time, clock: ClockState, out: &mut Vec<Event>) {
         if self.watch.silence_due.is_some_and(|due| now < due) {
             return;
         }
@@ -228,7 +233,9 @@ impl Block {
             }
             let (Some(known), Some(stuck_after)) = (known, meter.stuck_after) else { continue };
             let still = known.registers.values().filter_map(|r| now.since(r.moved_at)).min();
-            let stuck = still.filter(|still| *still >= stuck_after);
+            // When something last moved was written by another clock than one that was not set.
+            let stuck =
+                still.filter(|still| *still >= stuck_after && clock != ClockState::Unsynced);
             if let Some(still) = stuck.filter(|_| !known.stuck && !offline && !was_offline) {
                 self.raise_meter_alarm(AlarmCode::MeterStuck, id, now, still, out);
             }

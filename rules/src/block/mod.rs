@@ -10,6 +10,7 @@ mod access;
 mod act;
 mod anomaly;
 mod apply;
+mod clock;
 mod command;
 mod correct;
 mod day;
@@ -149,6 +150,9 @@ struct State {
     /// How many acts there were.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     acts_begun: u64,
+    /// The record of the newest start: what stands behind it was read by this process.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    started: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it in by reference")]
@@ -342,6 +346,7 @@ impl Block {
                 self.watch.silence_due = None;
             }
             Input::Setup { .. } => self.watch.silence_due = None,
+            Input::ClockKnown { now, .. } => self.notice_known(*now),
             Input::Command { .. }
             | Input::CommandRefused { .. }
             | Input::CommandDone { .. }

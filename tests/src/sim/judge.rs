@@ -7,7 +7,7 @@ use blockgate::store::head;
 use blockgate::store::journal::{Hash, Records, frame};
 use blockgate::store::{Folder, Store, record};
 use blockgate_rules::Block;
-use blockgate_types::Time;
+use blockgate_types::{Span, Time};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,6 +67,7 @@ pub fn all_is_well(
         }
         chain_of_the_cloud(&cloud.events, cloud.whole, folder)?;
         money(&cloud.events, edge, until)?;
+        true_times(&cloud.events)?;
     }
     state_is_the_fold(folder, cloud)?;
     Ok(verdict.head)
@@ -107,6 +108,46 @@ struct Bill {
     to: i64,
     to_reading: String,
     from_reading: String,
+}
+
+/// How often meters are polled.
+const POLL: Span = Span::from_mins(60);
+
+/// What was read on a clock that was not set, and has its true time since: that is when the meter showed it.
+fn true_times(events: &BTreeMap<u64, Vec<u8>>) -> Result<u64, String> {
+    let mut corrected: BTreeMap<String, Vec<(Time, Time, i64)>> = BTreeMap::new();
+    let mut unsynced = Vec::new();
+    for payload in events.values() {
+        let event: Value = serde_json::from_slice(payload).map_err(|e| e.to_string())?;
+        let data = &event["data"];
+        let time = |key: &str| text(data, key)?.parse::<Time>().map_err(|e| e.to_string());
+        if data["what"] == "clock-corrected" {
+            let span = (time("from")?, time("to")?, data["by_ms"].as_i64().ok_or("no by_ms")?);
+            corrected.entry(text(data, "boot")?.to_owned()).or_default().push(span);
+        }
+        if data["kind"] == "reading" && event["clockstate"] == "unsynced" {
+            unsynced.push(event);
+        }
+    }
+    let mut checked = 0;
+    for event in unsynced {
+        let Some(spans) = corrected.get(text(&event, "bootid")?) else { continue };
+        for reading in event["data"]["readings"].as_array().into_iter().flatten() {
+            let at: Time = text(reading, "at")?.parse().map_err(|e| format!("{e}"))?;
+            let meter = text(reading, "meter")?.trim_start_matches("m-").parse().unwrap_or(0);
+            let value = hundredths(text(reading, "value")?).ok_or("a value")?;
+            let by = spans.iter().find(|(from, to, _)| (*from..=*to).contains(&at));
+            let Some((_, _, by)) = by else { continue };
+            let right = Time::from_millis(at.as_millis() + by);
+            // A meter in noise may give its answer of the poll before; one that is held may show anything.
+            let (low, high) = (counted(meter, right.minus(POLL)), counted(meter, right));
+            checked += 1;
+            if reading["verdict"] != "held" && !(low - 2..=high + 2).contains(&value) {
+                return Err(format!("{reading} was not shown {by} ms later, but {high}"));
+            }
+        }
+    }
+    Ok(checked)
 }
 
 /// Every reading is one that its meter could have shown, every bill the difference of two of them at the

@@ -126,7 +126,8 @@ struct Plan {
 impl Plan {
     /// The last `days` before an edge, at least 2 and at most 31, and nearly two days behind it.
     fn before(seed: u64, edge: Edge, days: u32) -> Self {
-        let from = Time::from_millis(edge.at - i64::from(days.clamp(2, 31)) * 86_400_000 - 7_200_000);
+        let from =
+            Time::from_millis(edge.at - i64::from(days.clamp(2, 31)) * 86_400_000 - 7_200_000);
         let until = Time::from_millis(edge.at + 40 * 3_600_000);
         let (fates, dice) = (VecDeque::new(), Dice::new(seed));
         Self { seed, edge, from, until, fates, dice, forgets_trees: true }

@@ -63,7 +63,8 @@ impl Scenario {
                     expected.push(line.trim_start().trim_start_matches("expect").trim().to_owned());
                 }
                 [at, word, ref rest @ ..] => {
-                    let at: Time = at.parse().map_err(|_| wrong("no time, as 2026-03-31T22:00:00Z"))?;
+                    let at: Time =
+                        at.parse().map_err(|_| wrong("no time, as 2026-03-31T22:00:00Z"))?;
                     let kind = KINDS.into_iter().find(|kind| kind.word() == word);
                     let kind = kind.ok_or_else(|| wrong("no such trouble"))?;
                     let (n, lasts) = match *rest {
@@ -104,7 +105,9 @@ impl Scenario {
         }
         let transcript = transcript(&world);
         match self.expected.iter().find(|line| !transcript.contains(*line)) {
-            Some(missing) => Err(format!("it was expected, and did not come: {missing}\n{transcript}")),
+            Some(missing) => {
+                Err(format!("it was expected, and did not come: {missing}\n{transcript}"))
+            }
             None => Ok(transcript),
         }
     }

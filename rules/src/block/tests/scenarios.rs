@@ -1,10 +1,11 @@
 //! Scenarios as text: what comes in, and under each line, after `>`, what the Block says.
 //!
 //! `TIME read VALUE`, `TIME silent`, `TIME tick [unsynced]`, `TIME accept|rollover|rebase`,
-//! `TIME exchange FINAL INITIAL`, `TIME restart`. Times are those of Asia/Shanghai.
+//! `TIME exchange FINAL INITIAL`, `TIME restart`, `TIME known FROM TO HOURS` (what was read from FROM to TO was
+//! read so many hours later). Times are those of Asia/Shanghai.
 
 use super::*;
-use crate::input::{Command, HeldDecision, Order};
+use crate::input::{Command, HeldDecision, Order, UnsetSpan};
 
 fn play(world: &mut World, script: &str) {
     let mut transcript = String::new();
@@ -43,6 +44,13 @@ fn act(world: &mut World, n: usize, line: &str) -> Vec<Event> {
                 version: "0".into(),
                 config_hash: "0".into(),
             });
+        }
+        "known" => {
+            let time = |word: &str| t(&format!("2026-{word}:00+08:00"));
+            let by_ms = words[4].parse::<i64>().unwrap() * 3_600_000;
+            let span = UnsetSpan { from: time(words[2]), to: time(words[3]), by_ms };
+            let boot = "00000001".to_owned();
+            return world.feed(&Input::ClockKnown { now, boot, spans: vec![span] });
         }
         "accept" => Order::DecideHeld { meter, register, decision: HeldDecision::Accept },
         "rollover" => Order::DecideHeld { meter, register, decision: HeldDecision::Rollover },
@@ -350,6 +358,78 @@ fn a_clock_that_was_never_set_begins_nothing_and_closes_nothing() {
         04-05T00:02 tick
     ",
     );
+}
+
+// invariant 12
+#[test]
+fn readings_of_an_unset_clock_get_their_true_time_once_it_is_known() {
+    // Half a year ahead: without it every meter would be held until that day has come.
+    play(
+        &mut begun(),
+        "
+        03-31T23:00 read 1100
+        > gap 2971
+        > accepted 1100 used 100
+        09-20T00:00 restart
+        > audit started
+        09-20T00:01 tick unsynced
+        > alarm clock-unsynced Raised
+        09-20T00:15 read 1101
+        > accepted 1101 used 1
+        09-20T00:30 read 1102
+        > accepted 1102 used 1
+        03-31T23:50 known 09-20T00:00 09-20T00:31 -4129
+        > audit clock-corrected
+        03-31T23:50 tick
+        > alarm clock-unsynced Cleared
+        04-01T00:15 read 1103
+        > gap 2
+        > accepted 1103 used 1
+        04-01T00:16 tick
+        > bill a-1 electricity 2026-03-01..2026-04-01 50.29
+        > bill a-1 property 2026-03-01..2026-04-01 188.01
+        > closed 2 238.30
+    ",
+    );
+}
+
+#[test]
+fn a_new_box_judges_its_second_reading_by_the_true_time_of_the_first() {
+    // By the wrong clock 80 days lie between the readings, and 500 kWh would be plausible.
+    play(
+        &mut watched(),
+        "
+        01-10T00:00 restart
+        > audit started
+        01-10T00:01 tick unsynced
+        > alarm clock-unsynced Raised
+        01-10T00:15 read 1000
+        > opened 1000
+        03-31T00:00 known 01-10T00:00 01-10T00:31 1920
+        > audit clock-corrected
+        03-31T00:00 tick
+        > alarm clock-unsynced Cleared
+        > audit charges-began
+        03-31T00:45 read 1500
+        > gap 1
+        > held 1500 TooFast
+        > alarm reading-held Raised
+    ",
+    );
+}
+
+#[test]
+fn what_an_earlier_start_has_read_keeps_its_time() {
+    let mut world = watched();
+    world.read("2026-03-01T00:00:00+08:00", "1000");
+    let (meter, register) =
+        (MeterId::new("m-1").unwrap(), RegisterName::new("energy_import").unwrap());
+    let at = |world: &World| world.block.register(&meter, &register).unwrap().at;
+    let before = at(&world);
+    act(&mut world, 1, "03-01T00:05 restart");
+    act(&mut world, 2, "03-02T00:05 known 03-01T00:00 03-01T01:00 24");
+    assert_eq!(at(&world), before);
+    assert_eq!(world.replayed(), world.block);
 }
 
 // invariant 12

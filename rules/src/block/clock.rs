@@ -1,0 +1,42 @@
+//! A clock that was not set, once it is known: what was read by it gets its true time. The readings stay as
+//! they were journaled; the state that the next readings and bills are judged by moves.
+
+use super::Block;
+use super::apply::next_change;
+use crate::event::{Audit, Event};
+use crate::input::UnsetSpan;
+use crate::metering::Restamp;
+use blockgate_types::Time;
+
+impl Block {
+    pub(super) fn decide_known(now: Time, boot: &str, spans: &[UnsetSpan], out: &mut Vec<Event>) {
+        for UnsetSpan { from, to, by_ms } in spans.iter().copied() {
+            let boot = boot.to_owned();
+            out.push(Event::Audit(Audit::ClockCorrected { at: now, boot, from, to, by_ms }));
+        }
+    }
+
+    /// Moves what this start has read, and nothing older: every box begins in the same 1970.
+    pub(super) fn apply_corrected(&mut self, from: Time, to: Time, by_ms: i64) {
+        let span = UnsetSpan { from, to, by_ms };
+        let restamp = Restamp { since_seq: self.state.started, span };
+        let zone = self.cache.zone.as_ref();
+        let month = |at: Time| zone.map_or(Time::MAX, |zone| zone.end_of(zone.month_of(at)));
+        for (id, meter) in &mut self.state.meters {
+            for (name, register) in &mut meter.registers {
+                let changes = self.cache.changes.get(&(id.clone(), name.clone()));
+                let edge = |at| next_change(changes, at).unwrap_or(Time::MAX).min(month(at));
+                register.restamp(&restamp, edge);
+            }
+        }
+    }
+
+    /// What was heard lies in times that were not.
+    pub(super) fn notice_known(&mut self, now: Time) {
+        let watch = &mut self.watch;
+        watch.grace_from = Some(now);
+        watch.heard.clear();
+        (watch.last_tick, watch.highest_tick) = (None, None);
+        watch.silence_due = None;
+    }
+}
