@@ -1,5 +1,5 @@
-//! An electricity meter on DL/T 645-2007 behind a transparent serial server, scripted byte by byte from
-//! the standard. It shares no code with blockgate: frames and sums are written out here.
+//! An electricity meter on DL/T 645-2007, behind a transparent serial server or on a wire, scripted byte by
+//! byte from the standard. It shares no code with blockgate: frames and sums are written out here.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -30,6 +30,10 @@ struct State {
     /// Relay orders that came, data without the offset.
     orders: Vec<Vec<u8>>,
     energy: u32,
+    /// What its clock shows, `ss mm hh DD MM YY` in BCD; it stands still until it is set.
+    clock: [u8; 6],
+    /// By which control codes the clock was set.
+    set_by: Vec<u8>,
 }
 
 /// The meter; clones are the same one.
@@ -48,8 +52,7 @@ impl Meter {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("its port").port();
-        let state = State { does: Does::Moves, open: false, orders: Vec::new(), energy: 100 };
-        let meter = Self { state: Arc::new(Mutex::new(state)), port };
+        let meter = Self { port, ..Self::off_wire() };
         let serving = meter.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -57,6 +60,40 @@ impl Meter {
             }
         });
         meter
+    }
+
+    /// One that nobody has put on a wire yet: [`Self::hear`] is its wire.
+    #[must_use]
+    pub fn off_wire() -> Self {
+        let state = State {
+            does: Does::Moves,
+            open: false,
+            orders: Vec::new(),
+            energy: 100,
+            clock: [0; 6],
+            set_by: Vec::new(),
+        };
+        Self { state: Arc::new(Mutex::new(state)), port: 0 }
+    }
+
+    /// Takes what came over a wire, `received`, and answers what was for it.
+    pub fn hear(&self, received: &mut Vec<u8>) -> Vec<u8> {
+        let mut said = Vec::new();
+        while let Some((control, data)) = take_frame(received) {
+            said.extend(self.answer(control, &data).unwrap_or_default());
+        }
+        said
+    }
+
+    /// Its clock shows this, `ss mm hh DD MM YY` in BCD.
+    pub fn show(&self, clock: [u8; 6]) {
+        self.state().clock = clock;
+    }
+
+    /// By which control codes its clock was set: 08 is the telegram, 14 a write.
+    #[must_use]
+    pub fn clock_set_by(&self) -> Vec<u8> {
+        self.state().set_by.clone()
     }
 
     /// Where it listens.
@@ -90,12 +127,9 @@ impl Meter {
         let (mut received, mut bytes) = (Vec::new(), [0; 256]);
         while let Ok(len @ 1..) = client.read(&mut bytes) {
             received.extend_from_slice(&bytes[..len]);
-            while let Some((control, data)) = take_frame(&mut received) {
-                if let Some(reply) = self.answer(control, &data)
-                    && client.write_all(&reply).is_err()
-                {
-                    return;
-                }
+            let said = self.hear(&mut received);
+            if client.write_all(&said).is_err() {
+                return;
             }
         }
     }
@@ -114,7 +148,36 @@ impl Meter {
                 let word = [if state.open { 0x10 } else { 0x00 }, 0x00];
                 Some(frame(0x91, &[data, &word].concat()))
             }
+            // Date (WW DD MM YY) and time (ss mm hh).
+            (0x11, [0x01, 0x01, 0x00, 0x04]) => {
+                let [_, _, _, day, month, year] = state.clock;
+                Some(frame(0x91, &[data, &[0x00, day, month, year]].concat()))
+            }
+            (0x11, [0x02, 0x01, 0x00, 0x04]) => {
+                let [second, minute, hour, ..] = state.clock;
+                Some(frame(0x91, &[data, &[second, minute, hour]].concat()))
+            }
             (0x11, _) => Some(frame(0xD1, &[0x02])),
+            // The clock telegram has no answer.
+            (0x08, [second, minute, hour, day, month, year]) => {
+                state.clock = [*second, *minute, *hour, *day, *month, *year];
+                state.set_by.push(0x08);
+                None
+            }
+            (0x14, [_, _, _, _, rest @ ..]) if rest.get(..8) != Some(&AUTHORITY[..]) => {
+                Some(frame(0xD4, &[0x04]))
+            }
+            (0x14, [0x01, 0x01, 0x00, 0x04, _, _, _, _, _, _, _, _, _, day, month, year]) => {
+                state.clock[3..].copy_from_slice(&[*day, *month, *year]);
+                state.set_by.push(0x14);
+                Some(frame(0x94, &[]))
+            }
+            (0x14, [0x02, 0x01, 0x00, 0x04, _, _, _, _, _, _, _, _, second, minute, hour]) => {
+                state.clock[..3].copy_from_slice(&[*second, *minute, *hour]);
+                state.set_by.push(0x14);
+                Some(frame(0x94, &[]))
+            }
+            (0x14, _) => Some(frame(0xD4, &[0x02])),
             (0x1C, _) => {
                 state.orders.push(data.to_vec());
                 if data.get(..8) != Some(&AUTHORITY[..]) {
@@ -130,10 +193,16 @@ impl Meter {
     }
 }
 
-/// Takes a whole frame for this meter off the front; its control code and its data without the offset.
+/// Takes a whole frame for this meter off the front, passing over what is for others; its control code
+/// and its data without the offset.
 fn take_frame(received: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
+    let head = [&[0x68], &OWN[..], &[0x68]].concat();
     loop {
-        let start = received.iter().position(|byte| *byte == 0x68)?;
+        let Some(start) = received.windows(head.len()).position(|bytes| bytes == head) else {
+            let keep = received.len().saturating_sub(head.len());
+            received.drain(..keep);
+            return None;
+        };
         received.drain(..start);
         let len = usize::from(*received.get(9)?) + 12;
         if received.len() < len {
@@ -142,7 +211,7 @@ fn take_frame(received: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
         let frame: Vec<u8> = received.drain(..len).collect();
         let (body, end) = frame.split_at(len - 2);
         let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
-        if end == [sum, 0x16] && body[1..7] == OWN {
+        if end == [sum, 0x16] {
             return Some((
                 body[8],
                 body[10..].iter().map(|byte| byte.wrapping_sub(0x33)).collect(),

@@ -13,6 +13,7 @@
 //! | [`broker`] | Debian's mosquitto, and its own clients as the cloud |
 
 pub mod broker;
+pub mod cjt188;
 pub mod demo;
 pub mod dlt645;
 pub mod gateway;
@@ -26,6 +27,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+/// A pair of pseudo terminals that socat makes in `folder`: the path of the near end, the far end opened,
+/// and socat.
+///
+/// # Panics
+/// When socat does not make them.
+#[must_use]
+pub fn wire(folder: &Path) -> (PathBuf, std::fs::File, Running) {
+    let (ours, theirs) = (folder.join("tty-ours"), folder.join("tty-theirs"));
+    let pty = |path: &PathBuf| format!("pty,raw,echo=0,link={}", path.display());
+    let mut command = Command::new("socat");
+    command.args([pty(&ours), pty(&theirs)]).stdin(std::process::Stdio::null());
+    let socat = Running::start(&mut command);
+    wait_until("socat has made its pair", Duration::from_secs(20), || {
+        (ours.exists() && theirs.exists()).then_some(())
+    });
+    let open = std::fs::OpenOptions::new().read(true).write(true).open(&theirs);
+    (ours, open.expect("a terminal"), socat)
+}
 
 /// A file of the tree, by its path from the root.
 #[must_use]

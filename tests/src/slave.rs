@@ -4,12 +4,11 @@
 //! It has three counters of the same shape, so that a reply to one could be taken for another's; each
 //! value says which unit, which register and which request it belongs to ([`value`]).
 
-use crate::{Running, wait_until};
+use crate::Running;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -178,16 +177,7 @@ impl Slave {
     /// When socat does not make them.
     #[must_use]
     pub fn serial(folder: &Path) -> Self {
-        let (ours, theirs) = (folder.join("tty-ours"), folder.join("tty-theirs"));
-        let pty = |path: &PathBuf| format!("pty,raw,echo=0,link={}", path.display());
-        let mut command = Command::new("socat");
-        command.args([pty(&ours), pty(&theirs)]).stdin(Stdio::null());
-        let socat = Running::start(&mut command);
-        wait_until("socat has made its pair", Duration::from_secs(20), || {
-            (ours.exists() && theirs.exists()).then_some(())
-        });
-        let open = std::fs::OpenOptions::new().read(true).write(true).open(&theirs);
-        let wire = open.expect("a terminal");
+        let (ours, wire, socat) = crate::wire(folder);
         let state = Arc::<Mutex<State>>::default();
         let shared = state.clone();
         std::thread::spawn(move || serve(wire, Framing::Rtu, &shared));

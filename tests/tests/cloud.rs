@@ -3,6 +3,7 @@
 
 use blockgate::demo::certificates::{Authority, Pair, Purpose};
 use blockgate_e2e::broker::{Broker, PREFIX};
+use blockgate_e2e::dlt645;
 use blockgate_e2e::gateway::{Gateway, private, succeeds};
 use blockgate_e2e::postgres::Postgres;
 use blockgate_e2e::slave::{Framing, Slave, profile};
@@ -336,5 +337,73 @@ fn payments_and_rule_files_come_by_command_and_each_reference_once() {
     let payments: Vec<&Value> = journal.iter().filter(|r| r["data"]["kind"] == "payment").collect();
     assert_eq!(payments.len(), 1, "{payments:?}");
     assert_eq!(payments[0]["data"]["amount_fen"], 5000, "{payments:?}");
+    site.gateway.stop();
+}
+
+/// Who may switch relays from afar, and a meter that has one.
+fn relay_from_afar(port: u16) -> String {
+    format!(
+        "[[mqtt.allow]]\nactor = \"cloud/*\"\ncommands = [\"relay\"]\n\
+         [[line]]\nid = \"l1\"\nkind = \"rtu-over-tcp\"\nhost = \"127.0.0.1\"\nport = {port}\n\
+         late_reply = \"400ms\"\nreply_timeout = \"300ms\"\n\
+         [[meter]]\nid = \"e-1\"\nline = \"l1\"\naddress = \"{}\"\npoll_every = \"1s\"\n\
+         profile = \"generic-dlt645-energy\"\ncontrols = [\"relay\"]\n\
+         authority_file = \"authority.toml\"\n",
+        dlt645::ADDRESS
+    )
+}
+
+#[test]
+fn a_relay_order_from_afar_is_told_once_and_its_outcome_is_an_event() {
+    let meter = dlt645::Meter::start();
+    let mut site = Site::new("");
+    private(
+        &site.gateway.path("authority.toml"),
+        "level = \"02\"\npassword = \"123456\"\noperator = \"00000007\"\n",
+    );
+    let config = std::fs::read_to_string(site.gateway.config()).expect("the config");
+    let config = format!("{config}{}", relay_from_afar(meter.port()));
+    site.gateway.write("blockgate.toml", &config);
+    let mut client = Client::start(&site);
+    site.gateway.start();
+    client.tell("collect 2");
+    let trip = r#"{"meter":"e-1","to":"trip","reason":"arrears"}"#;
+    let done = client.tell(&format!("command relay {trip}"));
+    assert_eq!(done["words"], json!(["accepted", "done"]), "{done}");
+    assert!(meter.is_open());
+
+    // What the cloud missed on `rsp/` stands in `evt/audit`: intent, outcome with the state read back, and
+    // the command's own end, in this order and with the command's id.
+    let id = done["id"].as_str().expect("an id").to_owned();
+    let audits = |site: &Site| {
+        let events = site.broker.events().into_iter().filter(|e| e["subject"] != "system");
+        events.map(|event| event["data"].clone()).collect::<Vec<Value>>()
+    };
+    let said = wait_until("the outcome is an event", Duration::from_secs(15), || {
+        let all = audits(&site);
+        all.iter().any(|data| data["what"] == "command" && data["id"] == *id).then_some(all)
+    });
+    let place = |what: &str| said.iter().position(|data| data["what"] == what);
+    let (acting, acted, command) = (place("meter-acting"), place("meter-acted"), place("command"));
+    assert!(acting.is_some() && acting < acted && acted <= command, "{said:#?}");
+    let acted = acted.and_then(|place| said.get(place)).expect("the outcome");
+    assert_eq!(
+        (&acted["result"], &acted["state"]),
+        (&json!("verified"), &json!("relay-open")),
+        "{acted}"
+    );
+
+    // The same document again moves nothing.
+    let again = client.tell(&format!("repeat {id}"));
+    assert_eq!(again["words"], json!(["accepted", "duplicate"]), "{again}");
+    // The meter says yes and does not move: failed, with the reason.
+    meter.set(dlt645::Does::Sticks);
+    let close = r#"{"meter":"e-1","to":"close","reason":"paid"}"#;
+    let stuck = client.tell(&format!("command relay {close}"));
+    assert_eq!(stuck["words"], json!(["accepted", "failed"]), "{stuck}");
+    assert_eq!(meter.orders().len(), 2, "each told once");
+    // Whoever is not named in `[[mqtt.allow]]` for it moves nothing at all.
+    let valve = client.tell(r#"command valve {"meter":"e-1","to":"close","reason":"x"}"#);
+    assert_eq!((&valve["words"], &valve["codes"]), (&json!(["refused"]), &json!(["forbidden"])));
     site.gateway.stop();
 }
