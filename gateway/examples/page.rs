@@ -345,7 +345,7 @@ async fn main() -> Anyhow<()> {
         outbox: store.outbox,
         door,
         clock: Arc::new(Wall),
-        accounts,
+        accounts: Arc::new(accounts),
         status: Status {
             version: env!("CARGO_PKG_VERSION"),
             boot: "5f0c12ab".to_owned(),
@@ -364,6 +364,8 @@ async fn main() -> Anyhow<()> {
         scans: Arc::new(
             blockgate::scans::Scans::new(std::collections::BTreeMap::new(), Arc::new(Wall)).0,
         ),
+        upkeep: Arc::default(),
+        hand: tokio::sync::mpsc::channel(16).0,
     });
     let config = HttpConfig { listen, cert: None, key: None, hosts: Vec::new() };
     let listener = http::bind(&config).await?;

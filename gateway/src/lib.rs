@@ -67,6 +67,7 @@ pub mod scans;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;
+pub mod upkeep;
 
 /// Makes ring the process's one provider of cryptography. A second call changes nothing.
 pub fn install_crypto() {

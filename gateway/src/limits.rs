@@ -238,3 +238,5 @@ pub const ARREARS_LOOK_EVERY: Span = Span::from_mins(1);
 pub const CONTROLLER_AWAY_MIN: Duration = Duration::from_secs(1);
 /// The longest such pause.
 pub const CONTROLLER_AWAY_MAX: Duration = Duration::from_secs(15);
+/// How long after a page's answer the reload that it ordered begins: the answer must be out.
+pub const RELOAD_AFTER: Duration = Duration::from_millis(300);

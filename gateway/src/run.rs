@@ -26,6 +26,7 @@ use crate::store::head::HeadKey;
 use crate::store::journal::Records;
 use crate::store::record::Origin;
 use crate::store::{Folder, Store};
+use crate::upkeep::Upkeep;
 use crate::supervise::{Group, Supervisor, Watchdog, feed_systemd};
 use anyhow::Context;
 use blockgate_drivers::line::{Framing, Line, LineSettings};
@@ -60,6 +61,8 @@ pub struct Ports {
     pub offload: Offload,
     /// How often the gateway looks at itself.
     pub pulse: Pulse,
+    /// What outlives a reload.
+    pub upkeep: Arc<Upkeep>,
 }
 
 impl Ports {
@@ -68,7 +71,7 @@ impl Ports {
     pub fn real(state: &Path, clock: Arc<dyn Clock>, connect: Arc<dyn Connect>) -> Self {
         let (offload, pulse) = (Offload::Threads, Pulse::default());
         let folder = Folder { ballast: true, ..Folder::real(state) };
-        Self { clock, connect, folder, offload, pulse }
+        Self { clock, connect, folder, offload, pulse, upkeep: Arc::default() }
     }
 }
 
@@ -174,7 +177,7 @@ impl Groups {
 /// # Errors
 /// When the store cannot be opened: in use, or damaged, with what to do.
 pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Field, Doors)> {
-    let Ports { clock, connect, folder, offload, pulse } = ports;
+    let Ports { clock, connect, folder, offload, pulse, upkeep } = ports;
     let source = format!("/blockgate/{}/{}", config.identity.tenant, config.identity.gateway);
     let origin = Origin { source, boot: boot.clone() };
     let (store, block, found) = Store::open_at(folder, &mut |_, _| {})
@@ -205,6 +208,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     let (errand, errands) = mpsc::channel(limits::ERRANDS_MAX);
     let (workers, reads, places) = lines(config, &board, clock, connect, &hand);
     let (scans, jobs) = Scans::new(places, clock.clone());
+    upkeep.carry(&scans);
     let (lanes, ends) = Lanes::new(config.lanes_at.clone(), hand.clone());
     let (doors, controllers) = doors::Doors::new(config.doors_at.clone(), &config.setup, &board);
     show_entries(&store, &doors);
@@ -265,7 +269,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         outbox: store.outbox.clone(),
         door,
         clock: clock.clone(),
-        accounts: http::auth::Accounts::open(&config.state_dir)?,
+        accounts: upkeep.accounts(&config.state_dir)?,
         status,
         setup: RwLock::new(Arc::new(config.setup.clone())),
         durable: shared.durable.clone(),
@@ -273,6 +277,8 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         doors: doors.clone(),
         reads: reads.clone(),
         scans: Arc::new(scans),
+        upkeep: upkeep.clone(),
+        hand: hand.clone(),
     });
     let commit_interval = config.commit_interval.into();
     let head_key = key.public();
@@ -561,11 +567,13 @@ impl Doors {
         });
         let mut address = None;
         if let Some(http) = self.config.http.clone() {
-            let listener = http::bind(&http).await.context("the page")?;
+            let listener = self.shared.upkeep.listen(&http).await.context("the page")?;
             address = Some(listener.local_addr()?);
             let (shared, dir) = (self.shared.clone(), self.config.state_dir.clone());
             let stop = doors.stopping();
             doors.spawn("http", async move { http::run(http, listener, &dir, shared, stop).await });
+        } else {
+            self.shared.upkeep.listen_no_more();
         }
         self.start_without_sockets(groups, None);
         Ok(address)

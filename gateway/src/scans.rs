@@ -1,7 +1,7 @@
 //! Scans of lines: one at a time, by requests that only read. A line of the config is scanned on its own
 //! task, so that the wire keeps its one master: its polls wait meanwhile. Any other port or serial server
-//! is scanned beside the lines. Nothing of a scan is journaled; what it found is shown and can be pasted
-//! into the config.
+//! is scanned beside the lines. Nothing of a scan is journaled; what it found is shown, can be added from
+//! the page ([`crate::upkeep`]) and pasted into the config. Scans outlive a reload of the config.
 //!
 //! The JSON of a scan ([`Scan::json`]) is what `/v1/scans` and `blockgate scan --json` give.
 
@@ -132,8 +132,6 @@ pub struct Scan {
     id: ScanId,
     line: Option<LineId>,
     target: Target,
-    /// Meters of the config at this place, by address.
-    known: BTreeMap<Address, MeterId>,
     stop: CancellationToken,
     seen: Mutex<Seen>,
 }
@@ -159,6 +157,8 @@ struct Seen {
     found: Vec<Found>,
     notes: Vec<String>,
     requests: u64,
+    /// Meters of the config at this place, by address.
+    known: BTreeMap<Address, MeterId>,
 }
 
 impl Scan {
@@ -182,8 +182,9 @@ impl Scan {
             found: Vec::new(),
             notes: Vec::new(),
             requests: 0,
+            known,
         };
-        Self { id, line, target, known, stop: CancellationToken::new(), seen: Mutex::new(seen) }
+        Self { id, line, target, stop: CancellationToken::new(), seen: Mutex::new(seen) }
     }
 
     /// Ends it as soon as the request on the wire is over.
@@ -247,7 +248,7 @@ impl Scan {
                 "serial": found.speed.map(speed_text),
                 "what": found.what,
                 "profile": found.profile,
-                "meter": self.known.get(&found.address),
+                "meter": seen.known.get(&found.address),
             })
         });
         let now_at = seen.now.map(|(protocol, speed)| {
@@ -267,7 +268,7 @@ impl Scan {
             "found": found.collect::<Vec<_>>(),
             "notes": seen.notes,
             "requests": seen.requests,
-            "config": config_text(&self.target, self.line.as_ref(), &self.known, &seen.found),
+            "config": config_text(&self.target, self.line.as_ref(), &seen.known, &seen.found),
         })
     }
 }
@@ -323,6 +324,19 @@ pub struct Place {
     pub asks: mpsc::Sender<Ask>,
     /// Its meters.
     pub meters: BTreeMap<Address, MeterId>,
+}
+
+/// What a scan found.
+#[derive(Debug, Clone)]
+pub struct Finds {
+    /// The line of the config that is this wire.
+    pub line: Option<LineId>,
+    /// Where it looked.
+    pub target: Target,
+    /// The devices, in the order in which they answered.
+    pub found: Vec<Found>,
+    /// Those of them that the config knows.
+    pub known: BTreeMap<Address, MeterId>,
 }
 
 /// All scans of this start of the process.
@@ -423,6 +437,52 @@ impl Scans {
     #[must_use]
     pub fn one(&self, id: &ScanId) -> Option<Value> {
         self.find(id).map(|scan| scan.json(self.clock.now()))
+    }
+
+    /// All of this start, and how many were begun.
+    #[must_use]
+    pub fn all(&self) -> (Vec<Arc<Scan>>, u64) {
+        let kept = self.kept();
+        (kept.scans.iter().cloned().collect(), kept.begun)
+    }
+
+    /// Remembers the scans of the start before, with what the config knows now of the places where they
+    /// looked.
+    pub fn go_on_from(&self, before: &[Arc<Scan>], begun: u64) {
+        for scan in before {
+            let at = self.place(scan);
+            scan.seen().known = at.map(|(_, place)| place.meters.clone()).unwrap_or_default();
+        }
+        let mut kept = self.kept();
+        (kept.scans, kept.begun) = (before.iter().cloned().collect(), begun);
+    }
+
+    /// The line of the config on which a scan looked; none for a wire that no line uses.
+    fn place(&self, scan: &Scan) -> Option<(&LineId, &Place)> {
+        match &scan.line {
+            Some(line) => self.lines.get_key_value(line),
+            None => self.lines.iter().find(|(_, place)| is_same(&place.target, &scan.target)),
+        }
+    }
+
+    /// What one found, where it looked, and the meters that the config knows there.
+    #[must_use]
+    pub fn finds(&self, id: &ScanId) -> Option<Finds> {
+        let scan = self.find(id)?;
+        let seen = scan.seen();
+        Some(Finds {
+            line: self.place(&scan).map(|(line, _)| line.clone()),
+            target: scan.target.clone(),
+            found: seen.found.clone(),
+            known: seen.known.clone(),
+        })
+    }
+
+    /// Shows meters as known that the config has from now on; the reload follows.
+    pub fn added(&self, id: &ScanId, meters: &[(Address, MeterId)]) {
+        if let Some(scan) = self.find(id) {
+            scan.seen().known.extend(meters.iter().cloned());
+        }
     }
 
     /// Cancels one; what it found until then stays.

@@ -13,7 +13,7 @@ use crate::money::Fen;
 use crate::setup::{AccountSetup, MeterSetup};
 use crate::tariff::Tariff;
 use blockgate_types::{
-    AccountId, AlarmId, BillId, CommandId, Decimal, ItemId, MeterId, RegisterName, Span, TariffId,
+    AccountId, AlarmId, BillId, CommandId, Decimal, ItemId, LineId, MeterId, RegisterName, Span, TariffId,
     Time, Unit,
 };
 use serde::{Deserialize, Serialize};
@@ -1080,6 +1080,15 @@ pub enum Audit {
         /// `hash` and `at`, each with a line feed.
         signature: String,
     },
+    /// Somebody changed or took something that no order is for: users, the config, a backup.
+    Upkeep {
+        /// When.
+        at: Time,
+        /// Who: `page/admin`.
+        by: String,
+        /// What.
+        did: Upkeep,
+    },
     /// The wall clock moved otherwise than time.
     ClockStepped {
         /// The time after the step.
@@ -1100,6 +1109,47 @@ pub enum Audit {
         to: Time,
         /// How many milliseconds later than they say they were taken; negative where earlier.
         by_ms: i64,
+    },
+}
+
+/// What was done to the gateway itself. No password and no passphrase ever stands in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "done", rename_all = "kebab-case")]
+pub enum Upkeep {
+    /// A user was let in or changed.
+    UserSaved {
+        /// The login name.
+        user: String,
+        /// The role from now on.
+        role: String,
+        /// Whether a password was set.
+        password: bool,
+    },
+    /// A user may not come in any more.
+    UserRemoved {
+        /// The login name.
+        user: String,
+    },
+    /// A person changed their own password.
+    PasswordChanged {
+        /// The login name.
+        user: String,
+    },
+    /// Meters that a scan had found were written into the config.
+    MetersAdded {
+        /// On which line.
+        line: LineId,
+        /// Which.
+        meters: Vec<MeterId>,
+        /// Hash of the whole config with them.
+        config_hash: String,
+    },
+    /// A backup was taken away.
+    BackupTaken {
+        /// Records of the journal in it.
+        records: u64,
+        /// Whether keys and passwords are in it.
+        keys: bool,
     },
 }
 

@@ -148,6 +148,15 @@ pub enum Input {
         /// The questions.
         asks: Vec<crate::gate::Asked>,
     },
+    /// Somebody changed or took something that no order is for: users, the config, a backup.
+    Upkeep {
+        /// Wall time.
+        now: Time,
+        /// Who: `page/admin`.
+        by: String,
+        /// What.
+        did: crate::event::Upkeep,
+    },
     /// Something about the gateway itself became true or untrue: the broker refuses us, a
     /// certificate ends, the disk fills. Raises or clears an alarm.
     Condition {

@@ -166,7 +166,8 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
 #[test]
 fn a_new_box_is_put_into_service_from_the_page() {
     let slave = Slave::tcp(Framing::Rtu);
-    let mut gateway = Gateway::new("");
+    let mut gateway =
+        Gateway::new("[meter_defaults]\npoll_every = \"1s\"\nmax_per_hour = \"1000000000\"\n");
     gateway.write("profiles.d/scripted-meter.toml", &profile());
     // First run: the code of the log and a password of one's own (`Gateway::start` does it).
     gateway.start();
@@ -190,25 +191,47 @@ fn a_new_box_is_put_into_service_from_the_page() {
     });
     assert_eq!(found.matches("<span class=\"pill late\">new</span>").count(), 20, "{found}");
 
-    // The meters go into the config, which is the one truth, and are polled after its reload.
-    let mut config = line.clone();
-    for unit in 1..=20 {
-        config.push_str(&format!(
-            "[[meter]]\nid = \"m-{unit:02}\"\nline = \"stair-1\"\naddress = {unit}\nprofile = \"scripted-meter\"\n\
-             poll_every = \"1s\"\nmax_per_hour = \"1000000000\"\n"
-        ));
-    }
-    gateway.stop();
-    gateway.write_config(&config);
-    gateway.start();
-    let installer = Person::log_in(gateway.address(), "admin", "a long password");
+    // One tap each, or one for all. Whoever may not is refused, and nothing is written without a profile.
+    let (add, add_all) = (format!("{scan}/add"), format!("{scan}/add-all"));
+    let installer_saves = [("user", "keeper"), ("role", "caretaker"), ("password", PASSWORD)];
+    assert_eq!(installer.submit("/users", "/users/save", &installer_saves), "/users");
+    let keeper = Person::log_in(gateway.address(), "keeper", PASSWORD);
+    assert!(!keeper.see(&scan).contains("/add\""));
+    let body = installer.fill(&scan, &add, &[("profile", "scripted-meter"), ("meter_id", "m-01")]);
+    assert_eq!(keeper.send(&add, &body).status, 403);
+    let bad = installer.send(&add, &installer.fill(&scan, &add, &[("profile", "")]));
+    assert_eq!(bad.status, 422, "{}", bad.body);
+    assert!(bad.body.contains("choose a profile"), "{}", bad.body);
+    let page_file = gateway.path("state/meters.d/page.toml");
+    assert!(!page_file.exists());
+    let first = installer.send(&add, &body);
+    assert_eq!((first.status, location(&first)), (303, Some(scan.clone())), "{}", first.body);
+    let again = installer.send(&add, &body);
+    assert_eq!(again.status, 303, "a nervous finger adds nothing twice: {}", again.body);
+    // The reload keeps the session and what the scan found.
+    gateway.wait("the new config runs", |g| g.log().contains("the config changed").then_some(()));
+    let html = installer.see(&scan);
+    assert_eq!(html.matches("<span class=\"pill late\">new</span>").count(), 19, "{html}");
+    assert!(html.contains("href=\"/meters/m-01\""), "{html}");
+    // Others of the file stay as a person wrote them.
+    let text = std::fs::read_to_string(&page_file).expect("the file");
+    std::fs::write(&page_file, format!("{text}# the hall's own\n")).expect("the file");
+    assert_eq!(installer.submit(&scan, &add_all, &[("profile", "scripted-meter")]), scan);
     wait_until("all meters are read", PATIENCE, || {
         installer.see("/start").contains("20 of 20 meters").then_some(())
     });
+    let text = std::fs::read_to_string(&page_file).expect("the file");
+    assert!(text.contains("# the hall's own"), "{text}");
+    assert_eq!(text.matches("[[meter]]").count(), 20, "{text}");
+    assert_eq!(gateway.command(&["check"]).code, 0);
+    let audit = installer.see("/audit");
+    for told in ["meters-added", "m-01", "user-saved", "page/admin"] {
+        assert!(audit.contains(told), "{told}: {audit}");
+    }
 
     // A test read shows the frames; what the meter says is in them.
     let read = installer
-        .send("/meters/m-07/test", &installer.fill("/meters/m-07", "/meters/m-07/test", &[]));
+        .send("/meters/m-7/test", &installer.fill("/meters/m-7", "/meters/m-7/test", &[]));
     assert_eq!(read.status, 200, "{}", read.body);
     assert!(read.body.contains("It was read.") && read.body.contains("07 04"), "{}", read.body);
     let sheet = installer.see("/sheet");
@@ -216,16 +239,16 @@ fn a_new_box_is_put_into_service_from_the_page() {
     assert!(sheet.contains("20 of 20 meters"), "{sheet}");
 
     // An exchange in three steps: the addresses lead from one to the next.
-    let step = installer.see("/meters/m-07/exchange");
+    let step = installer.see("/meters/m-7/exchange");
     assert!(step.contains("Step 1 of 3"), "{step}");
     let shown: u64 = between(&step, "name=\"final_value\" type=\"text\" value=\"", "\"")
         .parse()
         .expect("the old device's counter is offered");
     // A little more has passed until the device is out.
-    let second = format!("/meters/m-07/exchange?register=counter_10&final_value={}", shown + 1000);
+    let second = format!("/meters/m-7/exchange?register=counter_10&final_value={}", shown + 1000);
     assert!(installer.see(&second).contains("Step 2 of 3"));
     let third = format!("{second}&initial_value=0");
     assert!(installer.see(&third).contains("Step 3 of 3"));
-    assert_eq!(installer.submit(&third, "/meters/m-07/exchange", &[]), "/meters/m-07");
+    assert_eq!(installer.submit(&third, "/meters/m-7/exchange", &[]), "/meters/m-7");
     assert!(installer.see("/audit").contains("exchange-meter"));
 }

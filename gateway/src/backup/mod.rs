@@ -334,6 +334,16 @@ fn entries(config: &Config, file: &Path, keys: bool) -> Result<Entries, BackupEr
             }
         }
     }
+    // What the page added belongs to the state folder and reads like the config.
+    if let Ok(rows) = std::fs::read_dir(state.join(crate::config::added::FOLDER)) {
+        for row in rows {
+            let row = row.map_err(at(state))?;
+            let name = Path::new(crate::config::added::FOLDER).join(row.file_name());
+            if name.extension().is_some_and(|e| e == "toml") {
+                names.push((Place::State, name, row.path()));
+            }
+        }
+    }
     if let Some(name) = file.file_name() {
         names.push((Place::Config, name.into(), file.to_owned()));
     }

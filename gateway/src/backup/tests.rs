@@ -24,6 +24,7 @@ fn site(records: u64) -> (tempfile::TempDir, Config) {
     put("etc/tls/gateway.key", "SECRET-KEY", 0o600);
     put("state/tokens.toml", "SECRET-TOKENS", 0o600);
     put("etc/profiles.d/README", "no profile", 0o644);
+    put("state/meters.d/page.toml", "# added", 0o640);
     let (mut store, mut block, _) = Store::open(&dir.path().join("state")).unwrap();
     journal(&mut store, &mut block, records);
     store.saver().save(&store.checkpoint(&block).unwrap()).unwrap();
@@ -58,7 +59,7 @@ fn what_is_restored_is_the_same_journal_the_same_state_and_the_same_receipts() {
         assert!(!file.windows(secret.len()).any(|w| w == secret.as_bytes()), "{secret}");
     }
     let seen = look(&file[..], Some("swan lake")).unwrap();
-    assert_eq!((seen.end.clone(), seen.files.len()), (written.end, 6));
+    assert_eq!((seen.end.clone(), seen.files.len()), (written.end, 7));
     let new = tempfile::tempdir().unwrap();
     let (state, etc) = (new.path().join("state"), new.path().join("etc"));
     let done = restore(&file[..], Some("swan lake"), &state, Some(&etc)).unwrap();
@@ -67,6 +68,7 @@ fn what_is_restored_is_the_same_journal_the_same_state_and_the_same_receipts() {
     let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(etc.join("tls/gateway.key")), 0o600);
     assert_eq!(mode(state.join("tokens.toml")), 0o600);
+    assert_eq!(std::fs::read_to_string(state.join("meters.d/page.toml")).unwrap(), "# added");
     let old = site.0.path().join("state");
     let verdict =
         |dir: &Path| crate::store::journal::verify(&RealDisk, &dir.join("journal")).unwrap();

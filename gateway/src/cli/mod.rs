@@ -49,7 +49,7 @@ enum Command {
     #[command(after_help = "Example:\n  blockgate run --config /etc/blockgate/blockgate.toml\n\n\
         SIGHUP reloads the config (a wrong one is refused and the old one kept); SIGTERM stops in order.")]
     Run {
-        /// The config file; rules.d/ and profiles.d/ are looked for beside it
+        /// The config file; rules.d/ and profiles.d/ are looked for beside it, meters.d/ in the state folder
         #[arg(long, value_name = "FILE", default_value = CONFIG)]
         config: PathBuf,
     },

@@ -5,6 +5,7 @@ use crate::clock::SystemClock;
 use crate::config::{ClockTrust, Config};
 use crate::run::{DoorsThread, Groups, Ports, build};
 use crate::store::StoreError;
+use crate::upkeep::Upkeep;
 use crate::{supervise, telemetry};
 use anyhow::Context;
 use blockgate_drivers::transport::SystemConnect;
@@ -67,9 +68,10 @@ pub(super) fn run(file: &Path) -> anyhow::Result<Ended> {
         let _inside = runtime.enter();
         Signals::listen()?
     };
+    let upkeep = Arc::new(Upkeep::of(file));
     let mut before = None;
     loop {
-        match runtime.block_on(run_config(file, &config, &mut signals))? {
+        match runtime.block_on(run_config(file, &config, &mut signals, &upkeep))? {
             Next::Stop => break,
             Next::Reload(new) => before = Some(std::mem::replace(&mut config, *new)),
             // Nobody may be near a gateway whose config was changed from afar.
@@ -93,9 +95,15 @@ fn is_locked(error: &anyhow::Error) -> bool {
 }
 
 /// Runs one config until the process is asked to stop or to take another one.
-async fn run_config(file: &Path, config: &Config, signals: &mut Signals) -> anyhow::Result<Next> {
+async fn run_config(
+    file: &Path,
+    config: &Config,
+    signals: &mut Signals,
+    upkeep: &Arc<Upkeep>,
+) -> anyhow::Result<Next> {
     let clock = Arc::new(SystemClock::new(config.clock == ClockTrust::Always));
-    let ports = Ports::real(&config.state_dir, clock, Arc::new(SystemConnect));
+    let mut ports = Ports::real(&config.state_dir, clock, Arc::new(SystemConnect));
+    ports.upkeep = upkeep.clone();
     let mut tries = 0;
     let (field, doors) = loop {
         match build(config, &ports, crate::new_boot_id()?) {
@@ -122,6 +130,7 @@ async fn run_config(file: &Path, config: &Config, signals: &mut Signals) -> anyh
     let thread = DoorsThread::start()?;
     field.start(&groups).await?;
     let opening = groups.clone();
+    let scans = doors.shared().scans.clone();
     match thread.handle.spawn(async move { doors.start(&opening).await }).await? {
         Ok(Some(page)) => info!(%page, "the page listens"),
         Ok(None) => {}
@@ -133,22 +142,29 @@ async fn run_config(file: &Path, config: &Config, signals: &mut Signals) -> anyh
     supervise::notify_ready("running");
     let next = tokio::select! { biased;
         failure = groups.supervisor.failed() => Err(anyhow::anyhow!(failure)),
-        next = watch_signals(file, config, signals) => Ok(next),
+        next = watch_signals(file, config, signals, upkeep) => Ok(next),
     };
     if !matches!(next, Ok(Next::Reload(_))) {
         supervise::notify_stopping();
     }
     groups.stop().await;
+    upkeep.keep(&scans);
     next
 }
 
 /// Waits for a signal that ends this run. A reload with a wrong config, or with the same, does not.
-async fn watch_signals(file: &Path, config: &Config, signals: &mut Signals) -> Next {
+async fn watch_signals(
+    file: &Path,
+    config: &Config,
+    signals: &mut Signals,
+    upkeep: &Upkeep,
+) -> Next {
     loop {
         tokio::select! { biased;
             _ = signals.terminate.recv() => return Next::Stop,
             _ = signals.interrupt.recv() => return Next::Stop,
             _ = signals.hangup.recv() => {}
+            () = upkeep.asked() => info!("the page asked for a reload"),
         }
         supervise::notify_reloading();
         match Config::load(file) {

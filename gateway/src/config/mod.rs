@@ -1,7 +1,9 @@
 //! The config: `/etc/blockgate/blockgate.toml`, the tariffs in `rules.d/*.toml` and own device
-//! profiles in `profiles.d/*.toml` beside it. Read whole or not at all: [`Config::load`] gives every
-//! fault of every file at once, each at its line and column.
+//! profiles in `profiles.d/*.toml` beside it, and what the page added in `meters.d/*.toml` of the state
+//! folder ([`added`], ADR 0031). Read whole or not at all: [`Config::load`] gives every fault of every
+//! file at once, each at its line and column.
 
+pub mod added;
 mod anomalies;
 pub mod authority;
 pub mod doors;
@@ -19,7 +21,7 @@ use blockgate_drivers::line::LineSettings;
 use blockgate_drivers::profile::Profile;
 use blockgate_rules::setup::Setup;
 use blockgate_types::strict::Fault;
-use blockgate_types::{LineId, MeterId, Span, TariffId};
+use blockgate_types::{Decimal, LineId, MeterId, Span, TariffId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +56,10 @@ pub struct Config {
     pub doors_at: doors::DoorsConfig,
     /// Meters, accounts and tariffs as the rules need them.
     pub setup: Setup,
+    /// The device profiles by id, the built-in ones and those of `profiles.d`.
+    pub profiles: BTreeMap<String, Arc<Profile>>,
+    /// `[meter_defaults] max_per_hour`, where it is given.
+    pub max_per_hour: Option<Decimal>,
     /// SHA-256 over all files, the first sixteen hexadecimal digits.
     pub hash: String,
 }
@@ -110,18 +116,18 @@ pub struct Text {
 }
 
 impl Config {
-    /// Reads the config file with the rules and profiles beside it.
+    /// Reads the config file with the rules and profiles beside it and the meters that were added.
     ///
     /// # Errors
     /// Every fault of every file.
     pub fn load(file: &Path) -> Result<Self, Vec<FileFault>> {
-        let folder = file.parent().unwrap_or_else(|| Path::new("."));
         let mut faults = Vec::new();
-        match (read(file, &mut faults), Self::read_beside(folder, &mut faults)) {
-            (Some(main), (rules, profiles)) => {
-                Self::parse_all(&main, &rules, &profiles, folder, faults)
+        match read(file, &mut faults) {
+            Some(main) => Self::load_text(&main, folder_of(file), None, faults),
+            None => {
+                let _ = Self::read_beside(folder_of(file), &mut faults);
+                Err(faults)
             }
-            (None, _) => Err(faults),
         }
     }
 
@@ -130,27 +136,35 @@ impl Config {
     /// # Errors
     /// Every fault of the text and of the files beside it.
     pub fn load_with(main: &Text, folder: &Path) -> Result<Self, Vec<FileFault>> {
+        Self::load_text(main, folder, None, Vec::new())
+    }
+
+    /// As [`Config::load`], with `text` in place of what the file `name` of `meters.d` says now.
+    ///
+    /// # Errors
+    /// Every fault of the text and of all files.
+    pub fn load_adding(file: &Path, name: &str, text: &str) -> Result<Self, Vec<FileFault>> {
         let mut faults = Vec::new();
-        let (rules, profiles) = Self::read_beside(folder, &mut faults);
-        Self::parse_all(main, &rules, &profiles, folder, faults)
+        let Some(main) = read(file, &mut faults) else { return Err(faults) };
+        Self::load_text(&main, folder_of(file), Some((name, text)), faults)
     }
 
-    /// The texts of `rules.d` and `profiles.d`.
-    fn read_beside(folder: &Path, faults: &mut Vec<FileFault>) -> (Vec<Text>, Vec<Text>) {
-        (
-            read_folder(&folder.join("rules.d"), faults),
-            read_folder(&folder.join("profiles.d"), faults),
-        )
-    }
-
-    fn parse_all(
+    fn load_text(
         main: &Text,
-        rules: &[Text],
-        profiles: &[Text],
         folder: &Path,
+        instead: Option<(&str, &str)>,
         mut faults: Vec<FileFault>,
     ) -> Result<Self, Vec<FileFault>> {
-        match Self::parse(main, rules, profiles, folder) {
+        let added = added::folder(&main.text, folder);
+        let mut texts = read_folder(&added, &mut faults);
+        if let Some((name, text)) = instead {
+            let name = added.join(name).display().to_string();
+            texts.retain(|known| known.name != name);
+            texts.push(Text { name, text: text.to_owned() });
+            texts.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        let (rules, profiles) = Self::read_beside(folder, &mut faults);
+        match parse::parse(main, &texts, &rules, &profiles, folder) {
             Ok(config) if faults.is_empty() => Ok(config),
             Ok(_) => Err(faults),
             Err(more) => {
@@ -159,6 +173,14 @@ impl Config {
                 Err(faults)
             }
         }
+    }
+
+    /// The texts of `rules.d` and `profiles.d`.
+    fn read_beside(folder: &Path, faults: &mut Vec<FileFault>) -> (Vec<Text>, Vec<Text>) {
+        (
+            read_folder(&folder.join("rules.d"), faults),
+            read_folder(&folder.join("profiles.d"), faults),
+        )
     }
 
     /// Tariffs that no charge of any account uses.
@@ -179,8 +201,13 @@ impl Config {
         profiles: &[Text],
         folder: &Path,
     ) -> Result<Self, Vec<FileFault>> {
-        parse::parse(main, rules, profiles, folder)
+        parse::parse(main, &[], rules, profiles, folder)
     }
+}
+
+/// The folder of a config file.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or_else(|| Path::new("."))
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> FileFault {

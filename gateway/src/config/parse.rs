@@ -38,6 +38,7 @@ struct MeterDefaults {
 
 pub(super) fn parse(
     main: &Text,
+    added: &[Text],
     rule_texts: &[Text],
     profiles: &[Text],
     folder: &Path,
@@ -51,7 +52,9 @@ pub(super) fn parse(
     let tariffs = Rules { tariffs, apportionments: shared.collect(), parking };
     let anomalies = super::anomalies::read(rule_texts, &mut faults);
     let document = Document::parse(&main.text);
-    let mut config = read(&document, &profiles_by_id, tariffs, folder);
+    let added_documents: Vec<Document<'_>> =
+        added.iter().map(|text| Document::parse(&text.text)).collect();
+    let mut config = read(&document, &added_documents, &profiles_by_id, tariffs, folder);
     if let Some(config) = &mut config {
         config.setup.anomalies = anomalies;
         super::anomalies::check(&config.setup, rule_texts, &mut faults);
@@ -61,12 +64,15 @@ pub(super) fn parse(
         let errors = bound.err().into_iter().chain(shared.err()).flatten();
         faults.extend(errors.map(rule_fault));
     }
-    faults.extend(
-        document.faults().into_iter().map(|fault| FileFault { file: main.name.clone(), fault }),
-    );
+    let documents = std::iter::once(&document).chain(&added_documents);
+    for (text, document) in std::iter::once(main).chain(added).zip(documents) {
+        let of = |fault| FileFault { file: text.name.clone(), fault };
+        faults.extend(document.faults().into_iter().map(of));
+    }
     match config {
         Some(mut config) if faults.is_empty() => {
-            config.hash = hash(std::iter::once(main).chain(rule_texts).chain(profiles));
+            let all = std::iter::once(main).chain(added).chain(rule_texts).chain(profiles);
+            config.hash = hash(all);
             Ok(config)
         }
         Some(_) | None => Err(faults),
@@ -156,6 +162,7 @@ fn rule_fault(error: RuleError) -> FileFault {
 
 fn read(
     document: &Document<'_>,
+    added: &[Document<'_>],
     profiles: &BTreeMap<String, Arc<Profile>>,
     rules: Rules,
     folder: &Path,
@@ -217,10 +224,14 @@ fn read(
     let mqtt = root.table("mqtt").and_then(|table| mqtt(&table, gateway_id, &path));
     let mappers = mappers(&root, gateway_id, &path);
     let http = root.table("http").and_then(|table| http(&table, &path));
-    let lines = lines(&root);
+    // Lines and meters stand in the main file and in those of `meters.d`; nothing else stands there.
+    let more: Vec<Table<'_>> = added.iter().map(Document::root).collect();
+    let roots: Vec<&Table<'_>> = std::iter::once(&root).chain(&more).collect();
+    let lines = lines(&roots);
     let defaults = root.table("meter_defaults").map(|t| meter_defaults(&t, &path));
     let defaults = defaults.unwrap_or_default();
-    let (meters, meter_setups) = meters(&root, &lines, profiles, &defaults, &path);
+    let (meters, meter_setups) = meters(&roots, &lines, profiles, &defaults, &path);
+    more.iter().for_each(Table::done);
     let accounts = accounts(&root, &meter_setups, &rules);
     let parking = super::parking::parking(&root, &rules.parking, &accounts);
     let lanes_at = super::lanes::read(&root, &path);
@@ -262,6 +273,8 @@ fn read(
         lanes_at,
         doors_at,
         setup,
+        profiles: profiles.clone(),
+        max_per_hour: defaults.max_per_hour,
         hash: String::new(),
     })
 }
@@ -432,10 +445,10 @@ fn http(table: &Table<'_>, path: &dyn Fn(&str) -> PathBuf) -> Option<HttpConfig>
     Some(HttpConfig { listen: listen?, cert, key, hosts })
 }
 
-fn lines(root: &Table<'_>) -> BTreeMap<LineId, LineSettings> {
+fn lines(roots: &[&Table<'_>]) -> BTreeMap<LineId, LineSettings> {
     let mut lines = BTreeMap::new();
     let mut wires: BTreeMap<String, LineId> = BTreeMap::new();
-    for table in root.tables("line") {
+    for table in roots.iter().flat_map(|root| root.tables("line")) {
         let id: Option<LineId> = table.need_parsed("id");
         let settings = line(&table);
         table.done();
@@ -547,7 +560,7 @@ fn meter_defaults(table: &Table<'_>, path: &dyn Fn(&str) -> PathBuf) -> MeterDef
 type Meters = (BTreeMap<MeterId, MeterConfig>, BTreeMap<MeterId, MeterSetup>);
 
 fn meters(
-    root: &Table<'_>,
+    roots: &[&Table<'_>],
     lines: &BTreeMap<LineId, LineSettings>,
     profiles: &BTreeMap<String, Arc<Profile>>,
     defaults: &MeterDefaults,
@@ -556,7 +569,7 @@ fn meters(
     let (mut configs, mut setups) = (BTreeMap::new(), BTreeMap::new());
     let mut addresses: BTreeMap<(LineId, Address), MeterId> = BTreeMap::new();
     let mut missing = BTreeSet::new();
-    for table in root.tables("meter") {
+    for table in roots.iter().flat_map(|root| root.tables("meter")) {
         let id: Option<MeterId> = table.need_parsed("id");
         let parts = meter(&table, lines, profiles, &mut missing, (defaults, path));
         table.done();

@@ -50,6 +50,8 @@ use crate::limits;
 use crate::outbox::Outbox;
 use crate::ports::Clock;
 use archive::Archive;
+use blockgate_rules::Input;
+use blockgate_rules::event::Upkeep;
 use blockgate_rules::setup::Setup;
 use blockgate_types::Time;
 use bytes::Bytes;
@@ -57,7 +59,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use warp::reply::Response;
 
@@ -95,7 +97,7 @@ pub struct Shared {
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Who may come in.
-    pub accounts: auth::Accounts,
+    pub accounts: Arc<auth::Accounts>,
     /// Who we are.
     pub status: Status,
     /// The block as the config wants it; for names.
@@ -110,6 +112,19 @@ pub struct Shared {
     pub reads: crate::run::Reads,
     /// Scans of lines.
     pub scans: Arc<crate::scans::Scans>,
+    /// The config's file, and what outlives its reload.
+    pub upkeep: Arc<crate::upkeep::Upkeep>,
+    /// What is told to the journal beside orders.
+    pub hand: mpsc::Sender<Input>,
+}
+
+impl Shared {
+    /// Tells the journal what a person did to the gateway itself.
+    pub(crate) async fn tell(&self, by: String, did: Upkeep) {
+        let input = Input::Upkeep { now: self.clock.now(), by, did };
+        // An engine that has ended ends the process too; the change itself was made.
+        let _ = self.hand.send(input).await;
+    }
 }
 
 /// Doors and controllers as the API answers them, in one document.

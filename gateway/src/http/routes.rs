@@ -225,6 +225,8 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/scan", Some(Scope::Read)),
     ("POST", "/scan/begin", Some(Scope::Command)),
     ("GET", "/scan/{}", Some(Scope::Read)),
+    ("POST", "/scan/{}/add", Some(Scope::Command)),
+    ("POST", "/scan/{}/add-all", Some(Scope::Command)),
     ("POST", "/scan/{}/cancel", Some(Scope::Command)),
     ("GET", "/sheet", Some(Scope::Read)),
     ("GET", "/system", Some(Scope::Read)),

@@ -28,6 +28,14 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
 /// # Errors
 /// When the disk or the directory does not take it; the old file is then still whole.
 pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, 0o600)
+}
+
+/// Writes a file in place of the old one, with these permissions.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let of =
         |fault: io::Error| io::Error::new(fault.kind(), format!("{}: {fault}", path.display()));
     let fresh = path.with_extension("new");
@@ -35,11 +43,11 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(0o600)
+        .mode(mode)
         .open(&fresh)
         .map_err(of)?;
     // An old leftover keeps the mode it had.
-    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(of)?;
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(of)?;
     file.write_all(content).map_err(of)?;
     file.sync_all().map_err(of)?;
     fs::rename(&fresh, path).map_err(of)?;

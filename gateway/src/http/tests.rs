@@ -117,7 +117,7 @@ fn lanes() -> Arc<crate::lanes::Lanes> {
     };
     let camera = (blockgate_types::CameraId::new("cam-1").unwrap(), camera);
     let config = LanesConfig { cameras: [camera].into(), barriers: [(lane, barrier)].into() };
-    crate::lanes::Lanes::new(config, tokio::sync::mpsc::channel(1).0).0
+    crate::lanes::Lanes::new(config, mpsc::channel(1).0).0
 }
 
 /// One door with one card that may pass, and an entry of it.
@@ -259,7 +259,7 @@ async fn house(login: bool) -> House {
         outbox: store.outbox,
         door,
         clock: Arc::new(Noon),
-        accounts,
+        accounts: Arc::new(accounts),
         status: Status {
             version: "0.0.0",
             boot: "5f0c12ab".to_owned(),
@@ -278,6 +278,8 @@ async fn house(login: bool) -> House {
         scans: Arc::new(
             crate::scans::Scans::new(std::collections::BTreeMap::new(), Arc::new(Noon)).0,
         ),
+        upkeep: Arc::default(),
+        hand: mpsc::channel(16).0,
     });
     let (stop, ring) = (CancellationToken::new(), Arc::new(events::Ring::new()));
     let desk = Arc::new(answer::Desk {

@@ -327,7 +327,10 @@ impl Block {
             Audit::ClockCorrected { from, to, by_ms, .. } => {
                 self.apply_corrected(*from, *to, *by_ms);
             }
-            Audit::Started { .. } | Audit::ClockStepped { .. } | Audit::HeadSigned { .. } => {}
+            Audit::Started { .. }
+            | Audit::Upkeep { .. }
+            | Audit::ClockStepped { .. }
+            | Audit::HeadSigned { .. } => {}
             Audit::ParkingSet { parking, .. } => {
                 setup.parking =
                     parking.as_ref().map(|parking| std::sync::Arc::new((**parking).clone()));

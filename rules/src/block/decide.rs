@@ -46,6 +46,10 @@ impl Block {
                 self.decide_lost_acts(*now, out);
                 self.decide_lost_door_acts(*now, out);
             }
+            Input::Upkeep { now, by, did } => {
+                let (at, by, did) = (*now, by.clone(), did.clone());
+                out.push(Event::Audit(Audit::Upkeep { at, by, did }));
+            }
             Input::Door(heard) => self.decide_heard(heard, out),
             Input::GateOpening(opening) => self.decide_opening(opening, out),
             Input::GateOpened(done) => self.decide_opened(done, out),

@@ -418,6 +418,7 @@ impl Block {
             | Input::Command { .. }
             | Input::CommandDone { .. }
             | Input::CommandRefused { .. }
+            | Input::Upkeep { .. }
             | Input::Correct { .. }
             | Input::Reconcile { .. }
             | Input::Lasting { .. }

@@ -349,6 +349,7 @@ impl Block {
             Input::ClockKnown { now, .. } => self.notice_known(*now),
             Input::Command { .. }
             | Input::CommandRefused { .. }
+            | Input::Upkeep { .. }
             | Input::CommandDone { .. }
             | Input::Correct { .. }
             | Input::Reconcile { .. }

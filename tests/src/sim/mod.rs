@@ -386,6 +386,7 @@ async fn life(
             outbox: Duration::from_secs(60),
             broker: Duration::from_secs(60),
         },
+        upkeep: Arc::default(),
     };
     let hub = Broker::new(CancellationToken::new());
     hub.set_faults(world.broker.clone());

@@ -197,6 +197,24 @@ impl Accounts {
         })
     }
 
+    /// Takes over who is logged in, and how often was guessed, from the accounts of the start before.
+    /// Sessions of people who may not come in any more, or otherwise than before, end.
+    pub fn go_on_from(&self, before: &Self) {
+        let (mut old, mut new) = (before.state(), self.state());
+        new.guesses = std::mem::replace(&mut old.guesses, Guesses::new(Instant::now()));
+        new.sessions = std::mem::take(&mut old.sessions);
+        let of = |users: &[User], name: &str| {
+            users.iter().find(|user| user.name == name).map(|user| (user.role, user.phc.clone()))
+        };
+        let gone: Vec<String> = old
+            .users
+            .iter()
+            .filter(|user| of(&new.users, &user.name) != of(&old.users, &user.name))
+            .map(|user| user.name.clone())
+            .collect();
+        gone.iter().for_each(|user| new.sessions.end_of(user));
+    }
+
     /// Forgets the password and makes a new set-up code: the console's answer to a lost password.
     /// A running daemon sees it at its next start.
     ///

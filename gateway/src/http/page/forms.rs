@@ -24,6 +24,11 @@ impl Typed {
         self.values.get(name).is_some_and(|typed| typed == value)
     }
 
+    /// What was typed into a field.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
     /// What is wrong with a field that no screen shows as one.
     pub(super) fn fault(&self, name: &str) -> Option<&str> {
         self.faults.get(name).map(String::as_str)
@@ -55,6 +60,11 @@ impl<'f> Reader<'f> {
     /// Whether nothing is wrong.
     pub(super) fn is_good(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    /// The first thing that is wrong.
+    pub(super) fn first_fault(&self) -> Option<&str> {
+        self.faults.values().next().map(String::as_str)
     }
 
     /// What to show again; `secret` forms bring nothing back.

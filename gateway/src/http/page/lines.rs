@@ -1,15 +1,17 @@
-//! Lines: their state, their errors by class with what to check; the search for devices; the sheet
+//! Lines: their state, their errors by class with what to check; the search for devices, which become
+//! meters in `adding`; the sheet
 //! that is signed when meters are put into service.
 
 use super::components::{View, empty, tabs, unit};
 use super::forms::{Field, Input, Reader};
-use super::{Act, Outcome, Page};
+use super::{Act, Outcome, Page, adding};
 use crate::http::answer::{Answered, Desk};
 use crate::http::auth::Role;
 use crate::http::request::Fields;
 use crate::http::wire::{self, MeterView};
 use crate::problem::{Code, Problem};
 use crate::scans::Wanted;
+use blockgate_drivers::scan::Found;
 use blockgate_types::{FaultClass, LineId, Role as RegisterRole, ScanId};
 use maud::{Markup, html};
 use serde_json::Value;
@@ -151,6 +153,10 @@ pub(super) fn one_scan(desk: &Desk, page: &Page<'_>, id: &ScanId) -> Answered {
     let running = matches!(scan["state"].as_str(), Some("waiting" | "running"));
     let (step, steps) = (scan["step"].as_u64().unwrap_or(0), scan["steps"].as_u64().unwrap_or(0));
     let found: Vec<Value> = scan["found"].as_array().cloned().unwrap_or_default();
+    let finds = desk.shared.scans.finds(id).ok_or(Code::NotFound)?;
+    let new: Vec<&Found> =
+        finds.found.iter().filter(|one| !finds.known.contains_key(&one.address)).collect();
+    let adds = installs(page) && !running && desk.shared.upkeep.file().is_some();
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -179,30 +185,36 @@ pub(super) fn one_scan(desk: &Desk, page: &Page<'_>, id: &ScanId) -> Answered {
             section.card {
                 header { h2 { (say.found()) } span.pill { (found.len()) } }
                 @if found.is_empty() { (empty(if running { say.none_found_yet() } else { say.none_found() })) } @else {
+                    @if adds && new.len() > 1 { (adding::all(desk, page, id, &new)) }
                     table.stack {
                         thead { tr { th { (say.address()) } th { (say.protocol()) } th { (say.serial()) } th { (say.profile()) } th { (say.meter()) } } }
                         tbody {
-                            @for one in &found {
+                            @for (nth, one) in found.iter().enumerate() {
                                 tr {
                                     td.lead.mono { (text(&one["address"])) }
                                     td data-name=(say.protocol()) { (text(&one["protocol"])) }
                                     td data-name=(say.serial()) { (text(&one["serial"])) }
                                     td data-name=(say.profile()) { (text(&one["profile"])) }
-                                    td data-name=(say.meter()) {
-                                        @match one["meter"].as_str() {
-                                            Some(meter) => a href={ "/meters/" (meter) } { (meter) },
-                                            None => span.pill.late { (say.new_device()) },
+                                    td.wide {
+                                        @match (one["meter"].as_str(), finds.found.get(nth)) {
+                                            (Some(meter), _) => a href={ "/meters/" (meter) } { (meter) },
+                                            (None, Some(device)) if adds => {
+                                                span.pill.late { (say.new_device()) }
+                                                (adding::one(desk, page, id, (nth, device), &finds))
+                                            },
+                                            (None, _) => span.pill.late { (say.new_device()) },
                                         }
                                     }
                                 }
                             }
                         }
                     }
+                    @if installs(page) && !adds { p.note { (say.no_config_file()) } }
                 }
             }
             @if !found.is_empty() {
-                section.card {
-                    header { h2 { (say.scan_config()) } }
+                details.card open[!adds] {
+                    summary { (say.scan_config()) }
                     p.mute { (say.scan_config_why()) }
                     pre tabindex="0" { (text(&scan["config"])) }
                 }

@@ -16,6 +16,7 @@
 //! A form is answered by a redirect to a screen with a note, so that a reload orders nothing; what is
 //! wrong with it is shown at its fields, with what was typed.
 
+mod adding;
 mod alarms;
 mod assets;
 mod bills;
@@ -286,6 +287,9 @@ async fn outcome(
         Act::ReadMeter(id) => Some(Order::ReadNow { meter: id.clone() }),
         Act::TestMeter(id) => return meters::test_read(desk, page, id).await,
         Act::BeginScan | Act::CancelScan(_) => return lines::act(desk, page, act, read),
+        Act::AddFound(_) | Act::AddAllFound(_) => {
+            return adding::act(desk, page, person, act, read).await;
+        }
         Act::ExchangeMeter(_) => meters::exchange_order(&mut read, act),
         Act::DecideHeld(id) => meters::decision(desk, &mut read, id),
         Act::Pay(_)

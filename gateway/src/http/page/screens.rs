@@ -186,6 +186,8 @@ pub(in crate::http) enum Act {
     ExchangeMeter(MeterId),
     BeginScan,
     CancelScan(ScanId),
+    AddFound(ScanId),
+    AddAllFound(ScanId),
     Pay(AccountId),
     TakeDeposit(AccountId),
     AskRefund(AccountId),
@@ -232,6 +234,8 @@ impl Act {
             ["meters", id, "exchange"] => Self::ExchangeMeter(id.parse().ok()?),
             ["scan", "begin"] => Self::BeginScan,
             ["scan", id, "cancel"] => Self::CancelScan(id.parse().ok()?),
+            ["scan", id, "add"] => Self::AddFound(id.parse().ok()?),
+            ["scan", id, "add-all"] => Self::AddAllFound(id.parse().ok()?),
             ["meters", id, "decide"] => Self::DecideHeld(id.parse().ok()?),
             ["households", id, "pay"] => Self::Pay(id.parse().ok()?),
             ["households", id, "deposit"] => Self::TakeDeposit(id.parse().ok()?),
@@ -277,6 +281,8 @@ impl Act {
             Self::ReadMeter(_) | Self::TestMeter(_) | Self::CancelScan(_) => &[],
             Self::ExchangeMeter(_) => &["register", "final_value", "initial_value"],
             Self::BeginScan => &["line", "place", "protocol", "units"],
+            Self::AddFound(_) => &["nth", "meter_id", "profile"],
+            Self::AddAllFound(_) => &["profile"],
             Self::DecideHeld(_) => &["register", "decision", "seen"],
             Self::Pay(_) => &["amount", "channel", "tendered", "reference", "toward", "payer"],
             Self::TakeDeposit(_) => {
@@ -335,7 +341,9 @@ impl Act {
             }
             Self::ExchangeMeter(id) => Screen::Exchange(id.clone()),
             Self::BeginScan => Screen::Scans,
-            Self::CancelScan(id) => Screen::Scan(id.clone()),
+            Self::CancelScan(id) | Self::AddFound(id) | Self::AddAllFound(id) => {
+                Screen::Scan(id.clone())
+            }
             Self::Pay(id) | Self::TakeDeposit(id) | Self::AskRefund(id) => {
                 Screen::Household(id.clone())
             }

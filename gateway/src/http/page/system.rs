@@ -300,9 +300,9 @@ pub(super) async fn audit(desk: &Desk, page: &Page<'_>) -> Answered {
                                 @let name = if data["name"].is_string() { text(&data["name"]) } else { text(&data["what"]) };
                                 tr {
                                     td.lead.num { @if let Some(at) = at { (view.time(at)) } }
-                                    td.mono data-name=(say.what()) { (name) }
+                                    td.mono data-name=(say.what()) { (name) @if let Some(done) = data["did"]["done"].as_str() { " · " (done) } }
                                     td data-name=(say.by()) { (text(&data["actor"])) (text(&data["by"])) }
-                                    td data-name=(say.result()) lang="en" { (text(&data["outcome"])) " " (text(&data["detail"])) }
+                                    td data-name=(say.result()) lang="en" { (text(&data["outcome"])) " " (text(&data["detail"])) (did(&data["did"])) }
                                     td.num data-name=(say.seq()) { (seq) }
                                 }
                             }
@@ -312,6 +312,21 @@ pub(super) async fn audit(desk: &Desk, page: &Page<'_>) -> Answered {
             }
         },
     ))
+}
+
+/// What upkeep was about: `user clerk · role finance`.
+fn did(data: &Value) -> String {
+    let Some(fields) = data.as_object() else { return String::new() };
+    let rows = fields.iter().filter(|(name, _)| *name != "done");
+    let one = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{name} {text}"),
+        Value::Array(all) => {
+            let all: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
+            format!("{name} {}", all.join(", "))
+        }
+        other => format!("{name} {other}"),
+    };
+    rows.map(one).collect::<Vec<_>>().join(" · ")
 }
 
 /// The parts of the diagnostics, in the order of the document.

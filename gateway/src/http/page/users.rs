@@ -4,8 +4,9 @@ use super::forms::{Field, Input, Reader};
 use super::text::Say;
 use super::{Act, Outcome, Page};
 use crate::http::answer::Desk;
-use crate::http::auth::{Person, Role};
+use crate::http::auth::{Caller, Person, Role};
 use crate::problem::{Code, Problem};
+use blockgate_rules::event::Upkeep;
 use maud::html;
 use warp::reply::Response;
 
@@ -117,6 +118,7 @@ pub(super) async fn act(
     mut read: Reader<'_>,
 ) -> Result<Outcome, Problem> {
     let (say, accounts) = (page.view.say, &desk.shared.accounts);
+    let mut did = None;
     let done = match act {
         Act::SaveUser => {
             let name = read.said("user", 32);
@@ -132,6 +134,8 @@ pub(super) async fn act(
                     if done.is_ok() {
                         let (by, role) = (&person.user, role.text());
                         tracing::warn!(%by, user = %name, role, "a user was saved");
+                        let (role, password) = (role.to_owned(), password.is_some());
+                        did = Some(Upkeep::UserSaved { user: name, role, password });
                     }
                     done
                 }
@@ -146,6 +150,7 @@ pub(super) async fn act(
             let done = accounts.remove_person(&name);
             if done.is_ok() {
                 tracing::warn!(by = %person.user, user = %name, "a user was removed");
+                did = Some(Upkeep::UserRemoved { user: name });
             }
             done
         }
@@ -160,11 +165,20 @@ pub(super) async fn act(
                 return Ok(Outcome::Again(read.typed(true), None));
             }
             match accounts.check(page.request.peer, &person.user, &old).await {
-                Ok(()) => accounts.set_person(&person.user, person.role, Some(&new)).await,
+                Ok(()) => {
+                    let done = accounts.set_person(&person.user, person.role, Some(&new)).await;
+                    if done.is_ok() {
+                        did = Some(Upkeep::PasswordChanged { user: person.user.clone() });
+                    }
+                    done
+                }
                 Err(problem) => Err(problem),
             }
         }
     };
+    if let Some(did) = did {
+        desk.shared.tell(Caller::Person(person.clone()).actor(), did).await;
+    }
     Ok(match done {
         Ok(()) => Outcome::Done(say.done().to_owned(), act.screen().path()),
         Err(problem) => {
