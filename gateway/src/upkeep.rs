@@ -216,7 +216,11 @@ mod tests {
         assert!(!state.join(added::FOLDER).exists());
         let new = upkeep.add(|_| Ok((None, vec![meter(Some("30"))]))).unwrap();
         assert_eq!(new.hash, Config::load(&main).unwrap().hash);
-        assert_eq!(std::fs::read_to_string(&main).unwrap(), MAIN, "the config itself is not touched");
+        assert_eq!(
+            std::fs::read_to_string(&main).unwrap(),
+            MAIN,
+            "the config itself is not touched"
+        );
         // The same again is a fault, and the file stays as it was.
         let path = state.join(added::FOLDER).join(added::FILE);
         let before = std::fs::read(&path).unwrap();

@@ -13,8 +13,8 @@ use crate::money::Fen;
 use crate::setup::{AccountSetup, MeterSetup};
 use crate::tariff::Tariff;
 use blockgate_types::{
-    AccountId, AlarmId, BillId, CommandId, Decimal, ItemId, LineId, MeterId, RegisterName, Span, TariffId,
-    Time, Unit,
+    AccountId, AlarmId, BillId, CommandId, Decimal, ItemId, LineId, MeterId, RegisterName, Span,
+    TariffId, Time, Unit,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -230,8 +230,8 @@ fn a_new_box_is_put_into_service_from_the_page() {
     }
 
     // A test read shows the frames; what the meter says is in them.
-    let read = installer
-        .send("/meters/m-7/test", &installer.fill("/meters/m-7", "/meters/m-7/test", &[]));
+    let read =
+        installer.send("/meters/m-7/test", &installer.fill("/meters/m-7", "/meters/m-7/test", &[]));
     assert_eq!(read.status, 200, "{}", read.body);
     assert!(read.body.contains("It was read.") && read.body.contains("07 04"), "{}", read.body);
     let sheet = installer.see("/sheet");

@@ -165,7 +165,16 @@ pub fn usual_most(profile: &Profile) -> Option<&'static str> {
     let has_phases = profile.specs().iter().any(|s| s.name.as_str().ends_with("_l3"));
     let is_heat = profile.id.contains("heat");
     let known = [
-        (Unit::KilowattHour, if is_heat { "100" } else if has_phases { "69" } else { "27.6" }),
+        (
+            Unit::KilowattHour,
+            if is_heat {
+                "100"
+            } else if has_phases {
+                "69"
+            } else {
+                "27.6"
+            },
+        ),
         (Unit::CubicMetre, "10"),
         (Unit::Gigajoule, "0.4"),
     ];
@@ -221,8 +230,10 @@ mod tests {
         };
         let first = with("", Some(&line), &[meter("1")]).unwrap();
         assert!(first.starts_with(HEAD), "{first}");
-        let edited = first.replace("profile = \"eastron-sdm120\"", "profile = \"eastron-sdm120\" # hall");
-        let second = with(&format!("{edited}\n# the end\n"), None, &[meter("2"), meter("3")]).unwrap();
+        let edited =
+            first.replace("profile = \"eastron-sdm120\"", "profile = \"eastron-sdm120\" # hall");
+        let second =
+            with(&format!("{edited}\n# the end\n"), None, &[meter("2"), meter("3")]).unwrap();
         assert!(second.contains("# hall") && second.contains("# the end"), "{second}");
         assert_eq!(second.matches("[[meter]]\nid").count(), 3, "{second}");
         let main = "[gateway]\nid = \"g\"\ntenant = \"t\"\nzone = \"Asia/Shanghai\"\n\
@@ -254,7 +265,8 @@ mod tests {
         let text = format!("{}[http]\nlisten = \"0.0.0.0:1\"\n", with("", None, &[twice]).unwrap());
         let faults = Config::load_adding(&file, FILE, &text).unwrap_err();
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        let has = |what: &str| told.iter().any(|t| t.contains("meters.d/page.toml") && t.contains(what));
+        let has =
+            |what: &str| told.iter().any(|t| t.contains("meters.d/page.toml") && t.contains(what));
         assert!(has("meter m-1 stands here twice"), "{told:#?}");
         assert!(has("has address 1 on line l already"), "{told:#?}");
         assert!(has("http"), "{told:#?}");

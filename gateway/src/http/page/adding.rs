@@ -45,7 +45,8 @@ pub(super) fn one(
     let say = page.view.say;
     let taken = desk.shared.board.meters();
     let line = finds.line.clone().or_else(|| LineId::new("line-1").ok());
-    let id = line.and_then(|line| added::meter_id(&line, found.address, |id| taken.contains_key(id)));
+    let id =
+        line.and_then(|line| added::meter_id(&line, found.address, |id| taken.contains_key(id)));
     drop(taken);
     let mine = page.typed.is("nth", &nth.to_string());
     let proposed = id.map_or_else(String::new, |id| id.to_string());
@@ -250,8 +251,9 @@ impl Wish {
             Some(_) => None,
             None => Some(added::usual_most(profile).ok_or_else(|| say.no_most().to_owned())?),
         };
-        let taken =
-            |id: &MeterId| config.meters.contains_key(id) || chosen.meters.iter().any(|m| m.id == *id);
+        let taken = |id: &MeterId| {
+            config.meters.contains_key(id) || chosen.meters.iter().any(|m| m.id == *id)
+        };
         let own = self.id.clone();
         let id = own.or_else(|| added::meter_id(line, found.address, taken));
         Ok(NewMeter {
