@@ -1,7 +1,8 @@
 //! The control panel against a reader that nobody here wrote: libosdp's (PyPI `libosdp`), over a
 //! pseudo terminal of socat; in the clear, in the secure channel, and with another key.
 
-use blockgate_drivers::door::osdp::{Event, Fault, Panel};
+use blockgate_drivers::door::osdp::{Event, Fault, Output, Panel};
+use blockgate_drivers::transport::Stream;
 use blockgate_drivers::{Connect, Parity, SystemConnect, Target};
 use blockgate_e2e::{Running, python, wait_until};
 use libtest_mimic::{Arguments, Trial};
@@ -35,7 +36,7 @@ impl Site {
         Self { folder, _wire: wire, _reader: reader }
     }
 
-    async fn panel(&self) -> Panel {
+    async fn panel(&self) -> (Stream, Panel) {
         let target = Target::Serial {
             path: self.folder.path().join("ours").display().to_string(),
             baud: 9600,
@@ -43,7 +44,7 @@ impl Site {
             parity: Parity::None,
             stop_bits: 1,
         };
-        Panel::new(SystemConnect.connect(&target).await.expect("the wire"), ADDRESS)
+        (SystemConnect.connect(&target).await.expect("the wire"), Panel::new(ADDRESS))
     }
 
     fn log(&self) -> String {
@@ -52,9 +53,9 @@ impl Site {
 }
 
 /// The reader needs a moment to come up.
-async fn connected(panel: &mut Panel, key: Option<&[u8; 16]>) -> Vec<u8> {
+async fn connected(wire: &mut Stream, panel: &mut Panel, key: Option<&[u8; 16]>) -> Vec<u8> {
     for _ in 0..20 {
-        match panel.connect(key, false).await {
+        match panel.connect(wire, key, false).await {
             Ok(id) => return id,
             Err(Fault::Silent) => {}
             Err(fault) => panic!("{fault}"),
@@ -63,10 +64,10 @@ async fn connected(panel: &mut Panel, key: Option<&[u8; 16]>) -> Vec<u8> {
     panic!("the reader does not answer");
 }
 
-async fn card_of(panel: &mut Panel) -> Event {
+async fn card_of(wire: &mut Stream, panel: &mut Panel) -> Event {
     // Each poll is a round trip to another process; the card comes after two seconds.
     for _ in 0..2_000 {
-        let told = panel.poll().await.expect("a poll");
+        let told = panel.poll(wire).await.expect("a poll");
         if matches!(told, Event::Card { .. }) {
             return told;
         }
@@ -76,16 +77,17 @@ async fn card_of(panel: &mut Panel) -> Event {
 
 async fn shows_a_card_and_opens(secure: bool) {
     let site = Site::new(secure);
-    let mut panel = site.panel().await;
+    let (mut wire, mut panel) = site.panel().await;
+    let wire = &mut wire;
     let key = secure.then_some(&KEY);
-    assert_eq!(connected(&mut panel, key).await.len(), 12);
+    assert_eq!(connected(wire, &mut panel, key).await.len(), 12);
     assert_eq!(panel.is_secure(), secure);
-    let Event::Card { bits, raw, .. } = card_of(&mut panel).await else { return };
+    let Event::Card { bits, raw, .. } = card_of(wire, &mut panel).await else { return };
     assert_eq!((bits, raw.as_slice()), (26, &[0x5A, 0x12, 0x34, 0x40][..]));
-    panel.output(0, 30).await.expect("the strike");
+    panel.output(wire, 0, Output::OnFor(30)).await.expect("the strike");
     // The reader's program hears of it.
     for _ in 0..500 {
-        let _ = panel.poll().await;
+        let _ = panel.poll(wire).await;
         if site.log().contains("output") {
             return;
         }
@@ -95,16 +97,17 @@ async fn shows_a_card_and_opens(secure: bool) {
 
 async fn says_so_of_a_wrong_key() {
     let site = Site::new(true);
-    let mut panel = site.panel().await;
-    connected(&mut panel, Some(&KEY)).await;
+    let (mut wire, mut panel) = site.panel().await;
+    let wire = &mut wire;
+    connected(wire, &mut panel, Some(&KEY)).await;
     let mut other = KEY;
     other[0] = 0xFF;
-    match panel.connect(Some(&other), false).await {
+    match panel.connect(wire, Some(&other), false).await {
         Err(Fault::WrongKey) => {}
         told => panic!("{told:?}"),
     }
     assert!(!panel.is_secure());
-    connected(&mut panel, Some(&KEY)).await;
+    connected(wire, &mut panel, Some(&KEY)).await;
     assert!(panel.is_secure(), "the right key still works");
 }
 

@@ -18,6 +18,33 @@ pub mod hikvision;
 pub mod osdp;
 pub mod uhppote;
 
+/// Messages that were refused: none of them opened anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// From another address than the device's.
+    pub strangers: u64,
+    /// Damaged or invented: of another serial number or code, with a MAC that does not fit, in the clear
+    /// within a secure channel.
+    pub forged: u64,
+    /// An answer to an earlier question that was answered already: recorded and sent again.
+    pub replayed: u64,
+}
+
+impl Refused {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.strangers.saturating_add(self.forged).saturating_add(self.replayed)
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, others: Self) {
+        self.strangers = self.strangers.saturating_add(others.strangers);
+        self.forged = self.forged.saturating_add(others.forged);
+        self.replayed = self.replayed.saturating_add(others.replayed);
+    }
+}
+
 /// A point in civil time as a controller writes it: without a zone, to the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Civil {

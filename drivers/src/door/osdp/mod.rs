@@ -24,7 +24,8 @@ mod tests;
 
 pub use decode::decode_frame;
 pub use frame::{BadFrame, Frame};
-pub use panel::{Event, Fault, Panel};
+pub use panel::{Event, Fault, Output, Panel, card_number, facility_number};
+pub use secure::{DEFAULT_KEY, Key};
 
 /// Commands of a control panel.
 pub mod command {
@@ -36,6 +37,8 @@ pub mod command {
     pub const CAP: u8 = 0x62;
     /// State of the housing and the power.
     pub const LSTAT: u8 = 0x64;
+    /// State of the inputs.
+    pub const ISTAT: u8 = 0x65;
     /// Switch an output.
     pub const OUT: u8 = 0x68;
     /// Light a LED.
@@ -60,6 +63,10 @@ pub mod reply {
     pub const PDCAP: u8 = 0x46;
     /// State of the housing and the power.
     pub const LSTATR: u8 = 0x48;
+    /// State of the inputs.
+    pub const ISTATR: u8 = 0x49;
+    /// State of the outputs.
+    pub const OSTATR: u8 = 0x4A;
     /// A card, bit by bit.
     pub const RAW: u8 = 0x50;
     /// Keys that were pressed.

@@ -4,6 +4,7 @@
 use super::frame::{Frame, Reader};
 use super::secure::{DEFAULT_KEY, Key, Session};
 use super::{command, reply};
+use crate::door::Refused;
 use crate::transport::Stream;
 use std::io;
 use std::time::Duration;
@@ -76,8 +77,21 @@ pub enum Event {
         /// The power is low or fails.
         power: bool,
     },
+    /// Inputs by number, whether each is on: a door's contact, the button inside.
+    Inputs(Vec<bool>),
     /// Something else, by its code.
     Other(u8),
+}
+
+/// What an output is switched to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Off.
+    Off,
+    /// On until told otherwise.
+    On,
+    /// On for so many steps of 100 ms, then off.
+    OnFor(u16),
 }
 
 /// A reader's card as a number: the bits without parity of Wiegand 26 and 34, else all bits.
@@ -95,23 +109,39 @@ pub fn card_number(bits: u16, raw: &[u8]) -> Option<u64> {
     (first..last).try_fold(0_u64, |number, n| Some((number << 1) | bit(n)?))
 }
 
-/// The control panel of one reader.
+/// The same card as facility code and number side by side in decimal, as other controllers write it:
+/// of Wiegand 26 only.
+#[must_use]
+pub fn facility_number(bits: u16, raw: &[u8]) -> Option<u64> {
+    let number = card_number(bits, raw).filter(|_| bits == 26)?;
+    Some((number >> 16) * 100_000 + (number & 0xFFFF))
+}
+
+/// The control panel of one reader. Several may share a wire: each asks and awaits its answer while it
+/// has the wire, and no two have it at once.
 #[derive(Debug)]
 pub struct Panel {
-    wire: Stream,
     address: u8,
     sequence: u8,
     reader: Reader,
     session: Option<Session>,
-    /// Messages that broke the chain since the start.
-    pub broken: u64,
+    tries: u32,
+    /// What was refused since the start; a message with a MAC that does not fit is `forged`.
+    pub refused: Refused,
 }
 
 impl Panel {
-    /// A panel on a wire that is open; nothing is asked yet.
+    /// The panel of the reader at an address; nothing is asked yet.
     #[must_use]
-    pub fn new(wire: Stream, address: u8) -> Self {
-        Self { wire, address, sequence: 0, reader: Reader::default(), session: None, broken: 0 }
+    pub fn new(address: u8) -> Self {
+        Self {
+            address,
+            sequence: 0,
+            reader: Reader::default(),
+            session: None,
+            tries: TRIES,
+            refused: Refused::default(),
+        }
     }
 
     /// Whether what is said is secured.
@@ -120,14 +150,24 @@ impl Panel {
         self.session.is_some()
     }
 
+    /// A reader that is away is asked once each time, so that it does not cost its neighbours' turns.
+    pub fn ask_once(&mut self, once: bool) {
+        self.tries = if once { 1 } else { TRIES };
+    }
+
     /// Begins anew: who is there, and the secure channel where there is a key. Gives the reader's
     /// identity, twelve bytes. The default key is for installing: `install` allows it.
     ///
     /// # Errors
     /// [`Fault`]; [`Fault::WrongKey`] where the reader proves another key.
-    pub async fn connect(&mut self, key: Option<&Key>, install: bool) -> Result<Vec<u8>, Fault> {
+    pub async fn connect(
+        &mut self,
+        wire: &mut Stream,
+        key: Option<&Key>,
+        install: bool,
+    ) -> Result<Vec<u8>, Fault> {
         (self.sequence, self.session) = (0, None);
-        let id = self.ask(command::ID, &[0]).await?;
+        let id = self.ask(wire, command::ID, &[0]).await?;
         if id.code != reply::PDID {
             return Err(Fault::Strange(id.code));
         }
@@ -135,14 +175,19 @@ impl Panel {
         if *key == DEFAULT_KEY && !install {
             return Err(Fault::WrongKey);
         }
-        self.secure(key, random()?).await?;
+        self.secure(wire, key, random()?).await?;
         Ok(id.data)
     }
 
     /// The four steps of the secure channel.
-    async fn secure(&mut self, key: &Key, rnd_a: [u8; 8]) -> Result<(), Fault> {
+    async fn secure(
+        &mut self,
+        wire: &mut Stream,
+        key: &Key,
+        rnd_a: [u8; 8],
+    ) -> Result<(), Fault> {
         let which = u8::from(*key != DEFAULT_KEY);
-        let asked = self.exchange(command::CHLNG, &rnd_a, Some((0x11, vec![which]))).await;
+        let asked = self.exchange(wire, command::CHLNG, &rnd_a, Some((0x11, vec![which]))).await;
         let proof = match asked {
             Ok(proof) => proof,
             Err(Fault::Refused(_)) => return Err(Fault::NoSecureChannel),
@@ -158,7 +203,7 @@ impl Panel {
             return Err(Fault::WrongKey);
         }
         let ours = session.server_cryptogram();
-        let asked = self.exchange(command::SCRYPT, &ours, Some((0x13, vec![which]))).await;
+        let asked = self.exchange(wire, command::SCRYPT, &ours, Some((0x13, vec![which]))).await;
         let first = match asked {
             Ok(first) => first,
             Err(Fault::Refused(_)) => return Err(Fault::WrongKey),
@@ -177,57 +222,77 @@ impl Panel {
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn poll(&mut self) -> Result<Event, Fault> {
-        let told = self.ask(command::POLL, &[]).await?;
-        let at = |n: usize| told.data.get(n).copied().unwrap_or(0);
-        Ok(match told.code {
-            reply::ACK => Event::Nothing,
-            reply::RAW => Event::Card {
-                reader: at(0),
-                bits: u16::from_le_bytes([at(2), at(3)]),
-                raw: told.data.get(4..).unwrap_or_default().to_vec(),
-            },
-            reply::KEYPAD => Event::Keys(told.data.get(2..).unwrap_or_default().to_vec()),
-            reply::LSTATR => Event::State { tamper: at(0) != 0, power: at(1) != 0 },
-            other => Event::Other(other),
-        })
+    pub async fn poll(&mut self, wire: &mut Stream) -> Result<Event, Fault> {
+        self.ask(wire, command::POLL, &[]).await.map(|told| event(&told))
     }
 
-    /// Switches an output on for a time, in steps of 100 ms: the door's strike.
+    /// Asks for the state of housing and power.
+    ///
+    /// # Errors
+    /// [`Fault`]; [`Fault::Refused`] from a reader that does not watch them.
+    pub async fn state(&mut self, wire: &mut Stream) -> Result<Event, Fault> {
+        self.ask(wire, command::LSTAT, &[]).await.map(|told| event(&told))
+    }
+
+    /// Asks for the state of the inputs.
+    ///
+    /// # Errors
+    /// [`Fault`]; [`Fault::Refused`] from a reader that has none.
+    pub async fn inputs(&mut self, wire: &mut Stream) -> Result<Event, Fault> {
+        self.ask(wire, command::ISTAT, &[]).await.map(|told| event(&told))
+    }
+
+    /// Switches an output: the door's strike.
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn output(&mut self, output: u8, tenths: u16) -> Result<(), Fault> {
+    pub async fn output(&mut self, wire: &mut Stream, output: u8, to: Output) -> Result<(), Fault> {
+        let (code, tenths) = match to {
+            Output::Off => (1, 0),
+            Output::On => (2, 0),
+            // On for the time, then off.
+            Output::OnFor(tenths) => (5, tenths),
+        };
         let [low, high] = tenths.to_le_bytes();
-        // 5: on for the time, then as before.
-        self.done(command::OUT, &[output, 5, low, high]).await
+        self.done(wire, command::OUT, &[output, code, low, high]).await
     }
 
     /// Shows a colour for a time, in steps of 100 ms: 1 red, 2 green.
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn led(&mut self, colour: u8, tenths: u16) -> Result<(), Fault> {
+    pub async fn led(&mut self, wire: &mut Stream, colour: u8, tenths: u16) -> Result<(), Fault> {
         let [low, high] = tenths.to_le_bytes();
         let data = [0, 0, 2, 1, 1, colour, 0, low, high, 0, 0, 0, 0, 0];
-        self.done(command::LED, &data).await
+        self.done(wire, command::LED, &data).await
     }
 
-    async fn done(&mut self, code: u8, data: &[u8]) -> Result<(), Fault> {
-        let told = self.ask(code, data).await?;
-        if told.code == reply::ACK { Ok(()) } else { Err(Fault::Strange(told.code)) }
+    /// Sounds the buzzer so many times, 200 ms each.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn buzz(&mut self, wire: &mut Stream, times: u8) -> Result<(), Fault> {
+        self.done(wire, command::BUZ, &[0, 2, 2, 1, times]).await
+    }
+
+    async fn done(&mut self, wire: &mut Stream, code: u8, data: &[u8]) -> Result<(), Fault> {
+        let told = self.ask(wire, code, data).await?;
+        // A reader may answer an order with what changed by it.
+        let fine = matches!(told.code, reply::ACK | reply::OSTATR);
+        if fine { Ok(()) } else { Err(Fault::Strange(told.code)) }
     }
 
     /// One command and its answer; in the secure channel where there is one.
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn ask(&mut self, code: u8, data: &[u8]) -> Result<Frame, Fault> {
-        self.exchange(code, data, None).await
+    pub async fn ask(&mut self, wire: &mut Stream, code: u8, data: &[u8]) -> Result<Frame, Fault> {
+        self.exchange(wire, code, data, None).await
     }
 
     async fn exchange(
         &mut self,
+        wire: &mut Stream,
         code: u8,
         data: &[u8],
         block: Option<(u8, Vec<u8>)>,
@@ -243,16 +308,19 @@ impl Panel {
                 }
                 frame.mac = Some(session.mac(&frame.head(), true));
             }
-            let told = self.answered(&frame).await?;
+            let told = self.answered(wire, &frame).await?;
             // 0 only begins: 1, 2, 3, 1 …
             self.sequence = self.sequence % 3 + 1;
             if told.code == reply::BUSY {
                 continue;
             }
+            let in_the_clear = told.mac.is_none();
             let told = self.opened(told)?;
             if told.code == reply::NAK {
                 let why = told.data.first().copied().unwrap_or(0);
-                if self.session.take().is_some() {
+                // A reader that lost the channel says so in the clear; one that only cannot do what was
+                // asked says it within the channel, which goes on.
+                if in_the_clear && self.session.take().is_some() {
                     self.sequence = 0;
                 }
                 return Err(Fault::Refused(why));
@@ -263,25 +331,39 @@ impl Panel {
     }
 
     /// Sends a message until its answer comes. The same bytes again: a reader repeats its answer then.
-    async fn answered(&mut self, frame: &Frame) -> Result<Frame, Fault> {
+    /// What is no answer of this reader's to this message is refused and counted, and the right one is
+    /// still awaited: who injects messages delays nothing but them.
+    async fn answered(&mut self, wire: &mut Stream, frame: &Frame) -> Result<Frame, Fault> {
         let bytes = frame.encode();
-        for _ in 0..TRIES {
+        let mut broken = false;
+        for _ in 0..self.tries {
             self.reader.clear();
-            self.wire.write_all(&bytes).await.map_err(Fault::Io)?;
-            self.wire.flush().await.map_err(Fault::Io)?;
+            wire.write_all(&bytes).await.map_err(Fault::Io)?;
+            wire.flush().await.map_err(Fault::Io)?;
             let until = Instant::now() + ANSWER;
+            let mut in_the_clear = None;
             let mut buffer = [0; 256];
             loop {
                 while let Some(whole) = self.reader.take() {
                     let Ok(told) = Frame::parse(&whole) else { continue };
-                    if told.is_reply
-                        && told.address == self.address
-                        && told.sequence == frame.sequence
-                    {
+                    // Some adapters hear what they send.
+                    if !told.is_reply {
+                        continue;
+                    }
+                    if told.address != self.address {
+                        self.refused.strangers = self.refused.strangers.saturating_add(1);
+                    } else if told.sequence != frame.sequence {
+                        self.refused.replayed = self.refused.replayed.saturating_add(1);
+                    } else if self.is_ours(&told) {
                         return Ok(told);
+                    } else if told.block.is_none() && matches!(told.code, reply::NAK | reply::BUSY) {
+                        in_the_clear = Some(told);
+                    } else {
+                        self.refused.forged = self.refused.forged.saturating_add(1);
+                        broken = true;
                     }
                 }
-                let read = self.wire.read(&mut buffer);
+                let read = wire.read(&mut buffer);
                 match tokio::time::timeout_at(until, read).await {
                     Err(_) => break,
                     Ok(Ok(0)) => return Err(Fault::Io(io::ErrorKind::UnexpectedEof.into())),
@@ -289,40 +371,62 @@ impl Panel {
                     Ok(Err(error)) => return Err(Fault::Io(error)),
                 }
             }
+            if let Some(told) = in_the_clear {
+                return Ok(told);
+            }
         }
-        Err(Fault::Silent)
+        if broken {
+            (self.session, self.sequence) = (None, 0);
+        }
+        Err(if broken { Fault::Broken } else { Fault::Silent })
     }
 
-    /// Checks and opens what came in a secure channel. In one, nothing in the clear counts.
+    /// Whether a message belongs to what was agreed: in a secure channel its MAC continues the chain.
+    fn is_ours(&self, told: &Frame) -> bool {
+        let Some(session) = &self.session else { return true };
+        let secured = told.block.as_ref().is_some_and(|(kind, _)| matches!(kind, 0x16 | 0x18));
+        secured
+            && told.mac.is_some_and(|mac| {
+                let ours = session.clone().mac(&told.head(), false);
+                // Every byte is looked at: how long it takes says nothing of where they differ.
+                mac.iter().zip(ours).fold(0, |all, (one, other)| all | (one ^ other)) == 0
+            })
+    }
+
+    /// Opens what came in a secure channel and goes on with its chain.
     fn opened(&mut self, mut told: Frame) -> Result<Frame, Fault> {
-        let Some(session) = &mut self.session else { return Ok(told) };
-        let kind = told.block.as_ref().map(|(kind, _)| *kind);
-        // A reader that lost the channel says so in the clear; that ends it, and no more.
-        if kind.is_none() && told.code == reply::NAK {
+        let Some(session) = self.session.as_mut().filter(|_| told.mac.is_some()) else {
             return Ok(told);
-        }
-        let fits = told.mac.is_some_and(|mac| {
-            let ours = session.clone().mac(&told.head(), false);
-            let differ = mac.iter().zip(ours).fold(0, |all, (one, other)| all | (one ^ other));
-            differ == 0
-        });
-        let Some(kind) = kind.filter(|kind| matches!(kind, 0x16 | 0x18) && fits) else {
-            self.broken = self.broken.saturating_add(1);
-            (self.session, self.sequence) = (None, 0);
-            return Err(Fault::Broken);
         };
-        // The data was encrypted with our MAC, which this message's own does not change.
-        if kind == 0x18 {
+        // The MAC is of the bytes as they came; data was encrypted with our MAC, not with this one.
+        let head = told.head();
+        if told.block.as_ref().is_some_and(|(kind, _)| *kind == 0x18) {
             let Some(data) = session.decrypt(&told.data, false) else {
+                self.refused.forged = self.refused.forged.saturating_add(1);
                 (self.session, self.sequence) = (None, 0);
                 return Err(Fault::Broken);
             };
-            let _ = session.mac(&told.head(), false);
             told.data = data;
-        } else {
-            let _ = session.mac(&told.head(), false);
         }
+        let _ = session.mac(&head, false);
         Ok(told)
+    }
+}
+
+/// What an answer says.
+fn event(told: &Frame) -> Event {
+    let at = |n: usize| told.data.get(n).copied().unwrap_or(0);
+    match told.code {
+        reply::ACK => Event::Nothing,
+        reply::RAW => Event::Card {
+            reader: at(0),
+            bits: u16::from_le_bytes([at(2), at(3)]),
+            raw: told.data.get(4..).unwrap_or_default().to_vec(),
+        },
+        reply::KEYPAD => Event::Keys(told.data.get(2..).unwrap_or_default().to_vec()),
+        reply::LSTATR => Event::State { tamper: at(0) != 0, power: at(1) != 0 },
+        reply::ISTATR => Event::Inputs(told.data.iter().map(|input| *input != 0).collect()),
+        other => Event::Other(other),
     }
 }
 

@@ -101,8 +101,15 @@ proptest! {
 }
 
 /// A reader in memory: proves a key, then answers each poll with what it was given.
-async fn reader(mut wire: DuplexStream, key: [u8; 16], mut tell: Vec<(u8, Vec<u8>)>, tamper: bool) {
+/// What it is asked again with the same bytes it answers again, as the standard wants.
+async fn reader(
+    mut wire: DuplexStream,
+    key: [u8; 16],
+    mut tell: Vec<(u8, Vec<u8>)>,
+    wire_is: Wire,
+) {
     let (mut buffer, mut from) = ([0; 256], Reader::default());
+    let mut last: Option<(Vec<u8>, Vec<u8>)> = None;
     let mut session: Option<Session> = None;
     let mut secure = false;
     loop {
@@ -113,6 +120,10 @@ async fn reader(mut wire: DuplexStream, key: [u8; 16], mut tell: Vec<(u8, Vec<u8
             }
             continue;
         };
+        if let Some((_, answer)) = last.as_ref().filter(|(asked, _)| *asked == whole) {
+            wire.write_all(answer).await.unwrap();
+            continue;
+        }
         let asked = Frame::parse(&whole).unwrap();
         let mut told =
             Frame { is_reply: true, block: None, mac: None, data: vec![], ..asked.clone() };
@@ -147,32 +158,91 @@ async fn reader(mut wire: DuplexStream, key: [u8; 16], mut tell: Vec<(u8, Vec<u8
                     }
                     told.block = Some((if told.data.is_empty() { 0x16 } else { 0x18 }, vec![]));
                     let mac = session.mac(&told.head(), false);
-                    told.mac = Some(if tamper { mac.map(|byte| byte ^ 1) } else { mac });
+                    told.mac = Some(if wire_is == Wire::Changed { mac.map(|byte| byte ^ 1) } else { mac });
                 }
             }
         }
+        if wire_is == Wire::Shared && secure && asked.code == command::POLL {
+            let card = vec![0, 1, 26, 0, 1, 2, 3, 4];
+            let clear = Frame { code: reply::RAW, data: card, block: None, mac: None, ..told.clone() };
+            wire.write_all(&clear.encode()).await.unwrap();
+            let other = Frame { address: 5, ..clear.clone() };
+            wire.write_all(&other.encode()).await.unwrap();
+            if let Some((_, recorded)) = &last {
+                wire.write_all(recorded).await.unwrap();
+                let mut again = Frame::parse(recorded).unwrap();
+                again.sequence = asked.sequence;
+                wire.write_all(&again.encode()).await.unwrap();
+            }
+            // A refusal in the clear does not end a channel whose reader answers as agreed.
+            let refusal = Frame { code: reply::NAK, data: vec![6], ..clear };
+            wire.write_all(&refusal.encode()).await.unwrap();
+        }
+        last = Some((whole, told.encode()));
         wire.write_all(&told.encode()).await.unwrap();
     }
+}
+
+/// What else happens on the wire.
+#[derive(PartialEq)]
+enum Wire {
+    Quiet,
+    /// Each secured answer is changed.
+    Changed,
+    /// Somebody else sends before the reader does.
+    Shared,
+}
+
+#[tokio::test]
+async fn invented_recorded_and_other_readers_messages_are_counted_and_the_right_one_still_counts() {
+    let (near, far) = tokio::io::duplex(4096);
+    let card = (reply::RAW, vec![0, 1, 26, 0, 0x5A, 0x12, 0x34, 0x40]);
+    let served = tokio::spawn(reader(far, KEY, vec![card], Wire::Shared));
+    let (mut wire, mut panel) = (Stream::boxed(near), Panel::new(101));
+    panel.connect(&mut wire, Some(&KEY), false).await.unwrap();
+    let told = panel.poll(&mut wire).await.unwrap();
+    assert_eq!(told, Event::Card { reader: 0, bits: 26, raw: vec![0x5A, 0x12, 0x34, 0x40] });
+    for _ in 0..4 {
+        assert_eq!(panel.poll(&mut wire).await.unwrap(), Event::Nothing, "the card came once");
+    }
+    assert!(panel.is_secure());
+    // Each of five polls: one of another address, one recorded, and two invented ones: in the clear, and
+    // recorded with another number.
+    let refused = panel.refused;
+    assert_eq!((refused.strangers, refused.replayed, refused.forged), (5, 5, 10));
+    served.abort();
+}
+
+#[tokio::test]
+async fn what_a_reader_cannot_do_does_not_end_its_channel() {
+    let (near, far) = tokio::io::duplex(1024);
+    let served = tokio::spawn(reader(far, KEY, vec![(reply::NAK, vec![3])], Wire::Quiet));
+    let (mut wire, mut panel) = (Stream::boxed(near), Panel::new(101));
+    panel.connect(&mut wire, Some(&KEY), false).await.unwrap();
+    assert!(matches!(panel.led(&mut wire, 2, 10).await, Err(Fault::Refused(3))));
+    assert!(panel.is_secure());
+    assert_eq!(panel.poll(&mut wire).await.unwrap(), Event::Nothing);
+    served.abort();
 }
 
 #[tokio::test]
 async fn a_card_comes_through_the_secure_channel_and_a_wrong_key_is_said_so() {
     let (near, far) = tokio::io::duplex(1024);
     let card = (reply::RAW, vec![0, 1, 26, 0, 0x5A, 0x12, 0x34, 0x40]);
-    let served = tokio::spawn(reader(far, KEY, vec![card], false));
-    let mut panel = Panel::new(Stream::boxed(near), 101);
-    assert_eq!(panel.connect(Some(&KEY), false).await.unwrap(), [7; 12]);
+    let served = tokio::spawn(reader(far, KEY, vec![card], Wire::Quiet));
+    let (mut wire, mut panel) = (Stream::boxed(near), Panel::new(101));
+    assert_eq!(panel.connect(&mut wire, Some(&KEY), false).await.unwrap(), [7; 12]);
     assert!(panel.is_secure());
-    let told = panel.poll().await.unwrap();
+    let told = panel.poll(&mut wire).await.unwrap();
     assert_eq!(told, Event::Card { reader: 0, bits: 26, raw: vec![0x5A, 0x12, 0x34, 0x40] });
-    assert_eq!(panel.poll().await.unwrap(), Event::Nothing);
-    panel.output(0, 30).await.unwrap();
+    assert_eq!(panel.poll(&mut wire).await.unwrap(), Event::Nothing);
+    panel.output(&mut wire, 0, Output::OnFor(30)).await.unwrap();
     let mut other = KEY;
     other[0] = 0xFF;
-    assert!(matches!(panel.connect(Some(&other), false).await, Err(Fault::WrongKey)));
+    assert!(matches!(panel.connect(&mut wire, Some(&other), false).await, Err(Fault::WrongKey)));
     assert!(!panel.is_secure());
     // The key that everybody knows is for installing only.
-    assert!(matches!(panel.connect(Some(&DEFAULT_KEY), false).await, Err(Fault::WrongKey)));
+    assert!(matches!(panel.connect(&mut wire, Some(&DEFAULT_KEY), false).await, Err(Fault::WrongKey)));
     served.abort();
 }
 
@@ -180,10 +250,10 @@ async fn a_card_comes_through_the_secure_channel_and_a_wrong_key_is_said_so() {
 async fn a_changed_message_ends_the_channel_and_is_counted() {
     let (near, far) = tokio::io::duplex(1024);
     let card = (reply::RAW, vec![0, 1, 26, 0, 0x5A, 0x12, 0x34, 0x40]);
-    let served = tokio::spawn(reader(far, KEY, vec![card], true));
-    let mut panel = Panel::new(Stream::boxed(near), 101);
-    panel.connect(Some(&KEY), false).await.unwrap();
-    assert!(matches!(panel.poll().await, Err(Fault::Broken)));
-    assert!(!panel.is_secure() && panel.broken == 1, "no card came of it");
+    let served = tokio::spawn(reader(far, KEY, vec![card], Wire::Changed));
+    let (mut wire, mut panel) = (Stream::boxed(near), Panel::new(101));
+    panel.connect(&mut wire, Some(&KEY), false).await.unwrap();
+    assert!(matches!(panel.poll(&mut wire).await, Err(Fault::Broken)));
+    assert!(!panel.is_secure() && panel.refused.forged > 0, "no card came of it");
     served.abort();
 }

@@ -7,29 +7,11 @@
 //! at the very moment from the very address; nothing in this program opens a door because of an answer.
 
 use super::{BadReply, Reply, Request, read};
+use crate::door::Refused;
 use crate::transport::Datagrams;
 use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Datagrams that were refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Refused {
-    /// From another address than the controller's.
-    pub strangers: u64,
-    /// From its address, and no answer to what was asked: damaged, of another serial number or code.
-    pub forged: u64,
-    /// An answer to an earlier question that was answered already: recorded and sent again.
-    pub replayed: u64,
-}
-
-impl Refused {
-    /// All of them.
-    #[must_use]
-    pub fn all(&self) -> u64 {
-        self.strangers.saturating_add(self.forged).saturating_add(self.replayed)
-    }
-}
 
 /// Why there is no answer.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ pub mod request;
 mod tests;
 mod wire;
 
-pub use client::{Client, NoAnswer, Refused};
+pub use client::{Client, NoAnswer};
 pub use decode::decode_frame;
 pub use reply::{BadReply, Reply, Status, read};
 pub use request::{Card, Profile, Request};
