@@ -45,7 +45,7 @@ fn setup() -> AccessSetup {
             let door: DoorId = id(&format!("d-{n:02}-{number}"));
             let (controller, exit) = (controller.clone(), Exit::Button);
             let entrance = number <= 2;
-            let of = DoorSetup { controller, number, exit, entrance, unlock_s: 5 };
+            let of = DoorSetup { controller, number, exit, entrance, unlock_s: 5, lane: None };
             setup.doors.insert(door.clone(), of);
             if entrance {
                 own.insert(door)

@@ -82,7 +82,9 @@ pub fn severity(code: AlarmCode) -> Severity {
         | AlarmCode::DoorEventsLost
         | AlarmCode::ControllerPackets
         | AlarmCode::ControllerKey => Severity::Critical,
-        AlarmCode::ControllerOffline | AlarmCode::ControllerBehind => Severity::Warning,
+        AlarmCode::ControllerOffline
+        | AlarmCode::ControllerPower
+        | AlarmCode::ControllerBehind => Severity::Warning,
         AlarmCode::CameraOffline => Severity::Warning,
         AlarmCode::MeterOffline
         | AlarmCode::MeterStuck
@@ -174,6 +176,7 @@ pub fn word(code: AlarmCode) -> &'static str {
         AlarmCode::ControllerOffline => "controller-offline",
         AlarmCode::ControllerPackets => "controller-packets",
         AlarmCode::ControllerKey => "controller-key",
+        AlarmCode::ControllerPower => "controller-power",
         AlarmCode::ControllerBehind => "controller-behind",
     }
 }
@@ -319,10 +322,10 @@ fn sentences(code: AlarmCode) -> (Text, Text) {
             "Find out why the controller was away for so long; confirm the alarm.",
         ),
         AlarmCode::ControllerOffline => (
-            "门禁控制器没有应答。",
-            "The door controller does not answer.",
-            "检查供电、网线和地址;门按控制器内的名单继续工作。",
-            "Check its power, cable and address; the doors work on by the list in the controller.",
+            "门禁控制器或读头没有应答。",
+            "A door controller or a reader does not answer.",
+            "检查供电、线路和地址;有自身名单的控制器继续工作,OSDP 读头的门须用钥匙或从内侧开启。",
+            "Check its power, cable and address; controllers with a list of their own work on, doors of OSDP readers open by key and from inside.",
         ),
         AlarmCode::ControllerPackets => (
             "收到伪造、重放或来自其他地址的门禁报文,已拒绝。",
@@ -332,9 +335,15 @@ fn sentences(code: AlarmCode) -> (Text, Text) {
         ),
         AlarmCode::ControllerKey => (
             "读头的密钥与配置不符。",
-            "The reader has another key than the config says.",
+            "The reader has another key than ours, or none: nothing of it is believed.",
             "核对读头的密钥;是否被更换过?",
-            "Compare the reader's key; was it replaced?",
+            "Compare the reader's key; was the reader replaced?",
+        ),
+        AlarmCode::ControllerPower => (
+            "读头或门禁控制器的供电不足。",
+            "The power of a reader or a door controller is low or failing.",
+            "检查电源和后备电池。",
+            "Check its supply and its battery.",
         ),
         AlarmCode::ControllerBehind => (
             "控制器的名单与应有的不一致。",

@@ -782,6 +782,8 @@ pub enum AlarmCode {
     ControllerPackets,
     /// A reader has another key than the config says.
     ControllerKey,
+    /// The power of a reader or a controller is low or failing.
+    ControllerPower,
     /// A controller does not have the list that it should have, or cannot keep it.
     ControllerBehind,
 }

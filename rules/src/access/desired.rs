@@ -3,11 +3,11 @@
 use super::event::{Credential, Hold};
 use super::people::{People, Person};
 use super::profile::{self, EARLIEST, LATEST, Profile};
-use super::setup::{AccessSetup, Schedule};
+use super::setup::{AccessSetup, Holiday, Schedule};
 use super::state::AccessState;
 use crate::calendar::{Day, Zone};
 use crate::setup::AccountSetup;
-use blockgate_types::{AccountId, ControllerId, DoorId, GrantId, GroupId, PersonId, Time};
+use blockgate_types::{AccountId, ControllerId, DoorId, GrantId, GroupId, PersonId, Plate, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Doors of the largest controller.
@@ -51,6 +51,13 @@ pub struct List {
     pub holders: BTreeMap<u64, Holder>,
     /// Time profiles by number.
     pub profiles: BTreeMap<u8, Profile>,
+    /// The schedules behind the profiles that rights refer to: what controllers are told that know weeks
+    /// and holidays, and what is judged by where the gateway is the controller.
+    pub plans: BTreeMap<Right, Schedule>,
+    /// Days on which the schedules' holidays hold.
+    pub holidays: BTreeSet<Holiday>,
+    /// Plates that open doors with a lane.
+    pub plates: BTreeMap<Plate, Row>,
     /// How its doors are held, and for how many seconds an opening unlocks.
     pub doors: BTreeMap<u8, (Hold, u8)>,
     /// Anti-passback.
@@ -85,6 +92,8 @@ type Place = (usize, usize);
 type Resolved<'a> = (&'a GroupId, Vec<Place>, Set);
 /// A card that is to stand in a controller's list, before its profiles have numbers.
 type Wanted = (u64, [Set; DOORS], Row, Holder);
+/// A plate, likewise.
+type WantedPlate = (Plate, [Set; DOORS], Row);
 
 struct Plan<'a> {
     known: Known<'a>,
@@ -94,6 +103,8 @@ struct Plan<'a> {
     controllers: usize,
     /// Doors that arrears close, by place.
     closed: BTreeSet<Place>,
+    /// Controllers with a door that plates open, by place.
+    lanes: BTreeSet<usize>,
 }
 
 /// The lists, by controller.
@@ -103,6 +114,7 @@ pub fn desired(known: &Known<'_>, now: Time) -> BTreeMap<ControllerId, List> {
     let plan = Plan::new(*known, now);
     let count = plan.controllers;
     let mut cards: Vec<Vec<Wanted>> = vec![Vec::new(); count];
+    let mut plates: Vec<Vec<WantedPlate>> = vec![Vec::new(); count];
     let mut sets = vec![[0_u64; DOORS]; count];
     for (id, person) in known.people {
         let Some((from, to)) = plan.days_of(id, person) else { continue };
@@ -116,6 +128,8 @@ pub fn desired(known: &Known<'_>, now: Time) -> BTreeMap<ControllerId, List> {
                 list.push((*card, *sets, row, Holder::Person(id.clone())));
             }
         }
+        // A PIN is typed after a card: nobody types one at a lane.
+        plan.add_plates(&person.plates, &sets, Row { pin: 0, ..row }, &mut plates);
     }
     for (id, used) in known.state.grants() {
         let terms = &used.terms;
@@ -134,9 +148,10 @@ pub fn desired(known: &Known<'_>, now: Time) -> BTreeMap<ControllerId, List> {
         for (list, sets) in cards.iter_mut().zip(&sets).filter(|(_, s)| **s != [0; DOORS]) {
             list.push((terms.card, *sets, row, Holder::Grant(id.clone())));
         }
+        plan.add_plates(&terms.plate, &sets, row, &mut plates);
     }
-    let lists = setup.controllers.iter().zip(cards);
-    lists.map(|((id, _), cards)| (id.clone(), plan.list(id, cards))).collect()
+    let lists = setup.controllers.iter().zip(cards.into_iter().zip(plates));
+    lists.map(|((id, _), (cards, plates))| (id.clone(), plan.list(id, cards, plates))).collect()
 }
 
 impl<'a> Plan<'a> {
@@ -161,8 +176,10 @@ impl<'a> Plan<'a> {
         });
         let groups = groups.collect();
         let closed = closed(&known).into_iter().filter_map(place_of).collect();
+        let with_lane = setup.doors.values().filter(|door| door.lane.is_some());
+        let lanes = with_lane.filter_map(|door| places.get(&door.controller).copied()).collect();
         let (today, controllers) = (known.zone.day(now), setup.controllers.len());
-        Self { known, today, now, groups, controllers, closed }
+        Self { known, today, now, groups, controllers, closed, lanes }
     }
 
     /// The first and the last day of somebody; `None` for who is shut out, gone, or over.
@@ -222,12 +239,34 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn list(&self, id: &ControllerId, cards: Vec<Wanted>) -> List {
+    /// Plates with the rights of their holder, for the controllers whose doors they open.
+    fn add_plates<'p>(
+        &self,
+        of: impl IntoIterator<Item = &'p Plate>,
+        sets: &[[Set; DOORS]],
+        row: Row,
+        into: &mut [Vec<WantedPlate>],
+    ) {
+        if self.lanes.is_empty() {
+            return;
+        }
+        for plate in of {
+            for place in &self.lanes {
+                let set = sets.get(*place).filter(|sets| **sets != [0; DOORS]);
+                if let (Some(sets), Some(list)) = (set, into.get_mut(*place)) {
+                    list.push((plate.clone(), *sets, row));
+                }
+            }
+        }
+    }
+
+    fn list(&self, id: &ControllerId, cards: Vec<Wanted>, plates: Vec<WantedPlate>) -> List {
         let setup = self.known.setup;
         // Single schedules first, in the config's order: their numbers do not move when somebody
         // needs two of them together.
         let mut used: BTreeSet<(u32, Set)> = BTreeSet::new();
-        for set in cards.iter().flat_map(|(_, sets, ..)| sets) {
+        let of_plates = plates.iter().flat_map(|(_, sets, _)| sets);
+        for set in cards.iter().flat_map(|(_, sets, ..)| sets).chain(of_plates) {
             if *set != 0 && set & ALWAYS_BIT == 0 {
                 used.insert((set.count_ones(), *set));
             }
@@ -240,14 +279,29 @@ impl<'a> Plan<'a> {
         let wanted: Vec<Vec<&Schedule>> = used.iter().map(|(_, set)| of(*set)).collect();
         let (profiles, heads) = profile::profiles(setup, &wanted, self.today);
         let numbers: BTreeMap<Set, Right> =
-            used.iter().zip(heads).map(|((_, set), head)| (*set, head.unwrap_or(NEVER))).collect();
+            used.iter().zip(&heads).map(|((_, set), head)| (*set, head.unwrap_or(NEVER))).collect();
         let mut list = List { profiles, ..List::default() };
-        for (card, sets, row, holder) in cards {
-            let doors = sets.map(|set| match set {
+        let told = wanted.iter().zip(&heads);
+        let told = told.filter_map(|(set, head)| Some(((*head)?, profile::union(set))));
+        list.plans = told.collect();
+        if !list.plans.is_empty() {
+            list.holidays.clone_from(&setup.holidays);
+        }
+        let rights = |sets: [Set; DOORS]| {
+            sets.map(|set| match set {
                 0 => NEVER,
                 set if set & ALWAYS_BIT != 0 => ALWAYS,
                 set => numbers.get(&set).copied().unwrap_or(NEVER),
-            });
+            })
+        };
+        for (plate, sets, row) in plates {
+            let doors = rights(sets);
+            if doors != [NEVER; DOORS] {
+                list.plates.entry(plate).or_insert(Row { doors, ..row });
+            }
+        }
+        for (card, sets, row, holder) in cards {
+            let doors = rights(sets);
             if doors == [NEVER; DOORS] {
                 continue;
             }

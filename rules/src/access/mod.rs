@@ -10,9 +10,11 @@
 //! | [`profile`] | schedules as the time profiles of a controller |
 //! | [`mod@desired`] | the list that each controller is to have |
 //! | [`mod@diff`] | what has to be pushed so that it has it |
+//! | [`pass`] | whether a credential opens a door now, where the gateway is the controller |
 //!
 //! # What must never happen
-//! 1. A door never opens because of what a controller says; only an order opens it, once.
+//! 1. A door never opens because of what a controller says; only an order opens it, once. Where the
+//!    gateway is the controller (readers, plates at a lane), only a credential of the list does.
 //! 2. An entry of a controller's memory is journaled once, and none is passed over in silence.
 //! 3. A household's own entrance is not taken away for arrears unless a rule says so and a named person
 //!    confirmed that very rule.
@@ -23,6 +25,7 @@ pub mod desired;
 pub mod diff;
 pub mod event;
 pub mod heard;
+pub mod pass;
 pub mod people;
 pub mod profile;
 pub mod setup;

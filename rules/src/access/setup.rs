@@ -2,7 +2,7 @@
 
 use crate::calendar::{Day, day_text};
 use crate::money::Fen;
-use blockgate_types::{AccountId, ControllerId, DoorId, GroupId, ItemId, ScheduleId};
+use blockgate_types::{AccountId, ControllerId, DoorId, GroupId, ItemId, LaneId, ScheduleId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ pub struct AccessSetup {
 /// A controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ControllerSetup {
-    /// Whose protocol it speaks, for people: `uhppote`.
+    /// Whose protocol it speaks: `uhppote`, `hikvision`, `osdp`.
     pub vendor: String,
     /// Anti-passback by the controller's own number: 0 off, 1 doors (1:2)(3:4), 2 (1,3):(2,4),
     /// 3 1:(2,3), 4 1:(2,3,4).
@@ -54,6 +54,9 @@ pub struct DoorSetup {
     pub entrance: bool,
     /// For how many seconds an opening unlocks it, 1 to 255.
     pub unlock_s: u8,
+    /// The lane whose plates open it, where it is a garage's door or a barrier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<LaneId>,
 }
 
 /// How one gets out through a door.

@@ -1,5 +1,6 @@
 use super::desired::{ALWAYS, Holder, Known, NEVER, desired};
-use super::event::{Access, Credential, Entry, Grant, Happened, Hold};
+use super::event::{Access, Credential, Denial, Entry, Grant, Happened, Hold};
+use super::pass::{self, Moment, Verdict};
 use super::people::{People, Person, faults};
 use super::setup::*;
 use super::state::AccessState;
@@ -30,7 +31,7 @@ fn setup() -> AccessSetup {
         number,
         exit,
         entrance,
-        unlock_s: 5,
+        unlock_s: 5, lane: None,
     };
     let group = |doors: &[&str]| Group {
         doors: doors.iter().map(|door| id(door)).collect(),
@@ -394,4 +395,83 @@ fn the_state_survives_its_own_bytes() {
     let text = serde_json::to_string(&world.state).unwrap();
     assert_eq!(serde_json::from_str::<AccessState>(&text).unwrap(), world.state);
     assert!(world.state.grants().contains_key(&id::<GrantId>("v-1")));
+}
+
+/// As a controller judges by its time profiles: each link's days, weekdays and segments.
+fn by_profiles(list: &super::List, right: u8, moment: Moment) -> bool {
+    let (mut next, mut holds) = (right, false);
+    while let Some(profile) = list.profiles.get(&next) {
+        let weekday = usize::try_from(moment.day.weekday().to_monday_zero_offset()).unwrap();
+        let days = profile.from <= moment.day && moment.day <= profile.to;
+        let within = |w: &Window| w.from <= moment.minute && moment.minute < w.until;
+        holds |= days && profile.weekdays[weekday] && profile.segments.iter().any(within);
+        next = profile.linked;
+    }
+    holds
+}
+
+#[test]
+fn where_the_gateway_is_the_controller_it_judges_as_a_controller_would_by_its_profiles() {
+    let mut world = World::new();
+    world.people.get_mut(&id("p-1")).unwrap().groups = [id("shop"), id("night")].into();
+    world.people.get_mut(&id("p-2")).unwrap().groups = [id("shop")].into();
+    let list = world.list("2026-04-10T09:00:00+08:00");
+    let (mut day, mut passes, mut denied) = (parse_day("2026-04-10").unwrap(), 0, 0);
+    for _ in 0..60 {
+        for minute in (0..1_440).step_by(30) {
+            let moment = Moment { day, minute };
+            for card in [101, 102] {
+                let right = list.cards[&card].doors[3];
+                let verdict = pass::card(&list, card, 4, Some(moment));
+                let opens = by_profiles(&list, right, moment);
+                assert_eq!(verdict == Verdict::Opens, opens, "{card} {moment:?}: {verdict:?}");
+                *(if opens { &mut passes } else { &mut denied }) += 1;
+            }
+        }
+        day = crate::calendar::next_day(day);
+    }
+    assert!(passes > 1_000 && denied > 1_000, "{passes} {denied}");
+}
+
+#[test]
+fn a_credential_is_denied_with_its_reason_and_a_plate_counts_where_a_door_has_a_lane() {
+    let mut world = World::new();
+    let plate: blockgate_types::Plate = "粤B12345".parse().unwrap();
+    {
+        let person = world.people.get_mut(&id("p-1")).unwrap();
+        person.pin = Some(7_531);
+        person.until = parse_day("2026-04-12");
+        person.plates = [plate.clone()].into();
+    }
+    let list = world.list("2026-04-10T09:00:00+08:00");
+    assert!(list.plates.is_empty(), "no door has a lane");
+    world.setup.doors.get_mut(&id("b1")).unwrap().lane = Some(id("garage"));
+    let list = world.list("2026-04-10T09:00:00+08:00");
+    let on = |text: &str| Some(Moment { day: parse_day(text).unwrap(), minute: 600 });
+    let today = on("2026-04-10");
+    let denied = |why| Verdict::Denied(why);
+    assert_eq!(pass::card(&list, 101, 1, today), Verdict::AsksPin(7_531));
+    assert_eq!(pass::plate(&list, &plate, 1, today), Verdict::Opens, "nobody types at a lane");
+    assert_eq!(pass::plate(&list, &plate, 2, today), denied(Denial::NoRight));
+    let other = "粤B54321".parse().unwrap();
+    assert_eq!(pass::plate(&list, &other, 1, today), denied(Denial::NoRight));
+    assert_eq!(pass::card(&list, 101, 1, on("2026-04-13")), denied(Denial::Expired));
+    assert_eq!(pass::card(&list, 101, 2, today), denied(Denial::NoRight));
+    assert_eq!(pass::card(&list, 77, 1, today), denied(Denial::NoRight));
+    assert_eq!(pass::card(&list, 101, 9, today), denied(Denial::NoRight));
+    // The clock was never set: home is home, a schedule cannot be judged.
+    assert_eq!(pass::card(&list, 102, 2, None), Verdict::Opens);
+    // Who is shut out is so by plate too.
+    let revoked = Access::Revoked {
+        at: at("2026-04-10T09:00:00+08:00"),
+        of: Credential::Person(id("p-1")),
+        reason: "gone".to_owned(),
+        command: id("c-1"),
+    };
+    world.state.apply(&revoked);
+    let list = world.list("2026-04-10T09:00:00+08:00");
+    assert_eq!(pass::plate(&list, &plate, 1, today), denied(Denial::NoRight));
+    let mut locked = list;
+    locked.doors.insert(2, (Hold::Locked, 5));
+    assert_eq!(pass::card(&locked, 102, 2, today), denied(Denial::Locked));
 }

@@ -192,6 +192,7 @@ fn words(code: AlarmCode) -> Words {
         | AlarmCode::ControllerOffline
         | AlarmCode::ControllerPackets
         | AlarmCode::ControllerKey
+        | AlarmCode::ControllerPower
         | AlarmCode::ControllerBehind => Words {
             zh: "网关自身的告警。",
             en: "An alarm of the gateway itself.",

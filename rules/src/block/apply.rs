@@ -313,6 +313,7 @@ impl Block {
             | AlarmCode::ControllerOffline
             | AlarmCode::ControllerPackets
             | AlarmCode::ControllerKey
+            | AlarmCode::ControllerPower
             | AlarmCode::ControllerBehind => {}
         };
         let meter = self.state.setup.meters.get(&id);

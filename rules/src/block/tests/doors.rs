@@ -27,7 +27,7 @@ fn setup() -> Setup {
         number,
         exit,
         entrance,
-        unlock_s: 5,
+        unlock_s: 5, lane: None,
     };
     let access = AccessSetup {
         controllers: [(
