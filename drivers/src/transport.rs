@@ -195,7 +195,19 @@ pub trait Connect: Send + Sync {
         let _ = (host, port);
         Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }
+
+    /// Opens a socket that devices send datagrams to by themselves.
+    ///
+    /// # Errors
+    /// Why it could not be opened; `Unsupported` where a field has no such devices.
+    fn listen(&self, at: SocketAddr) -> OpeningListener<'_> {
+        let _ = at;
+        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
+    }
 }
+
+/// The future of a socket that devices send to.
+pub type OpeningListener<'a> = Pin<Box<dyn Future<Output = io::Result<UdpSocket>> + Send + 'a>>;
 
 /// The future of a socket for datagrams that is being opened.
 pub type OpeningDatagrams<'a> = Pin<Box<dyn Future<Output = io::Result<Datagrams>> + Send + 'a>>;
@@ -303,6 +315,10 @@ impl Connect for SystemConnect {
             let socket = UdpSocket::bind(any).await?;
             Ok(Datagrams::Udp { socket, far })
         })
+    }
+
+    fn listen(&self, at: SocketAddr) -> OpeningListener<'_> {
+        Box::pin(UdpSocket::bind(at))
     }
 }
 

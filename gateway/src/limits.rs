@@ -228,6 +228,12 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(60);
 pub const DOOR_ACTS_MAX: usize = 64;
 /// How soon a controller's task looks again when rights or doors changed.
 pub const DOORS_LOOK_AFTER: Duration = Duration::from_millis(50);
+/// So long somebody at a reader waits until what was decided is durable; residents get in then all the same.
+pub const READER_WAITS_FOR_DISK: Duration = Duration::from_millis(500);
+/// So long a terminal's password that was refused is not tried again: it would lock its user.
+pub const TERMINAL_LOCKED_OUT: Duration = Duration::from_secs(15 * 60);
+/// The longest pause before the doors' listener is opened again.
+pub const LISTENER_AGAIN_MAX: Duration = Duration::from_secs(60);
 /// Entries of controllers' memories that the page can show; older ones are in the journal.
 pub const DOOR_ENTRIES_SHOWN: usize = 2_000;
 /// Records of the journal that are looked through for them at a start.

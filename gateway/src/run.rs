@@ -110,6 +110,7 @@ pub struct Field {
     connect: Arc<dyn Connect>,
     gates: Vec<Gate>,
     controllers: Vec<doors::worker::Worker>,
+    doors_at: Arc<doors::Doors>,
     zone: String,
     reads: Reads,
     clock: Arc<dyn Clock>,
@@ -212,7 +213,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     let (lanes, ends) = Lanes::new(config.lanes_at.clone(), hand.clone());
     let (doors, controllers) = doors::Doors::new(config.doors_at.clone(), &config.setup, &board);
     show_entries(&store, &doors);
-    let controllers = controllers.into_iter().map(|(id, config, acts)| doors::worker::Worker {
+    let controllers = controllers.into_iter().map(|(id, config, acts, hint)| doors::worker::Worker {
         id,
         config,
         doors: doors.clone(),
@@ -220,6 +221,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         clock: clock.clone(),
         hand: hand.clone(),
         acts,
+        hint,
     });
     let controllers = controllers.collect();
     let gates = ends.acts.into_iter().map(|(lane, barrier, acts, arm)| Gate {
@@ -284,6 +286,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     let head_key = key.public();
     let mut engine = Engine::new(store, block, shared, origin.clone(), commit_interval, errand);
     engine.with_lanes(lanes.clone(), ends.crossings);
+    let doors_at = doors.clone();
     engine.with_doors(doors);
     engine.sign_heads(key);
     engine.offload_to(*offload);
@@ -298,6 +301,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         connect: connect.clone(),
         gates,
         controllers,
+        doors_at,
         zone: config.setup.zone.clone(),
         reads: reads.clone(),
         clock: clock.clone(),
@@ -372,7 +376,8 @@ impl Field {
     /// None in practice: the inbox is new.
     pub async fn start(self, groups: &Groups) -> anyhow::Result<()> {
         let Self { mut engine, inbox, orders, hand, errands, gates, reads, clock, .. } = self;
-        let Self { workers, scans, connect, first, controllers, zone, .. } = self;
+        let Self { workers, scans, connect, first, controllers,
+            doors_at, zone, .. } = self;
         let mut watchdog = Watchdog::new();
         engine.watched(watchdog.part("engine"), watchdog.part("store"));
         for input in first {
@@ -402,6 +407,12 @@ impl Field {
                 Ok::<(), std::convert::Infallible>(())
             });
         }
+        let stop = groups.lines.stopping();
+        let connect_to = connect.clone();
+        groups.lines.spawn("door events", async move {
+            doors::listener::run(doors_at, connect_to, stop).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
         let stop = groups.lines.stopping();
         groups.lines.spawn("scans", async move {
             run_scans(scans, connect, stop).await;

@@ -134,6 +134,8 @@ pub enum Happened {
     Duress,
     /// The fire input.
     Fire,
+    /// The fire input is off again.
+    FireOver,
     /// The "lock all" input.
     ForceLock,
     /// An input that calls for help.

@@ -3,6 +3,7 @@
 use super::barrier::SimBarrier;
 use super::door::SimController;
 use super::line::SimLine;
+use super::terminal::SimTerminal;
 use crate::profile::SerialDefaults;
 use crate::transport::{Connect, Connecting, Datagrams, OpeningDatagrams, Stream, Target};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ struct Inner {
     lines: BTreeMap<String, SimLine>,
     barriers: BTreeMap<String, SimBarrier>,
     controllers: BTreeMap<String, SimController>,
+    terminals: BTreeMap<String, SimTerminal>,
     refused: BTreeSet<String>,
     served: BTreeMap<String, AbortHandle>,
     tasks: JoinSet<()>,
@@ -69,6 +71,13 @@ impl SimConnect {
         self
     }
 
+    /// Puts an access terminal behind `host:port`.
+    #[must_use]
+    pub fn with_terminal(self, target: &str, terminal: SimTerminal) -> Self {
+        self.lock().terminals.insert(target.to_owned(), terminal);
+        self
+    }
+
     /// Refuses further connections to a target and ends the present one, or lets them through again.
     pub fn refuse(&self, target: &str, refuse: bool) {
         let mut inner = self.lock();
@@ -105,6 +114,14 @@ impl Connect for SimConnect {
                 while inner.tasks.try_join_next().is_some() {}
                 inner.tasks.spawn(async move {
                     let _closed = barrier.serve(far).await;
+                });
+                return Ok(Stream::boxed(near));
+            }
+            if let Some(terminal) = inner.terminals.get(&name).cloned() {
+                let (near, far) = tokio::io::duplex(PIPE);
+                while inner.tasks.try_join_next().is_some() {}
+                inner.tasks.spawn(async move {
+                    let _closed = terminal.serve(far).await;
                 });
                 return Ok(Stream::boxed(near));
             }

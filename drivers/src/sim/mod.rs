@@ -12,6 +12,7 @@
 //! | [`SimConnect`] | the `Connect` port whose targets are simulated lines |
 //! | [`SimCamera`], [`SimBarrier`] | a camera that pushes, repeats and replays; a barrier with an arm |
 //! | [`door`] | a door controller with cards, time profiles and an event memory |
+//! | [`SimTerminal`] | a Hikvision access terminal with people, plans and an event memory |
 //! | [`serve_udp`] | a simulated controller behind a UDP socket |
 //! | [`serve_tcp`] | a simulated line behind a TCP listener |
 
@@ -23,9 +24,11 @@ mod fault;
 mod line;
 mod meter;
 mod serial;
+mod terminal;
 
 pub use barrier::{KEPT_MAX, RESENDS, Reaction, SimBarrier, SimCamera, SimPush, SimVendor};
 pub use connect::{SimConnect, serve_tcp, serve_udp};
 pub use fault::{Fault, When};
 pub use line::{Pace, SimClock, SimLine};
 pub use meter::{SharedRegisters, SimMeter, Source};
+pub use terminal::SimTerminal;

@@ -48,6 +48,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
             text(&row, "unread"),
             text(&row, "cards"),
         );
+        for reader in row.get("readers").and_then(Value::as_array).into_iter().flatten() {
+            println!(
+                "  reader {}: door {}, online {}, secured {}, tamper {}, power low {}{}",
+                text(reader, "address"),
+                text(reader, "door"),
+                text(reader, "online"),
+                text(reader, "secure"),
+                text(reader, "tamper"),
+                text(reader, "power_low"),
+                match reader.get("trouble").and_then(Value::as_str) {
+                    Some(why) => format!(": {why}"),
+                    None => String::new(),
+                },
+            );
+        }
     }
     for row in rows("doors") {
         println!(

@@ -2,6 +2,9 @@
 //! where and when, and how the controllers are reached. People stay in the gateway.
 
 use super::parse::bounded;
+use super::pins;
+use blockgate_drivers::Parity;
+use blockgate_drivers::transport::Target;
 use blockgate_rules::Fen;
 use blockgate_rules::access::people::{People, Person, faults};
 use blockgate_rules::access::setup::{
@@ -11,51 +14,91 @@ use blockgate_rules::access::setup::{
 use blockgate_rules::calendar::{Day, parse_day};
 use blockgate_rules::setup::AccountSetup;
 use blockgate_types::strict::Table;
-use blockgate_types::{AccountId, ControllerId, DoorId, GroupId, PersonId, ScheduleId, Span};
+use blockgate_types::{AccountId, ControllerId, DoorId, GroupId, LaneId, PersonId, ScheduleId, Span};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Most people that a config may hold.
 const PEOPLE_MAX: usize = 20_000;
-/// The largest PIN that a controller keeps.
-const PIN_MAX: i64 = 999_999;
-
-/// Whose protocol a controller speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DoorVendor {
-    /// UHPPOTE over UDP.
-    Uhppote,
-}
-
-impl DoorVendor {
-    /// Its word.
-    #[must_use]
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Uhppote => "uhppote",
-        }
-    }
-}
 
 /// How a controller is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControllerConfig {
-    /// Whose protocol it speaks.
-    pub vendor: DoorVendor,
-    /// Its serial number.
-    pub serial: u32,
-    /// Name or address.
-    pub host: String,
-    /// Port; 60000 by custom.
-    pub port: u16,
+    /// Whose protocol it speaks, and where.
+    pub reach: Reach,
     /// Asked this often when nothing is to do.
     pub poll_every: Span,
-    /// How long one question waits for its answer.
+    /// How long one question waits for its answer; readers have the time of their standard.
     pub timeout: Span,
     /// At most so many changes of its list a second.
     pub push_per_second: u32,
     /// Silent for longer than this is an alarm.
     pub offline_after: Span,
+}
+
+/// A controller's protocol, and what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// UHPPOTE over UDP.
+    Uhppote {
+        /// Its serial number.
+        serial: u32,
+        /// Name or address.
+        host: String,
+        /// Port; 60000 by custom.
+        port: u16,
+    },
+    /// Hikvision access control over ISAPI.
+    Hikvision {
+        /// Where.
+        target: Target,
+        /// Its user.
+        user: String,
+        /// File with that user's password.
+        password_file: PathBuf,
+    },
+    /// OSDP readers on one wire: the gateway is their control panel.
+    Osdp {
+        /// The wire.
+        target: Target,
+        /// In the order of the config.
+        readers: Vec<ReaderConfig>,
+        /// A PIN with its last digit one higher opens and says "under threat".
+        duress_pin: bool,
+    },
+}
+
+impl Reach {
+    /// The word of its protocol in the config.
+    #[must_use]
+    pub fn vendor(&self) -> &'static str {
+        match self {
+            Self::Uhppote { .. } => "uhppote",
+            Self::Hikvision { .. } => "hikvision",
+            Self::Osdp { .. } => "osdp",
+        }
+    }
+}
+
+/// An OSDP reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReaderConfig {
+    /// Its address on the wire, 0 to 126.
+    pub address: u8,
+    /// The number of its door, 1 to 4.
+    pub door: u8,
+    /// File with its key; none where the config says that it speaks in the clear.
+    pub key_file: Option<PathBuf>,
+    /// Whether it leads in.
+    pub inward: bool,
+    /// Its output with the door's strike, 0 to 15, where it has one.
+    pub output: Option<u8>,
+    /// Its input with the door's contact: on while the door stands open.
+    pub contact: Option<u8>,
+    /// Its input with the button inside.
+    pub button: Option<u8>,
 }
 
 /// Controllers and people, as the gateway needs them.
@@ -65,6 +108,8 @@ pub struct DoorsConfig {
     pub controllers: BTreeMap<ControllerId, ControllerConfig>,
     /// People by id.
     pub people: Arc<People>,
+    /// Where controllers push their events to, as a hint to ask them: address and port.
+    pub listener: Option<SocketAddrV4>,
     /// What a person should know of the config, that is no fault: zh-CN and English.
     pub warnings: Vec<(String, String)>,
 }
@@ -73,10 +118,24 @@ pub struct DoorsConfig {
 pub(super) fn read(
     root: &Table<'_>,
     accounts: &BTreeMap<AccountId, AccountSetup>,
+    lanes: &BTreeSet<LaneId>,
+    path: &dyn Fn(&str) -> PathBuf,
 ) -> (Option<AccessSetup>, DoorsConfig) {
     let mut setup = AccessSetup::default();
     let mut config = DoorsConfig::default();
+    let mut pins = BTreeMap::new();
     if let Some(table) = root.table("doors") {
+        config.listener = table.parsed("listener");
+        if config.listener.is_some_and(|at| at.ip().is_unspecified() || at.port() == 0) {
+            let message = "listener is the address that controllers send to, like \"10.0.9.2:60001\"";
+            table.note_at("listener", message);
+        }
+        if let Some(file) = table.text("pins_file") {
+            match pins::read(&path(file)) {
+                Ok(found) => pins = found,
+                Err(why) => table.note_at("pins_file", why),
+            }
+        }
         for text in table.texts("holidays") {
             match parse_day(text) {
                 Some(day) => drop(setup.holidays.insert(Holiday(day))),
@@ -88,12 +147,15 @@ pub(super) fn read(
         }
         table.done();
     }
-    controllers(root, &mut setup, &mut config);
-    setup.doors = doors(root, &setup.controllers);
+    controllers(root, path, &mut setup, &mut config);
+    setup.doors = doors(root, &config.controllers, lanes);
     setup.schedules = schedules(root);
     setup.groups = groups(root, &setup, accounts);
     setup.arrears = arrears(root, &setup, &mut config);
-    config.people = Arc::new(people(root, &setup, accounts));
+    config.people = Arc::new(people(root, &setup, accounts, &pins));
+    for id in pins.keys().filter(|id| !config.people.contains_key(*id)) {
+        root.note_at("doors", format!("pins_file has a PIN of {id}, who is no [[person]]"));
+    }
     if setup.controllers.is_empty() {
         for key in ["door", "door_group", "person", "schedule"] {
             for orphan in root.tables(key) {
@@ -108,38 +170,76 @@ pub(super) fn read(
 const ANTI_PASSBACK: [(&str, u8); 5] =
     [("off", 0), ("1:2,3:4", 1), ("13:24", 2), ("1:23", 3), ("1:234", 4)];
 
-fn controllers(root: &Table<'_>, setup: &mut AccessSetup, config: &mut DoorsConfig) {
+#[derive(Clone, Copy)]
+enum Vendor {
+    Uhppote,
+    Hikvision,
+    Osdp,
+}
+
+/// Keys that belong to a kind of controller: none of them is called unknown while the kind is.
+const OF_KINDS: [&str; 12] = [
+    "serial",
+    "host",
+    "port",
+    "user",
+    "password_file",
+    "anti_passback",
+    "path",
+    "baud",
+    "reader",
+    "duress_pin",
+    "timeout",
+    "push_per_second",
+];
+
+fn controllers(
+    root: &Table<'_>,
+    path: &dyn Fn(&str) -> PathBuf,
+    setup: &mut AccessSetup,
+    config: &mut DoorsConfig,
+) {
     for table in root.tables("controller") {
         let id: Option<ControllerId> = table.need_parsed("id");
         table.need("vendor");
-        let vendor = table.word("vendor", &[("uhppote", DoorVendor::Uhppote)]);
-        table.need("serial");
-        let serial = table.integer("serial", 1..=i64::from(u32::MAX));
-        let host = table.need_text("host");
-        let port = table.integer("port", 1..=65_535).unwrap_or(60_000);
-        let anti_passback = table.word("anti_passback", &ANTI_PASSBACK).unwrap_or(0);
-        let poll_every = bounded(&table, "poll_every", Span::from_secs(1), 100, 3_600_000);
-        let timeout = bounded(&table, "timeout", Span::from_millis(800), 50, 30_000);
-        let offline_after = bounded(&table, "offline_after", Span::from_mins(2), 5_000, 86_400_000);
-        let push = table.integer("push_per_second", 1..=1_000).unwrap_or(50);
-        table.done();
-        let known = id.zip(vendor).zip(serial).zip(host);
-        let Some((((id, vendor), serial), host)) = known else { continue };
-        let controller = ControllerConfig {
-            vendor,
-            serial: u32::try_from(serial).unwrap_or(0),
-            host: host.to_owned(),
-            port: u16::try_from(port).unwrap_or(60_000),
-            poll_every,
-            timeout,
-            push_per_second: u32::try_from(push).unwrap_or(50),
-            offline_after,
+        let vendors =
+            [("uhppote", Vendor::Uhppote), ("hikvision", Vendor::Hikvision), ("osdp", Vendor::Osdp)];
+        let vendor = table.word("vendor", &vendors);
+        let (mut anti_passback, mut usual) = (0, Span::from_secs(1));
+        let reach = match vendor {
+            None => {
+                for key in OF_KINDS {
+                    let _ = table.has(key);
+                }
+                None
+            }
+            Some(Vendor::Uhppote) => {
+                anti_passback = table.word("anti_passback", &ANTI_PASSBACK).unwrap_or(0);
+                uhppote(&table, config)
+            }
+            Some(Vendor::Hikvision) => hikvision(&table, path),
+            Some(Vendor::Osdp) => {
+                usual = Span::from_millis(100);
+                osdp(&table, path, id.as_ref(), config)
+            }
         };
-        let same = |other: &ControllerConfig| other.serial == controller.serial;
-        if config.controllers.values().any(same) {
-            table.note_at("serial", "another controller has this serial number");
+        let poll_every = bounded(&table, "poll_every", usual, 50, 3_600_000);
+        let readers = matches!(vendor, Some(Vendor::Osdp));
+        if readers && poll_every.as_millis() > 1_000 {
+            table.note_at("poll_every", "a reader is polled each second at least: it waits for its answer");
         }
-        let of_rules = ControllerSetup { vendor: vendor.text().to_owned(), anti_passback };
+        let offline_after = bounded(&table, "offline_after", Span::from_mins(2), 5_000, 86_400_000);
+        let (mut timeout, mut push) = (Span::from_millis(800), 50);
+        if !readers {
+            timeout = bounded(&table, "timeout", timeout, 50, 30_000);
+            push = table.integer("push_per_second", 1..=1_000).unwrap_or(push);
+        }
+        table.done();
+        let Some((id, reach)) = id.zip(reach) else { continue };
+        let of_rules = ControllerSetup { vendor: reach.vendor().to_owned(), anti_passback };
+        let push_per_second = u32::try_from(push).unwrap_or(50);
+        let controller =
+            ControllerConfig { reach, poll_every, timeout, push_per_second, offline_after };
         setup.controllers.insert(id.clone(), of_rules);
         if config.controllers.insert(id.clone(), controller).is_some() {
             table.note_at("id", format!("controller {id} stands here twice"));
@@ -147,9 +247,111 @@ fn controllers(root: &Table<'_>, setup: &mut AccessSetup, config: &mut DoorsConf
     }
 }
 
+fn uhppote(table: &Table<'_>, config: &DoorsConfig) -> Option<Reach> {
+    table.need("serial");
+    let serial = table.integer("serial", 1..=i64::from(u32::MAX));
+    let host = table.need_text("host").map(str::to_owned);
+    let port = table.integer("port", 1..=65_535).unwrap_or(60_000);
+    let serial = u32::try_from(serial?).ok()?;
+    let same = |other: &ControllerConfig| {
+        matches!(other.reach, Reach::Uhppote { serial: known, .. } if known == serial)
+    };
+    if config.controllers.values().any(same) {
+        table.note_at("serial", "another controller has this serial number");
+    }
+    Some(Reach::Uhppote { serial, host: host?, port: u16::try_from(port).unwrap_or(60_000) })
+}
+
+fn hikvision(table: &Table<'_>, path: &dyn Fn(&str) -> PathBuf) -> Option<Reach> {
+    let host = table.need_text("host").map(str::to_owned);
+    let port = table.integer("port", 1..=65_535).unwrap_or(80);
+    let user = table.need_text("user").map(str::to_owned);
+    let password_file = table.need_text("password_file").map(path);
+    let target = Target::Tcp { host: host?, port: u16::try_from(port).unwrap_or(80) };
+    Some(Reach::Hikvision { target, user: user?, password_file: password_file? })
+}
+
+fn osdp(
+    table: &Table<'_>,
+    path: &dyn Fn(&str) -> PathBuf,
+    id: Option<&ControllerId>,
+    config: &mut DoorsConfig,
+) -> Option<Reach> {
+    let serial = table.text("path").map(str::to_owned);
+    let host = table.text("host").map(str::to_owned);
+    let port = table.integer("port", 1..=65_535).unwrap_or(4_001);
+    let baud = table.integer("baud", 9_600..=230_400).unwrap_or(9_600);
+    let duress_pin = table.flag("duress_pin").unwrap_or(false);
+    let target = match (serial, host) {
+        (Some(path), None) => Some(Target::Serial {
+            path,
+            baud: u32::try_from(baud).unwrap_or(9_600),
+            data_bits: 8,
+            parity: Parity::None,
+            stop_bits: 1,
+        }),
+        (None, Some(host)) => Some(Target::Tcp { host, port: u16::try_from(port).unwrap_or(4_001) }),
+        (Some(_), Some(_)) | (None, None) => {
+            table.note("readers hang on a serial port (path) or on a serial server (host): give one");
+            None
+        }
+    };
+    let mut readers: Vec<ReaderConfig> = Vec::new();
+    for one in table.tables("reader") {
+        one.need("address");
+        let address = one.integer("address", 0..=126).and_then(|n| u8::try_from(n).ok());
+        one.need("door");
+        let door = one.integer("door", 1..=4).and_then(|n| u8::try_from(n).ok());
+        let key_file = one.text("key_file").map(path);
+        let clear = one.word("secure_channel", &[("required", false), ("off", true)]) == Some(true);
+        if key_file.is_none() && !clear {
+            one.note(
+                "give key_file: the secure channel is required. Where a reader really has none, \
+                 say secure_channel = \"off\"",
+            );
+        }
+        if key_file.is_some() && clear {
+            one.note_at("secure_channel", "a reader with a key_file does not speak in the clear");
+        }
+        let inward = one.word("direction", &[("in", true), ("out", false)]).unwrap_or(true);
+        let place = |key| one.integer(key, 0..=15).and_then(|n| u8::try_from(n).ok());
+        let (output, contact, button) = (place("output"), place("contact"), place("button"));
+        one.done();
+        let Some((address, door)) = address.zip(door) else { continue };
+        if readers.iter().any(|other| other.address == address) {
+            one.note_at("address", "another reader of this wire has this address");
+        }
+        if let (true, Some(id)) = (clear, id) {
+            config.warnings.push((
+                format!("{id} 地址 {address} 的读头不加密:接触到线路的人可以读出并重放卡号。"),
+                format!(
+                    "the reader {address} of {id} speaks in the clear: who reaches the wire can read \
+                     cards and replay them."
+                ),
+            ));
+        }
+        readers.push(ReaderConfig { address, door, key_file, inward, output, contact, button });
+    }
+    if readers.is_empty() {
+        table.note("give at least one [[controller.reader]] with address and door");
+    }
+    // The strike hangs on a door's first reader unless the config says otherwise.
+    for door in 1..=4 {
+        let mut of_door = readers.iter_mut().filter(|reader| reader.door == door);
+        let first = of_door.next();
+        if let Some(first) = first.filter(|first| first.output.is_none())
+            && of_door.all(|reader| reader.output.is_none())
+        {
+            first.output = Some(0);
+        }
+    }
+    Some(Reach::Osdp { target: target?, readers, duress_pin })
+}
+
 fn doors(
     root: &Table<'_>,
-    controllers: &BTreeMap<ControllerId, ControllerSetup>,
+    controllers: &BTreeMap<ControllerId, ControllerConfig>,
+    lanes: &BTreeSet<LaneId>,
 ) -> BTreeMap<DoorId, DoorSetup> {
     let mut doors: BTreeMap<DoorId, DoorSetup> = BTreeMap::new();
     for table in root.tables("door") {
@@ -172,6 +374,22 @@ fn doors(
                            whoever is inside must get out";
             table.note_at("power_loss", message);
         }
+        let reach = controller.as_ref().and_then(|id| controllers.get(id)).map(|one| &one.reach);
+        if let Some(Reach::Osdp { readers, .. }) = reach {
+            if exit.is_some_and(|exit| exit != Exit::Mechanical) {
+                let message = "OSDP readers do nothing without the gateway: exit must be \"mechanical\", \
+                               so that whoever is inside gets out without it";
+                table.note_at("exit", message);
+            }
+            let has = |number| readers.iter().any(|reader| i64::from(reader.door) == number);
+            if number.is_some_and(|number| !has(number)) {
+                table.note_at("number", "no [[controller.reader]] has this number as its door");
+            }
+        }
+        let lane: Option<LaneId> = table.parsed("lane");
+        if let Some(lane) = lane.as_ref().filter(|lane| !lanes.contains(*lane)) {
+            table.note_at("lane", format!("there is no [[camera]] with lane = \"{lane}\""));
+        }
         let entrance = table.flag("entrance").unwrap_or(false);
         let unlock = bounded(&table, "unlock", Span::from_secs(5), 1_000, 255_000);
         table.done();
@@ -184,7 +402,7 @@ fn doors(
         }
         let unlock_s = unlock.as_millis().checked_div(1_000).and_then(|s| u8::try_from(s).ok());
         let door =
-            DoorSetup { controller, number, exit, entrance, unlock_s: unlock_s.unwrap_or(5) };
+            DoorSetup { controller, number, exit, entrance, unlock_s: unlock_s.unwrap_or(5), lane };
         if doors.insert(id.clone(), door).is_some() {
             table.note_at("id", format!("door {id} stands here twice"));
         }
@@ -343,6 +561,7 @@ fn people(
     root: &Table<'_>,
     setup: &AccessSetup,
     accounts: &BTreeMap<AccountId, AccountSetup>,
+    pins: &BTreeMap<PersonId, u32>,
 ) -> People {
     let mut people = People::new();
     let mut places = BTreeMap::new();
@@ -360,18 +579,23 @@ fn people(
             }
             day
         };
+        if table.has("pin") {
+            let message = "a PIN does not stand in the config: put it into the file that [doors] pins_file \
+                           names, which nobody else may read";
+            table.note_at("pin", message);
+        }
         let person = Person {
             account,
             staff: table.flag("staff").unwrap_or(false),
             groups: ids(&table, "groups"),
             cards: cards(&table),
-            pin: table.integer("pin", 1..=PIN_MAX).and_then(|pin| u32::try_from(pin).ok()),
+            pin: id.as_ref().and_then(|id| pins.get(id)).copied(),
             plates: ids(&table, "plates"),
             from: day("from"),
             until: day("until"),
         };
         if person.pin.is_some() && person.cards.is_empty() {
-            table.note_at("pin", "a PIN is typed after a card: give cards too");
+            table.note("a PIN is typed after a card: give cards too");
         }
         table.done();
         let Some(id) = id else { continue };

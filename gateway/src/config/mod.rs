@@ -11,6 +11,9 @@ pub mod lanes;
 mod money;
 mod parking;
 mod parse;
+mod pins;
+pub mod reader_key;
+pub mod secret;
 #[cfg(test)]
 mod tests;
 

@@ -235,7 +235,8 @@ fn read(
     let accounts = accounts(&root, &meter_setups, &rules);
     let parking = super::parking::parking(&root, &rules.parking, &accounts);
     let lanes_at = super::lanes::read(&root, &path);
-    let (access, doors_at) = super::doors::read(&root, &accounts);
+    let with_camera = lanes_at.cameras.values().map(|camera| camera.lane.clone()).collect();
+    let (access, doors_at) = super::doors::read(&root, &accounts, &with_camera, &path);
     root.done();
 
     let (identity, zone, state_dir) = head?;

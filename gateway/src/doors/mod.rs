@@ -2,9 +2,13 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`worker`] | the task of one controller: state, memory read back without a hole, list, orders |
+//! | [`worker`] | the task of one controller: what is the same for all kinds |
 //! | [`lists`] | the list that each controller is to have, made anew when something changed |
-//! | [`uhppote`] | the rules' words as requests of UHPPOTE controllers, and back |
+//! | `uhppote` | UHPPOTE controllers: state, memory read back without a hole, list, orders |
+//! | `hikvision` | Hikvision terminals, likewise |
+//! | `osdp` | OSDP readers: the gateway is their controller and decides |
+//! | `listener` | datagrams that controllers push, as a hint to ask them |
+//! | `words` | the drivers' words in the rules' words, and back |
 //!
 //! # What is durable when
 //!
@@ -13,22 +17,29 @@
 //! sent, and is sent once. A list needs no memory: after a start it is read back from the controller
 //! and compared.
 
+mod hikvision;
+pub mod listener;
 pub mod lists;
-pub mod uhppote;
+mod osdp;
+mod uhppote;
+mod words;
 pub mod worker;
 
 use crate::board::Board;
 use crate::config::doors::{ControllerConfig, DoorsConfig};
 use crate::limits;
-use blockgate_drivers::door::uhppote::Refused;
-use blockgate_rules::access::event::{DoorAct, Entry};
-use blockgate_rules::access::{AccessSetup, AccessState};
+use blockgate_drivers::door::Refused;
+use blockgate_rules::access::event::{DoorAct, Entry, Hold};
+use blockgate_rules::access::pass::{self, Verdict};
+use blockgate_rules::access::{AccessSetup, AccessState, Push};
 use blockgate_rules::setup::{AccountSetup, Setup};
-use blockgate_types::{AccountId, ControllerId, PersonId, Time};
+use blockgate_types::{AccountId, ControllerId, DoorId, LaneId, PersonId, Plate, Time};
+use jiff::tz::TimeZone;
 use lists::Lists;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// A controller as it was last seen.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -65,6 +76,29 @@ pub struct ControllerBoard {
     pub unlocked: Vec<u8>,
     /// Its fire input.
     pub fire: bool,
+    /// Readers of which the gateway is the controller.
+    pub readers: Vec<ReaderBoard>,
+}
+
+/// A reader as it was last seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReaderBoard {
+    /// Its address on the wire.
+    pub address: u8,
+    /// The number of its door.
+    pub door: u8,
+    /// Whether it answers.
+    pub online: bool,
+    /// Whether what it says is secured.
+    pub secure: bool,
+    /// Its key is not ours, or ours cannot be read.
+    pub wrong_key: bool,
+    /// Why it does not answer.
+    pub trouble: Option<String>,
+    /// Its housing is open.
+    pub tamper: bool,
+    /// Its power is low.
+    pub power: bool,
 }
 
 /// What is still to be pushed.
@@ -83,6 +117,32 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// What a list of changes makes pending.
+    #[must_use]
+    pub fn of(pushes: &[Push]) -> Self {
+        let mut pending = Self::default();
+        for push in pushes {
+            *pending.place(push) += 1;
+        }
+        pending
+    }
+
+    /// One of them was taken.
+    pub fn took(&mut self, push: &Push) {
+        let place = self.place(push);
+        *place = place.saturating_sub(1);
+    }
+
+    fn place(&mut self, push: &Push) -> &mut usize {
+        match push {
+            Push::Door(..) => &mut self.doors,
+            Push::Delete(_) => &mut self.deletes,
+            Push::Profile(..) => &mut self.profiles,
+            Push::Put(..) => &mut self.puts,
+            Push::AntiPassback(_) => &mut self.others,
+        }
+    }
+
     /// All of it.
     #[must_use]
     pub fn all(&self) -> usize {
@@ -109,6 +169,9 @@ pub struct Doors {
     state: RwLock<Arc<AccessState>>,
     lists: Mutex<Lists>,
     acts: BTreeMap<ControllerId, mpsc::Sender<DoorAct>>,
+    hints: BTreeMap<ControllerId, Arc<Notify>>,
+    /// Datagrams to the listener that were no controller's.
+    strangers: AtomicU64,
     boards: Mutex<BTreeMap<ControllerId, ControllerBoard>>,
     owners: BTreeMap<u64, PersonId>,
     entries: Mutex<VecDeque<Shown>>,
@@ -121,17 +184,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What a controller's task gets.
-pub type End = (ControllerId, ControllerConfig, mpsc::Receiver<DoorAct>);
+pub type End = (ControllerId, ControllerConfig, mpsc::Receiver<DoorAct>, Arc<Notify>);
 
 impl Doors {
     /// The doors of a config, and the ends for their tasks.
     #[must_use]
     pub fn new(config: DoorsConfig, setup: &Setup, board: &Arc<Board>) -> (Arc<Self>, Vec<End>) {
         let (mut acts, mut ends) = (BTreeMap::new(), Vec::new());
+        let mut hints = BTreeMap::new();
         for (id, controller) in &config.controllers {
             let (act, receiver) = mpsc::channel(limits::DOOR_ACTS_MAX);
             acts.insert(id.clone(), act);
-            ends.push((id.clone(), controller.clone(), receiver));
+            let hint = Arc::new(Notify::new());
+            hints.insert(id.clone(), hint.clone());
+            ends.push((id.clone(), controller.clone(), receiver, hint));
         }
         let people = config.people.iter();
         let owners =
@@ -147,6 +213,8 @@ impl Doors {
             state: RwLock::default(),
             lists: Mutex::default(),
             acts,
+            hints,
+            strangers: AtomicU64::new(0),
             boards: Mutex::default(),
             entries: Mutex::default(),
             changed: watch::channel(0).0,
@@ -219,6 +287,46 @@ impl Doors {
     /// The controllers as they were last seen, locked.
     pub fn boards(&self) -> MutexGuard<'_, BTreeMap<ControllerId, ControllerBoard>> {
         lock(&self.boards)
+    }
+
+    /// The door that a plate opens at a lane now: its holder may pass there, and the door is held
+    /// neither open nor locked. `known`: whether the clock was ever set.
+    #[must_use]
+    pub fn opened_by(
+        &self,
+        lane: &LaneId,
+        plate: &Plate,
+        now: Time,
+        known: bool,
+    ) -> Option<DoorId> {
+        let setup = self.setup.as_ref()?;
+        let mut at_lane = setup.doors.iter().filter(|(_, door)| door.lane.as_ref() == Some(lane));
+        let (id, door) = at_lane.next()?;
+        let zone = TimeZone::get(&self.zone).ok()?;
+        let moment = known.then(|| words::wall(now, &zone));
+        let lists = self.lists(now);
+        let list = lists.get(&door.controller)?;
+        let held = self.state().hold_of(id, now) != Hold::Normal;
+        let opens = pass::plate(list, plate, door.number, moment) == Verdict::Opens;
+        (opens && !held).then(|| id.clone())
+    }
+
+    /// Somebody says that a controller has news: it is asked soon. Never more than a hint.
+    pub fn hint(&self, controller: &ControllerId) {
+        if let Some(hint) = self.hints.get(controller) {
+            hint.notify_one();
+        }
+    }
+
+    /// A datagram to the listener was no controller's.
+    pub fn stranger(&self) {
+        self.strangers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were since the start.
+    #[must_use]
+    pub fn strangers(&self) -> u64 {
+        self.strangers.load(Ordering::Relaxed)
     }
 
     /// Whose a card is, by the config.

@@ -1,43 +1,31 @@
-//! The task of one controller. Each step asks a few questions and then looks whether somebody waits at
-//! a door: orders go before everything else, then how doors are held, then the memory, then the list.
-//!
-//! # Invariants
-//! 1. Entries go to the engine in order and without a hole; the cursor is the journal's.
-//! 2. An opening is sent once. What is not known to have been done is `unknown`, never tried again.
-//! 3. The list that a controller has is what it said or confirmed, never what was only sent.
+//! The task of one controller: what is the same for every kind of them. How each kind is asked stands in
+//! a module of its name.
 
-use super::{ControllerBoard, Doors, Pending, uhppote};
-use crate::config::doors::ControllerConfig;
+use super::{ControllerBoard, Doors, hikvision, osdp, uhppote, words};
+use crate::config::doors::{ControllerConfig, Reach};
 use crate::limits;
 use crate::ports::Clock;
-use blockgate_drivers::door::uhppote::{Client, NoAnswer, Reply, Request, Status};
-use blockgate_drivers::door::{Entry, Happened};
 use blockgate_drivers::transport::Connect;
 use blockgate_rules::Input;
-use blockgate_rules::access::event::{DoorAct, DoorOutcome, Hold, Told};
-use blockgate_rules::access::{AccessSetup, Heard, List, Push, diff};
+use blockgate_rules::access::event::{DoorAct, DoorOutcome};
+use blockgate_rules::access::{Heard, List};
 use blockgate_rules::anomaly::rule::Lasting;
 use blockgate_rules::event::{AlarmCode, Outcome};
-use blockgate_types::{ClockState, ControllerId, DoorId, Span, Time};
+use blockgate_types::{ControllerId, DoorId, Span, Time};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 /// An order that its controller could not do in this time is too late: whoever waited is gone.
-const TOO_LATE: Span = Span::from_secs(20);
-/// Entries of one step.
-const ENTRIES_A_STEP: u64 = 32;
-/// Questions of one step while a list is read back.
-const CARDS_A_STEP: u32 = 32;
+pub(super) const TOO_LATE: Span = Span::from_secs(20);
 /// A controller's clock that is off by more is set.
-const CLOCK_OFF: Span = Span::from_secs(5);
+pub(super) const CLOCK_OFF: Span = Span::from_secs(5);
 /// After an absence of this length the list is read back again.
-const AWAY: Span = Span::from_mins(10);
+pub(super) const AWAY: Span = Span::from_mins(10);
 /// Each list is read back this often, whatever is known.
-const READ_BACK_EVERY: Span = Span::from_hours(24);
+pub(super) const READ_BACK_EVERY: Span = Span::from_hours(24);
 /// What is pending for longer is an alarm.
 const BEHIND_AFTER: Span = Span::from_mins(10);
 
@@ -57,69 +45,48 @@ pub struct Worker {
     pub hand: mpsc::Sender<Input>,
     /// What it is to do.
     pub acts: mpsc::Receiver<DoorAct>,
+    /// Somebody says that it has news.
+    pub hint: Arc<Notify>,
 }
 
-/// The list of a controller, as far as it has been read back.
-enum Have {
-    /// Nothing is known.
-    Nothing,
-    /// Cards are read by their place: how many there are, the next place, what was found.
-    Reading { count: u32, next: u32, list: Box<List> },
-    /// As it said and confirmed.
-    Known { list: Box<List>, at: Time },
-}
-
-/// What a worker remembers.
-struct Memory {
-    setup: Arc<AccessSetup>,
-    zone: TimeZone,
-    client: Option<Client>,
-    cursor: Option<u64>,
-    /// The entry at the cursor, where it was read since the start.
-    last: Option<Entry>,
-    have: Have,
-    /// How doors were told to be held while the list was not known.
-    held: BTreeMap<u8, (Hold, u8)>,
-    began: Time,
-    last_good: Option<Time>,
-    open: BTreeMap<u8, Time>,
-    /// When the next change may be pushed.
-    next_push: Instant,
-    behind_since: Option<Time>,
-    told: BTreeMap<AlarmCode, bool>,
-    refused_seen: u64,
-    refused_at: Option<Time>,
-    special: bool,
-    fire: Option<bool>,
-    /// Changes that the controller did not take, until the list changes.
-    unable: BTreeMap<u64, String>,
-}
-
-/// Whether there is more to do at once.
-enum Next {
-    AtOnce,
-    At(Instant),
-    Idle,
-}
-
-enum Failed {
-    /// The controller does not answer.
-    Away(NoAnswer),
+/// Why a step ended early.
+pub(super) enum Failed {
+    /// The controller does not answer, with why.
+    Away(String),
     /// The engine has ended.
     Over,
 }
 
-impl From<NoAnswer> for Failed {
-    fn from(fault: NoAnswer) -> Self {
-        Self::Away(fault)
+pub(super) type Step<T> = Result<T, Failed>;
+
+/// What is remembered about a controller for its alarms.
+pub(super) struct Watch {
+    /// When it was begun.
+    pub(super) began: Time,
+    /// The last good answer.
+    pub(super) last_good: Option<Time>,
+    behind_since: Option<Time>,
+    refused_seen: u64,
+    refused_at: Option<Time>,
+    told: BTreeMap<(AlarmCode, String), bool>,
+}
+
+impl Watch {
+    pub(super) fn new(began: Time) -> Self {
+        Self {
+            began,
+            last_good: None,
+            behind_since: None,
+            refused_seen: 0,
+            refused_at: None,
+            told: BTreeMap::new(),
+        }
     }
 }
 
-type Step<T> = Result<T, Failed>;
-
 impl Worker {
     /// Works until told to stop.
-    pub async fn run(mut self, zone: &str, stop: CancellationToken) {
+    pub async fn run(self, zone: &str, stop: CancellationToken) {
         let Some(setup) = self.doors.setup().cloned() else { return };
         let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
         let mut changed = self.doors.changed.subscribe();
@@ -128,504 +95,51 @@ impl Worker {
             () = stop.cancelled() => return,
             published = changed.wait_for(|turn| *turn > 0) => if published.is_err() { return },
         }
-        let mut memory = Memory {
-            setup,
-            zone,
-            client: None,
-            cursor: self.doors.state().cursor(&self.id),
-            last: None,
-            have: Have::Nothing,
-            held: BTreeMap::new(),
-            began: self.clock.now(),
-            last_good: None,
-            open: BTreeMap::new(),
-            next_push: Instant::now(),
-            behind_since: None,
-            told: BTreeMap::new(),
-            refused_seen: 0,
-            refused_at: None,
-            special: false,
-            fire: None,
-            unable: BTreeMap::new(),
-        };
-        let mut wake = Instant::now();
-        let mut pause = limits::CONTROLLER_AWAY_MIN;
-        loop {
-            let act = tokio::select! { biased;
-                () = stop.cancelled() => return,
-                act = self.acts.recv() => match act {
-                    Some(act) => Some(act),
-                    None => return,
-                },
-                () = tokio::time::sleep_until(wake) => None,
-                _ = changed.changed() => {
-                    // What changed may be how a door is held: look soon, not at once for each entry.
-                    wake = wake.min(Instant::now() + limits::DOORS_LOOK_AFTER);
-                    continue;
-                }
-            };
-            let over = match act {
-                Some(act) => self.carry_out(&mut memory, act).await.is_err(),
-                None => match self.step(&mut memory).await {
-                    Ok(Next::AtOnce) => {
-                        pause = limits::CONTROLLER_AWAY_MIN;
-                        wake = Instant::now();
-                        false
-                    }
-                    Ok(Next::At(at)) => {
-                        pause = limits::CONTROLLER_AWAY_MIN;
-                        wake = at;
-                        false
-                    }
-                    Ok(Next::Idle) => {
-                        pause = limits::CONTROLLER_AWAY_MIN;
-                        wake = Instant::now() + self.config.poll_every.into();
-                        false
-                    }
-                    Err(Failed::Away(fault)) => {
-                        self.away(&mut memory, &fault);
-                        // One that is away is asked less and less often.
-                        pause = (pause * 2).min(limits::CONTROLLER_AWAY_MAX);
-                        wake = Instant::now() + pause.max(self.config.poll_every.into());
-                        false
-                    }
-                    Err(Failed::Over) => true,
-                },
-            };
-            if over || self.judge(&mut memory).await.is_err() {
-                stop.cancelled().await;
-                return;
+        drop(changed);
+        match self.config.reach.clone() {
+            Reach::Uhppote { serial, host, port } => {
+                let task = uhppote::task::Task::new(self, serial, host, port);
+                task.run(setup, zone, stop).await;
+            }
+            Reach::Hikvision { target, user, password_file } => {
+                let task = hikvision::Task::new(self, target, user, password_file);
+                task.run(setup, zone, stop).await;
+            }
+            Reach::Osdp { target, readers, duress_pin } => {
+                let task = osdp::Task::new(self, target, readers, duress_pin, setup, zone);
+                task.run(stop).await;
             }
         }
     }
 
-    fn board(&self, change: impl FnOnce(&mut ControllerBoard)) {
+    /// Changes what people see of it.
+    pub(super) fn board(&self, change: impl FnOnce(&mut ControllerBoard)) {
         change(self.doors.boards().entry(self.id.clone()).or_default());
     }
 
-    async fn ask(&self, memory: &mut Memory, request: &Request) -> Result<Reply, NoAnswer> {
-        if memory.client.is_none() {
-            let wire = self.connect.datagrams(&self.config.host, self.config.port).await;
-            let wire = wire.map_err(NoAnswer::Io)?;
-            let timeout = self.config.timeout.into();
-            let mut client = Client::new(self.config.serial, wire, timeout);
-            // What was refused stays counted over a new socket.
-            client.refused =
-                self.doors.boards().get(&self.id).map_or_else(Default::default, |b| b.refused);
-            memory.client = Some(client);
-        }
-        let Some(client) = &mut memory.client else { return Err(NoAnswer::Timeout) };
-        let answered = client.ask(request).await;
-        let refused = client.refused;
-        if matches!(answered, Err(NoAnswer::Io(_))) {
-            memory.client = None;
-        }
-        let now = self.clock.now();
-        if answered.is_ok() {
-            memory.last_good = Some(now);
-        }
-        self.board(|board| {
-            board.refused = refused;
-            if answered.is_ok() {
-                (board.heard, board.trouble) = (Some(now), None);
-            }
-        });
-        answered
+    /// The list that it is to have.
+    pub(super) fn wanted(&self) -> Arc<List> {
+        self.doors.lists(self.clock.now()).get(&self.id).cloned().unwrap_or_default()
     }
 
-    async fn tell(&self, heard: Heard) -> Step<()> {
+    pub(super) async fn tell(&self, heard: Heard) -> Step<()> {
         self.hand.send(Input::Door(Box::new(heard))).await.map_err(|_| Failed::Over)
     }
 
-    fn away(&self, memory: &mut Memory, fault: &NoAnswer) {
-        let fault = fault.to_string();
-        self.board(|board| {
-            if board.trouble.is_none() {
-                tracing::warn!(controller = %self.id, why = %fault, "the door controller is away");
-            }
-            board.trouble = Some(fault);
-        });
-        let silent = self.clock.now().since(memory.last_good.unwrap_or(memory.began));
-        if silent.is_some_and(|span| span > AWAY) && matches!(memory.have, Have::Known { .. }) {
-            memory.have = Have::Nothing;
-            memory.special = false;
-            self.board(|board| board.read_back = false);
-        }
-    }
-
-    /// One step: a few questions.
-    async fn step(&mut self, memory: &mut Memory) -> Step<Next> {
-        let status = match self.ask(memory, &Request::GetStatus).await? {
-            Reply::Status(status) => *status,
-            _ => return Ok(Next::Idle),
-        };
-        self.state_of(memory, &status).await?;
-        // How doors are held waits for nothing.
-        let pushed = self.push_doors(memory).await?;
-        let more_entries = self.read_memory(memory, &status).await?;
-        if !self.read_back(memory).await? {
-            return Ok(Next::AtOnce);
-        }
-        let next = self.push_list(memory).await?;
-        Ok(if more_entries || pushed { Next::AtOnce } else { next })
-    }
-
-    async fn state_of(&self, memory: &mut Memory, status: &Status) -> Step<()> {
-        let now = self.clock.now();
-        if self.clock.state() != ClockState::Unsynced {
-            let theirs = status.clock.and_then(|civil| uhppote::moment(civil, &memory.zone));
-            let off = theirs.map(|theirs| theirs.as_millis().saturating_sub(now.as_millis()));
-            self.board(|board| board.clock_off_ms = off);
-            if off.is_none_or(|off| off.saturating_abs() > CLOCK_OFF.as_millis()) {
-                self.ask(memory, &Request::SetTime(uhppote::civil(now, &memory.zone))).await?;
-            }
-        }
-        if !memory.special {
-            self.ask(memory, &Request::RecordSpecial(true)).await?;
-            if let Reply::Device(_, version) = self.ask(memory, &Request::GetDevice).await? {
-                self.board(|board| board.version = Some(format!("{version:04x}")));
-            }
-            memory.special = true;
-        }
-        if memory.fire != Some(status.fire) {
-            memory.fire = Some(status.fire);
-            let (controller, on) = (self.id.clone(), status.fire);
-            self.tell(Heard::Fire { controller, now, on }).await?;
-        }
-        for (place, open) in status.open.into_iter().enumerate() {
-            let number = u8::try_from(place + 1).unwrap_or(0);
-            let since = memory.open.get(&number).copied();
-            if open == since.is_some() {
-                continue;
-            }
-            let since = open.then_some(now);
-            match since {
-                Some(since) => drop(memory.open.insert(number, since)),
-                None => drop(memory.open.remove(&number)),
-            }
-            if let Some(door) = uhppote::door_of(&memory.setup, &self.id, number) {
-                self.lasts(&door, since, now).await?;
-            }
-        }
-        let unlocked = status.unlocked.iter().zip(1_u8..).filter(|(on, _)| **on);
-        let unlocked = unlocked.map(|(_, number)| number).collect();
-        self.board(|board| {
-            board.open.clone_from(&memory.open);
-            board.unlocked = unlocked;
-            board.fire = status.fire;
-        });
-        Ok(())
-    }
-
-    async fn lasts(&self, door: &DoorId, since: Option<Time>, now: Time) -> Step<()> {
+    /// Since when a door stands open; none when it is closed again.
+    pub(super) async fn lasts(&self, door: &DoorId, since: Option<Time>, now: Time) -> Step<()> {
         let (what, subject) = (Lasting::DoorOpen, format!("door/{door}"));
         let input = Input::Lasting { now, what, subject, since };
         self.hand.send(input).await.map_err(|_| Failed::Over)
     }
 
-    /// Reads the memory from the cursor on. Whether there is more.
-    async fn read_memory(&self, memory: &mut Memory, status: &Status) -> Step<bool> {
-        let newest = status.newest.as_ref().map_or(0, |entry| entry.index);
-        self.board(|board| (board.newest, board.index) = (newest, memory.cursor));
-        let other = |last: &Entry| {
-            status.newest.as_ref().is_some_and(|entry| entry.index == last.index && entry != last)
-        };
-        let changed = memory.last.as_ref().is_some_and(other);
-        if let Some(cursor) = memory.cursor.filter(|cursor| newest < *cursor || changed) {
-            return self.renumbered(memory, cursor).await;
-        }
-        let mut next = match memory.cursor {
-            Some(cursor) => cursor.saturating_add(1),
-            // Never read before: from the oldest that is there.
-            None if newest == 0 => return Ok(false),
-            None => match self.ask(memory, &Request::GetEvent(0)).await? {
-                Reply::Event(oldest) => oldest.index,
-                _ => return Ok(false),
-            },
-        };
-        let (mut entries, mut last_read) = (Vec::new(), None);
-        let last = newest.min(next.saturating_add(ENTRIES_A_STEP - 1));
-        let mut restarted = false;
-        while next <= last {
-            let index = u32::try_from(next).unwrap_or(u32::MAX);
-            let reply = match self.ask(memory, &Request::GetEvent(index)).await {
-                Ok(reply) => reply,
-                // What was read so far is not lost by what follows.
-                Err(fault) if entries.is_empty() => return Err(fault.into()),
-                Err(_) => break,
-            };
-            match reply {
-                Reply::Event(told) if told.index == next => {
-                    restarted |= told.what == Happened::PowerOn;
-                    let now = self.clock.now();
-                    let entry = uhppote::entry(&told, &memory.setup, &self.id, &memory.zone, now);
-                    entries.push(entry);
-                    last_read = Some(told);
-                    next = next.saturating_add(1);
-                }
-                Reply::Overwritten if entries.is_empty() => return self.lost(memory).await,
-                _ => break,
-            }
-        }
-        if entries.is_empty() {
-            return Ok(false);
-        }
-        let (controller, now) = (self.id.clone(), self.clock.now());
-        self.tell(Heard::Read { controller, now, entries }).await?;
-        (memory.cursor, memory.last) = (Some(next.saturating_sub(1)), last_read);
-        self.board(|board| board.index = memory.cursor);
-        if restarted {
-            // It may have forgotten what it was told.
-            (memory.have, memory.special) = (Have::Nothing, false);
-        }
-        Ok(next <= newest)
+    /// Its doors by number, with their ids.
+    pub(super) fn door(&self, number: u8) -> Option<DoorId> {
+        words::door_of(self.doors.setup()?, &self.id, number)
     }
 
-    /// What stands behind the cursor was overwritten: it goes on with the oldest that is there.
-    async fn lost(&self, memory: &mut Memory) -> Step<bool> {
-        let Reply::Event(oldest) = self.ask(memory, &Request::GetEvent(0)).await? else {
-            return Ok(false);
-        };
-        let to = oldest.index.saturating_sub(1);
-        if memory.cursor.is_none_or(|cursor| cursor < to) {
-            tracing::error!(controller = %self.id, from = ?memory.cursor, to,
-                "entries of the controller's memory were overwritten before they were read");
-            let (controller, now) = (self.id.clone(), self.clock.now());
-            self.tell(Heard::Lost { controller, now, to }).await?;
-            (memory.cursor, memory.last) = (Some(to), None);
-        }
-        Ok(true)
-    }
-
-    /// The newest entry lies before the cursor, or is another one than was read there: another
-    /// controller, or one that was wiped. It is asked for the cursor's own entry first, so that one
-    /// wrong packet does not begin everything anew.
-    async fn renumbered(&self, memory: &mut Memory, cursor: u64) -> Step<bool> {
-        let index = u32::try_from(cursor).unwrap_or(u32::MAX);
-        if let Reply::Event(entry) = self.ask(memory, &Request::GetEvent(index)).await?
-            && memory.last.as_ref().is_none_or(|last| *last == entry)
-        {
-            return Ok(false);
-        }
-        tracing::warn!(controller = %self.id, cursor, "the controller counts anew");
-        let (controller, now) = (self.id.clone(), self.clock.now());
-        self.tell(Heard::Renumbered { controller, now }).await?;
-        (memory.cursor, memory.have, memory.special) = (Some(0), Have::Nothing, false);
-        memory.last = None;
-        Ok(true)
-    }
-
-    /// Reads the controller's list back, a step at a time. Whether it is known whole.
-    async fn read_back(&self, memory: &mut Memory) -> Step<bool> {
-        let now = self.clock.now();
-        if let Have::Known { at, .. } = &memory.have {
-            if now.since(*at).is_none_or(|age| age < READ_BACK_EVERY) {
-                return Ok(true);
-            }
-            memory.have = Have::Nothing;
-        }
-        if matches!(memory.have, Have::Nothing) {
-            let Reply::Count(count) = self.ask(memory, &Request::CountCards).await? else {
-                return Ok(false);
-            };
-            memory.unable.clear();
-            memory.have = Have::Reading { count, next: 1, list: Box::default() };
-        }
-        let mut asked = 0;
-        loop {
-            let Have::Reading { count, next, list } = &memory.have else { return Ok(true) };
-            let (place, found) = (*next, list.cards.len());
-            // Places of deleted cards stay empty: it goes on until all were found.
-            let whole = u32::try_from(found).unwrap_or(u32::MAX) >= *count;
-            if whole || place > count.saturating_mul(4).saturating_add(64) {
-                break;
-            }
-            if asked >= CARDS_A_STEP {
-                return Ok(false);
-            }
-            asked += 1;
-            let reply = self.ask(memory, &Request::GetCardAt(place)).await?;
-            let Have::Reading { next, list, .. } = &mut memory.have else { return Ok(false) };
-            *next = next.saturating_add(1);
-            match reply {
-                Reply::Card(Some(card)) => {
-                    if let Some((number, row)) = uhppote::row(&card) {
-                        list.cards.insert(number, row);
-                    }
-                }
-                Reply::Card(None) => break,
-                _ => {}
-            }
-        }
-        let Have::Reading { list, .. } = std::mem::replace(&mut memory.have, Have::Nothing) else {
-            return Ok(false);
-        };
-        let mut list = *list;
-        let wanted = self.wanted();
-        for number in wanted.doors.keys() {
-            let reply = self.ask(memory, &Request::GetControl(*number)).await?;
-            if let Reply::Control(_, control, delay) = reply {
-                list.doors.insert(*number, (uhppote::hold(control), delay));
-            }
-        }
-        for id in wanted.profiles.keys() {
-            let reply = self.ask(memory, &Request::GetProfile(*id)).await?;
-            if let Reply::Profile(Some(profile)) = reply
-                && let Some((id, profile)) = uhppote::profile(&profile)
-            {
-                list.profiles.insert(id, profile);
-            }
-        }
-        if let Reply::AntiPassback(mode) = self.ask(memory, &Request::GetAntiPassback).await? {
-            list.anti_passback = mode;
-        }
-        memory.have = Have::Known { list: Box::new(list), at: now };
-        memory.held.clear();
-        self.board(|board| board.read_back = true);
-        Ok(true)
-    }
-
-    /// The list that it is to have.
-    fn wanted(&self) -> Arc<List> {
-        self.doors.lists(self.clock.now()).get(&self.id).cloned().unwrap_or_default()
-    }
-
-    /// Pushes how doors are held. Whether anything was pushed.
-    async fn push_doors(&self, memory: &mut Memory) -> Step<bool> {
-        let wanted = self.wanted();
-        let doors: Vec<Push> = match &memory.have {
-            Have::Known { list, .. } => {
-                let is_door = |push: &Push| matches!(push, Push::Door(..));
-                diff(list, &wanted).into_iter().filter(is_door).collect()
-            }
-            // A fire does not wait until thousands of cards are read back.
-            Have::Nothing | Have::Reading { .. } => {
-                let held = wanted.doors.iter().filter(|(number, held)| {
-                    held.0 != Hold::Normal && memory.held.get(*number) != Some(*held)
-                });
-                held.map(|(number, (hold, unlock_s))| Push::Door(*number, *hold, *unlock_s))
-                    .collect()
-            }
-        };
-        for push in &doors {
-            self.push(memory, push).await?;
-        }
-        Ok(!doors.is_empty())
-    }
-
-    /// Pushes what differs, within the rate, and says when it goes on.
-    async fn push_list(&self, memory: &mut Memory) -> Step<Next> {
-        let Have::Known { list, .. } = &memory.have else { return Ok(Next::AtOnce) };
-        let wanted = self.wanted();
-        let pushes = diff(list, &wanted);
-        let cards = list.cards.len();
-        let able = |push: &&Push| !memory.unable.contains_key(&mark(push));
-        let work: Vec<Push> = pushes.iter().filter(able).cloned().collect();
-        self.board(|board| {
-            board.pending = pending(&pushes);
-            board.cards = cards;
-        });
-        if work.is_empty() {
-            return Ok(Next::Idle);
-        }
-        let gap = std::time::Duration::from_secs(1) / self.config.push_per_second.max(1);
-        let until = Instant::now() + self.config.poll_every.into();
-        for push in &work {
-            if memory.next_push > Instant::now() {
-                if memory.next_push > until {
-                    break;
-                }
-                tokio::time::sleep_until(memory.next_push).await;
-            }
-            // Whoever waits at a door does not wait for a list.
-            if !self.acts.is_empty() || Instant::now() >= until {
-                break;
-            }
-            self.push(memory, push).await?;
-            memory.next_push = Instant::now() + gap;
-        }
-        Ok(Next::At(memory.next_push))
-    }
-
-    /// Sends one change, and takes it in where the controller confirms it.
-    async fn push(&self, memory: &mut Memory, push: &Push) -> Step<()> {
-        let Some(request) = uhppote::request(push) else {
-            memory.unable.insert(mark(push), "this controller cannot keep it".to_owned());
-            return Ok(());
-        };
-        let reply = self.ask(memory, &request).await?;
-        let taken = match (&request, reply) {
-            (_, Reply::Done(true)) => true,
-            // One that is not there need not be taken out.
-            (Request::DeleteCard(card), Reply::Done(false)) => {
-                let reply = self.ask(memory, &Request::GetCard(*card)).await?;
-                matches!(reply, Reply::Card(None) | Reply::Deleted)
-            }
-            (Request::SetControl(_, asked, delay), Reply::Control(_, control, set)) => {
-                control == *asked && set == *delay
-            }
-            _ => false,
-        };
-        if taken {
-            match &mut memory.have {
-                Have::Known { list, .. } => list.took(push),
-                Have::Nothing | Have::Reading { .. } => {
-                    if let Push::Door(number, hold, unlock_s) = push {
-                        memory.held.insert(*number, (*hold, *unlock_s));
-                    }
-                }
-            }
-            self.board(|board| {
-                board.pushed += 1;
-                board.pending = less(board.pending, push);
-            });
-        } else {
-            let why = format!("it did not take {}", word(push));
-            memory.unable.insert(mark(push), why.clone());
-            self.board(|board| {
-                board.refused_pushes += 1;
-                board.last_refused = Some(why);
-            });
-        }
-        Ok(())
-    }
-
-    /// Carries an order out, once, and reports.
-    async fn carry_out(&self, memory: &mut Memory, act: DoorAct) -> Step<()> {
-        let late = self.clock.now().since(act.at).is_some_and(|span| span > TOO_LATE);
-        let door = memory.setup.doors.get(&act.door).cloned();
-        let (outcome, detail) = match (door, act.told) {
-            (None, _) => (Outcome::Failed, "the config has no such door any more".to_owned()),
-            (Some(_), Told::Open) if late => {
-                (Outcome::Expired, "it came too late: whoever waited is gone".to_owned())
-            }
-            (Some(door), Told::Open) => {
-                match self.ask(memory, &Request::Open(door.number)).await {
-                    Ok(Reply::Done(true)) => (Outcome::Done, String::new()),
-                    Ok(_) => (Outcome::Failed, "the controller refused it".to_owned()),
-                    // It may have been carried out; nobody knows.
-                    Err(NoAnswer::Timeout) => (Outcome::Unknown, NoAnswer::Timeout.to_string()),
-                    Err(fault) => (Outcome::Failed, fault.to_string()),
-                }
-            }
-            (Some(door), Told::Hold(hold)) => {
-                let push = Push::Door(door.number, hold, door.unlock_s);
-                let Some(request) = uhppote::request(&push) else { return Ok(()) };
-                match self.ask(memory, &request).await {
-                    Ok(Reply::Control(_, control, _)) if control == uhppote::control(hold) => {
-                        if let Have::Known { list, .. } = &mut memory.have {
-                            list.took(&push);
-                        }
-                        (Outcome::Done, String::new())
-                    }
-                    Ok(_) => (Outcome::Failed, "the controller refused it".to_owned()),
-                    Err(fault) => {
-                        let why = format!("{fault}; it is told as soon as it answers");
-                        (Outcome::Failed, why)
-                    }
-                }
-            }
-        };
+    /// What came of an order: exactly once each.
+    pub(super) async fn report(&self, act: DoorAct, outcome: Outcome, detail: String) -> Step<()> {
         if outcome != Outcome::Done {
             tracing::error!(controller = %self.id, action = %act.action, why = %detail,
                 "a door did not do what it was told");
@@ -634,13 +148,29 @@ impl Worker {
         self.tell(Heard::Acted(DoorOutcome { action, door, at, outcome, detail })).await
     }
 
-    /// Alarms about the controller itself, told when they change.
-    async fn judge(&self, memory: &mut Memory) -> Step<()> {
-        let now = self.clock.now();
-        let silent = now.since(memory.last_good.unwrap_or(memory.began));
-        let offline = silent.is_some_and(|span| span > self.config.offline_after);
-        self.condition(memory, AlarmCode::ControllerOffline, offline, BTreeMap::new()).await?;
+    /// Whether an order came too late: whoever waited is gone.
+    pub(super) fn is_late(&self, act: &DoorAct) -> bool {
+        self.clock.now().since(act.at).is_some_and(|span| span > TOO_LATE)
+    }
 
+    /// Alarms about the controller itself, told when they change.
+    pub(super) async fn judge(&self, watch: &mut Watch) -> Step<()> {
+        let now = self.clock.now();
+        let silent = now.since(watch.last_good.unwrap_or(watch.began));
+        let offline = silent.is_some_and(|span| span > self.config.offline_after);
+        let trouble = {
+            let boards = self.doors.boards();
+            boards.get(&self.id).and_then(|board| board.trouble.clone())
+        };
+        let subject = format!("controller/{}", self.id);
+        self.condition(watch, AlarmCode::ControllerOffline, &subject, offline, trouble).await?;
+        self.judge_list(watch, offline).await
+    }
+
+    /// Alarms about what is pending and about packets that were refused.
+    pub(super) async fn judge_list(&self, watch: &mut Watch, offline: bool) -> Step<()> {
+        let now = self.clock.now();
+        let subject = format!("controller/{}", self.id);
         let (pending, refused, last) = {
             let boards = self.doors.boards();
             let board = boards.get(&self.id);
@@ -649,77 +179,39 @@ impl Worker {
             (all, refused, board.and_then(|board| board.last_refused.clone()))
         };
         let waits = pending > 0 && !offline;
-        memory.behind_since = memory.behind_since.filter(|_| waits).or(waits.then_some(now));
-        let behind = memory
+        watch.behind_since = watch.behind_since.filter(|_| waits).or(waits.then_some(now));
+        let behind = watch
             .behind_since
             .and_then(|since| now.since(since))
             .is_some_and(|span| span > BEHIND_AFTER);
-        let facts = last.map(|why| BTreeMap::from([("why".to_owned(), why)])).unwrap_or_default();
-        self.condition(memory, AlarmCode::ControllerBehind, behind, facts).await?;
+        self.condition(watch, AlarmCode::ControllerBehind, &subject, behind, last).await?;
 
-        if refused > memory.refused_seen {
-            (memory.refused_seen, memory.refused_at) = (refused, Some(now));
+        if refused > watch.refused_seen {
+            (watch.refused_seen, watch.refused_at) = (refused, Some(now));
         }
         let fresh = |at: Time| now.since(at).is_none_or(|span| span <= limits::REPLAY_ALARM);
-        let strange = memory.refused_at.is_some_and(fresh);
-        self.condition(memory, AlarmCode::ControllerPackets, strange, BTreeMap::new()).await
+        let strange = watch.refused_at.is_some_and(fresh);
+        self.condition(watch, AlarmCode::ControllerPackets, &subject, strange, None).await
     }
 
-    async fn condition(
+    /// Raises or clears an alarm, once for each change.
+    pub(super) async fn condition(
         &self,
-        memory: &mut Memory,
+        watch: &mut Watch,
         code: AlarmCode,
+        subject: &str,
         active: bool,
-        facts: BTreeMap<String, String>,
+        why: Option<String>,
     ) -> Step<()> {
-        if memory.told.get(&code) == Some(&active) {
+        let key = (code, subject.to_owned());
+        if watch.told.get(&key) == Some(&active) {
             return Ok(());
         }
-        memory.told.insert(code, active);
-        let (now, subject) = (self.clock.now(), format!("controller/{}", self.id));
+        watch.told.insert(key, active);
+        let why = why.filter(|_| active);
+        let facts = why.map(|why| BTreeMap::from([("why".to_owned(), why)])).unwrap_or_default();
+        let (now, subject) = (self.clock.now(), subject.to_owned());
         let input = Input::Condition { now, code, subject, active, facts };
         self.hand.send(input).await.map_err(|_| Failed::Over)
-    }
-}
-
-/// Names a change, to remember that it was not taken. Another content is another change.
-fn mark(push: &Push) -> u64 {
-    use std::hash::{Hash as _, Hasher as _};
-    let mut hasher = std::hash::DefaultHasher::new();
-    format!("{push:?}").hash(&mut hasher);
-    hasher.finish()
-}
-
-fn word(push: &Push) -> &'static str {
-    match push {
-        Push::Door(..) => "how a door is held",
-        Push::Delete(_) => "that a card goes",
-        Push::Profile(..) => "a time profile",
-        Push::Put(..) => "a card",
-        Push::AntiPassback(_) => "anti-passback",
-    }
-}
-
-fn pending(pushes: &[Push]) -> Pending {
-    let mut pending = Pending::default();
-    for push in pushes {
-        *place(&mut pending, push) += 1;
-    }
-    pending
-}
-
-fn less(mut pending: Pending, push: &Push) -> Pending {
-    let place = place(&mut pending, push);
-    *place = place.saturating_sub(1);
-    pending
-}
-
-fn place<'p>(pending: &'p mut Pending, push: &Push) -> &'p mut usize {
-    match push {
-        Push::Door(..) => &mut pending.doors,
-        Push::Delete(_) => &mut pending.deletes,
-        Push::Profile(..) => &mut pending.profiles,
-        Push::Put(..) => &mut pending.puts,
-        Push::AntiPassback(_) => &mut pending.others,
     }
 }

@@ -8,8 +8,12 @@ use blockgate_rules::Input;
 use blockgate_rules::access::event::{DoorAct, DoorOutcome, Entry};
 use blockgate_rules::access::{Access, AccessState, Heard};
 use blockgate_rules::event::{Audit, Event, Outcome};
-use blockgate_types::ControllerId;
+use blockgate_rules::input::{Command, OpenDoor, Order};
+use blockgate_types::{ClockState, CommandId, ControllerId, Passage, Span, Time};
 use std::sync::Arc;
+
+/// A car that was seen longer ago than this is gone, or inside.
+const PLATE_FRESH: Span = Span::from_secs(20);
 
 /// What waits here for the next commit.
 #[derive(Default)]
@@ -50,6 +54,11 @@ impl Engine {
                         self.urgent = true;
                     }
                     Access::Read { controller, entries, .. } => {
+                        // Somebody waits at a reader until this is durable; a memory that is read back
+                        // has time.
+                        let setup = self.at_doors.doors.as_ref().and_then(|doors| doors.setup());
+                        let of = setup.and_then(|setup| setup.controllers.get(controller));
+                        self.urgent |= of.is_some_and(|of| of.vendor == "osdp");
                         let shown = (controller.clone(), entries.clone());
                         self.at_doors.waiting.entries.push(shown);
                     }
@@ -78,6 +87,34 @@ impl Engine {
             | Event::Alarm(_)
             | Event::Gap(_) => {}
         }
+    }
+
+    /// A plate that was seen at a lane opens the lane's door where its holder may pass there now: an
+    /// order as any other, with its record, its expiry and its one outcome. A car of the past opens
+    /// nothing, and neither does the same passage a second time.
+    pub(super) fn open_by_plate(&mut self, now: Time, passage: &Passage) -> anyhow::Result<()> {
+        let Some(doors) = &self.at_doors.doors else { return Ok(()) };
+        let fresh = now.since(passage.at).is_none_or(|age| age <= PLATE_FRESH);
+        let Some(read) = passage.plate.as_ref().filter(|_| fresh && !passage.replayed) else {
+            return Ok(());
+        };
+        let clock = self.shared.clock.state();
+        let known = clock != ClockState::Unsynced;
+        let Some(door) = doors.opened_by(&passage.lane, &read.plate, now, known) else {
+            return Ok(());
+        };
+        let told = format!("{}|{}|{}|{}", passage.camera, passage.lane, passage.event, passage.at);
+        let hash = ring::digest::digest(&ring::digest::SHA256, told.as_bytes());
+        let digits: String = hash.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let order = OpenDoor { door, reason: "a plate that may pass".to_owned() };
+        let command = Command {
+            id: CommandId::new(&format!("plate-{digits}"))?,
+            issued_at: now,
+            expires_at: now.plus(PLATE_FRESH),
+            actor: format!("lane/{}", passage.lane),
+            order: Order::OpenDoor(order),
+        };
+        self.step(&Input::Command { now, clock, command })
     }
 
     /// What waits for the batch that is cut now.

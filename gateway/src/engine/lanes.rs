@@ -147,6 +147,7 @@ impl Engine {
     /// What a passage means, by the rules; a repetition means nothing new.
     fn decide_passage(&mut self, now: Time, passage: Passage) -> anyhow::Result<Advice> {
         let Some(view) = self.block.parking() else {
+            self.open_by_plate(now, &passage)?;
             let plate = passage.plate.as_ref().map(|read| &read.plate);
             return Ok(NoParking.advise(&passage.lane, plate, passage.ticket.as_deref(), now));
         };
@@ -156,7 +157,8 @@ impl Engine {
         let advice = parking::advice(&view.passed(&passage), view.currency());
         // What is applied next must not find the state shared: it would be copied.
         drop(view);
-        self.step(&Input::Passed(passage))?;
+        self.step(&Input::Passed(passage.clone()))?;
+        self.open_by_plate(now, &passage)?;
         Ok(advice)
     }
 

@@ -3,7 +3,8 @@
 
 use super::Shared;
 use super::request::Fields;
-use crate::doors::{ControllerBoard, Doors, Shown};
+use crate::config::doors::{ControllerConfig, Reach};
+use crate::doors::{ControllerBoard, Doors, ReaderBoard, Shown};
 use crate::problem::{Code, Problem};
 use blockgate_rules::access::desired::{ALWAYS, Holder, NEVER};
 use blockgate_rules::access::event::{Happened, Hold};
@@ -71,7 +72,7 @@ pub(super) fn answer(shared: &Shared, ask: &DoorAsk, query: &str) -> Result<Valu
                 let board = boards.get(id).cloned().unwrap_or_default();
                 controller_json(shared, id, config, &board)
             });
-            json!({ "controllers": all.collect::<Vec<_>>() })
+            json!({ "controllers": all.collect::<Vec<_>>(), "strange_datagrams": doors.strangers() })
         }
         DoorAsk::Events => {
             let (door, event) = (fields.get("door"), fields.get("event"));
@@ -144,6 +145,7 @@ fn door_json(shared: &Shared, setup: &AccessSetup, id: &DoorId, door: &DoorSetup
         },
         "entrance": door.entrance,
         "unlock_s": door.unlock_s,
+        "lane": door.lane,
         "online": board.heard.is_some() && board.trouble.is_none(),
         "held": hold(state.hold_of(id, now)),
         "held_until": held.and_then(|held| held.until),
@@ -197,7 +199,7 @@ fn who_may(shared: &Shared, id: &DoorId, door: &DoorSetup, limit: usize) -> Valu
 fn controller_json(
     shared: &Shared,
     id: &ControllerId,
-    config: &crate::config::doors::ControllerConfig,
+    config: &ControllerConfig,
     board: &ControllerBoard,
 ) -> Value {
     let wanted = shared.doors.lists(shared.clock.now());
@@ -205,8 +207,16 @@ fn controller_json(
     let cursor = shared.doors.state().cursor(id);
     json!({
         "id": id,
-        "vendor": config.vendor.text(),
-        "serial": config.serial,
+        "vendor": config.reach.vendor(),
+        "serial": match &config.reach {
+            Reach::Uhppote { serial, .. } => Some(*serial),
+            Reach::Hikvision { .. } | Reach::Osdp { .. } => None,
+        },
+        "at": match &config.reach {
+            Reach::Uhppote { host, port, .. } => format!("{host}:{port}"),
+            Reach::Hikvision { target, .. } | Reach::Osdp { target, .. } => target.to_string(),
+        },
+        "readers": board.readers.iter().map(reader_json).collect::<Vec<_>>(),
         "online": board.heard.is_some() && board.trouble.is_none(),
         "heard": board.heard,
         "trouble": board.trouble,
@@ -235,6 +245,20 @@ fn controller_json(
             "forged": board.refused.forged,
             "replayed": board.refused.replayed,
         },
+    })
+}
+
+/// An OSDP reader as it was last seen.
+fn reader_json(reader: &ReaderBoard) -> Value {
+    json!({
+        "address": reader.address,
+        "door": reader.door,
+        "online": reader.online,
+        "secure": reader.secure,
+        "wrong_key": reader.wrong_key,
+        "trouble": reader.trouble,
+        "tamper": reader.tamper,
+        "power_low": reader.power,
     })
 }
 

@@ -122,7 +122,7 @@ fn lanes() -> Arc<crate::lanes::Lanes> {
 
 /// One door with one card that may pass, and an entry of it.
 fn doors(board: &Arc<Board>) -> Arc<crate::doors::Doors> {
-    use crate::config::doors::{ControllerConfig, DoorVendor, DoorsConfig};
+    use crate::config::doors::{ControllerConfig, DoorsConfig, Reach};
     use blockgate_rules::access::Person;
     use blockgate_rules::access::event::{Entry, Happened};
     use blockgate_rules::access::setup::{AccessSetup, ControllerSetup, DoorSetup, Exit, Group};
@@ -155,10 +155,7 @@ fn doors(board: &Arc<Board>) -> Arc<crate::doors::Doors> {
         ..AccessSetup::default()
     };
     let controller = ControllerConfig {
-        vendor: DoorVendor::Uhppote,
-        serial: 7,
-        host: EVIL.to_owned(),
-        port: 60_000,
+        reach: Reach::Uhppote { serial: 7, host: EVIL.to_owned(), port: 60_000 },
         poll_every: Span::from_secs(1),
         timeout: Span::from_secs(1),
         push_per_second: 50,
@@ -168,6 +165,7 @@ fn doors(board: &Arc<Board>) -> Arc<crate::doors::Doors> {
     let config = DoorsConfig {
         controllers: [(north.clone(), controller)].into(),
         people: Arc::new([("p-1".parse().unwrap(), person)].into()),
+        listener: None,
         warnings: vec![(EVIL.to_owned(), EVIL.to_owned())],
     };
     let wanted = Setup {

@@ -61,8 +61,9 @@ pub fn union(schedules: &[&Schedule]) -> Schedule {
     whole
 }
 
-/// The holidays from `today` on, as runs of days: first and last.
-fn runs(setup: &AccessSetup, today: Day, most: usize) -> Vec<(Day, Day)> {
+/// The holidays from `today` on, as at most so many runs of days: first and last.
+#[must_use]
+pub fn runs(setup: &AccessSetup, today: Day, most: usize) -> Vec<(Day, Day)> {
     let mut runs: Vec<(Day, Day)> = Vec::new();
     for day in setup.holidays.iter().map(|holiday| holiday.0).filter(|day| *day >= today) {
         let full = runs.len() >= most;

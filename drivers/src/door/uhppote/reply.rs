@@ -329,6 +329,8 @@ fn numbers(what: Happened) -> (u8, bool, u8) {
         Happened::ForceLock => (3, false, 40),
         Happened::Tamper => (3, false, 41),
         Happened::Emergency => (3, false, 43),
+        // This kind tells only that it began.
+        Happened::FireOver => (3, false, 0),
         Happened::Other(reason) => (3, false, reason),
     }
 }

@@ -4,6 +4,13 @@
 //! An event stream may break off and a push may be lost; `AcsEvent` searched from the last serial number
 //! on is what has no hole. A page has at most thirty rows.
 //!
+//! | module | what |
+//! |---|---|
+//! | this one | orders to doors, events |
+//! | [`people`] | people and cards: put, taken out, read back |
+//! | [`plan`] | schedules as week plans, holidays and templates |
+//! | [`state`] | doors, clock and firmware |
+//!
 //! ```text
 //! PUT  /ISAPI/AccessControl/RemoteControl/door/1          <RemoteControlDoor><cmd>open</cmd>…
 //! POST /ISAPI/AccessControl/AcsEvent?format=json          {"AcsEventCond":{…,"beginSerialNo":25524}}
@@ -11,7 +18,14 @@
 //! POST /ISAPI/AccessControl/CardInfo/Record?format=json   PUT …/Modify   PUT …/Delete
 //! ```
 
-use super::{Civil, CivilDate, Control, Denial, Entry, Happened};
+pub mod people;
+pub mod plan;
+pub mod state;
+
+pub use people::User;
+pub use plan::Document;
+
+use super::{Civil, Control, Denial, Entry, Happened};
 use crate::barrier::Request;
 use serde_json::{Value, json};
 
@@ -94,65 +108,8 @@ pub fn search(from: u64, position: u32) -> Request {
     post("POST", "AcsEvent", &json!({ "AcsEventCond": condition }))
 }
 
-/// Somebody with a right, as the device keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Its number there; never a name.
-    pub employee: String,
-    /// First day.
-    pub from: CivilDate,
-    /// Last day.
-    pub to: CivilDate,
-    /// Doors, from 1, each with the number of its plan; 1 is always.
-    pub doors: Vec<(u8, u16)>,
-}
-
-/// Adds a user, or changes one that is there.
-#[must_use]
-pub fn put_user(user: &User, is_new: bool) -> Request {
-    let rights: Vec<Value> = user
-        .doors
-        .iter()
-        .map(|(door, plan)| json!({ "doorNo": door, "planTemplateNo": plan.to_string() }))
-        .collect();
-    let doors: Vec<String> = user.doors.iter().map(|(door, _)| door.to_string()).collect();
-    let info = json!({
-        "employeeNo": user.employee,
-        "name": user.employee,
-        "userType": "normal",
-        "Valid": {
-            "enable": true,
-            "beginTime": format!("{}T00:00:00", user.from),
-            "endTime": format!("{}T23:59:59", user.to),
-            "timeType": "local",
-        },
-        "doorRight": doors.join(","),
-        "RightPlan": rights,
-    });
-    let (method, verb) = if is_new { ("POST", "Record") } else { ("PUT", "Modify") };
-    post(method, &format!("UserInfo/{verb}"), &json!({ "UserInfo": info }))
-}
-
-/// Takes a user out, with all cards.
-#[must_use]
-pub fn delete_user(employee: &str) -> Request {
-    let list = json!([{ "employeeNo": employee }]);
-    post("PUT", "UserInfo/Delete", &json!({ "UserInfoDelCond": { "EmployeeNoList": list } }))
-}
-
-/// Gives a user a card.
-#[must_use]
-pub fn put_card(employee: &str, card: u64) -> Request {
-    let info =
-        json!({ "employeeNo": employee, "cardNo": card.to_string(), "cardType": "normalCard" });
-    post("POST", "CardInfo/Record", &json!({ "CardInfo": info }))
-}
-
-/// Takes a card out.
-#[must_use]
-pub fn delete_card(card: u64) -> Request {
-    let list = json!([{ "cardNo": card.to_string() }]);
-    post("PUT", "CardInfo/Delete", &json!({ "CardInfoDelCond": { "CardNoList": list } }))
+fn get(path: &str) -> Request {
+    Request { method: "GET", path: path.to_owned(), media: "", body: String::new() }
 }
 
 /// Whether an order was taken. The door's own state is told by its next event.
@@ -285,6 +242,16 @@ pub fn happened(major: u64, minor: u64) -> Happened {
         (5, 26) => Happened::Closed,
         (5, 27) => Happened::Forced,
         (5, 28) => Happened::HeldOpen,
+        // Alarms: the box, a reader or the security module is taken off; a code under threat; the panic
+        // button; the fire input, and that it is over.
+        (1, 0x404 | 0x406 | 0x40F | 0x41E) => Happened::Tamper,
+        (1, 0x40A) => Happened::Duress,
+        (1, 0x41C) => Happened::Emergency,
+        (1, 0x415 | 0x416 | 0x418) => Happened::Fire,
+        (1, 0x417 | 0x419) => Happened::FireOver,
+        (2, 0x400) => Happened::PowerOn,
+        // Operations: somebody opened it from afar.
+        (3, 0x400) => Happened::Remote,
         (_, other) => Happened::Other(u8::try_from(other & 0xFF).unwrap_or(0)),
     }
 }
@@ -293,8 +260,8 @@ pub fn happened(major: u64, minor: u64) -> Happened {
 mod tests {
     use super::*;
 
-    const EVENT: &[u8] = include_bytes!("../../tests/vectors/door/hikvision_access_event.json");
-    const OPEN: &str = include_str!("../../tests/vectors/door/hikvision_open_door.xml");
+    const EVENT: &[u8] = include_bytes!("../../../tests/vectors/door/hikvision_access_event.json");
+    const OPEN: &str = include_str!("../../../tests/vectors/door/hikvision_open_door.xml");
 
     #[test]
     fn a_door_is_told_as_public_integrations_do() {
@@ -360,7 +327,11 @@ mod tests {
         let granted: Vec<u64> =
             (0..=255).filter(|minor| happened(5, *minor) == Happened::Granted).collect();
         assert_eq!(granted, [1, 2, 38, 75]);
-        assert!((0..=255).all(|minor| happened(2, minor) != Happened::Granted));
+        for major in [0, 1, 2, 3, 4, 6] {
+            assert!((0..=0x500).all(|minor| happened(major, minor) != Happened::Granted));
+        }
+        assert_eq!((happened(1, 0x418), happened(1, 0x419)), (Happened::Fire, Happened::FireOver));
+        assert_eq!((happened(1, 0x404), happened(1, 0x40A)), (Happened::Tamper, Happened::Duress));
         assert_eq!(
             taken(200, b"<ResponseStatus><statusCode>1</statusCode></ResponseStatus>"),
             Ok(())
@@ -371,29 +342,5 @@ mod tests {
             Err(BadAnswer::Refused("employeeNoAlreadyExist".to_owned()))
         );
         assert_eq!(taken(401, b""), Err(BadAnswer::Credentials));
-    }
-
-    #[test]
-    fn people_and_cards_are_put_by_number_and_never_by_name() {
-        let day = |year| CivilDate { year, month: 1, day: 31 };
-        let user = User {
-            employee: "p-0101".to_owned(),
-            from: day(2026),
-            to: day(2027),
-            doors: vec![(1, 1), (2, 3)],
-        };
-        let request = put_user(&user, true);
-        assert_eq!(
-            (request.method, request.path.as_str()),
-            ("POST", "/ISAPI/AccessControl/UserInfo/Record?format=json")
-        );
-        let body: Value = serde_json::from_str(&request.body).unwrap();
-        assert_eq!(body["UserInfo"]["doorRight"], "1,2");
-        assert_eq!(body["UserInfo"]["RightPlan"][1]["planTemplateNo"], "3");
-        assert_eq!(body["UserInfo"]["Valid"]["endTime"], "2027-01-31T23:59:59");
-        assert!(put_user(&user, false).path.contains("Modify"));
-        assert!(put_card("p-0101", 10_058_400).body.contains("\"10058400\""));
-        assert!(delete_card(10_058_400).path.contains("CardInfo/Delete"));
-        assert!(delete_user("p-0101").body.contains("EmployeeNoList"));
     }
 }

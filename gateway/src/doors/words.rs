@@ -1,75 +1,15 @@
-//! The rules' words as requests of UHPPOTE controllers, and what these say in the rules' words.
+//! The drivers' words in the rules' words, and back: the same for every kind of controller.
 
-use blockgate_drivers::door::uhppote::{Card, Profile, Request};
 use blockgate_drivers::door::{self, Civil, CivilDate, Control};
 use blockgate_rules::access::event::{self, Hold};
-use blockgate_rules::access::profile;
-use blockgate_rules::access::setup::{AccessSetup, Window};
-use blockgate_rules::access::{Push, Row};
+use blockgate_rules::access::pass::Moment;
+use blockgate_rules::access::setup::AccessSetup;
 use blockgate_rules::calendar::Day;
 use blockgate_types::{ControllerId, DoorId, Time};
 use jiff::tz::TimeZone;
 
-/// What is sent for a change; `None` for one that this kind of controller cannot keep.
-#[must_use]
-pub fn request(push: &Push) -> Option<Request> {
-    Some(match push {
-        Push::Door(number, hold, unlock_s) => {
-            Request::SetControl(*number, control(*hold), *unlock_s)
-        }
-        Push::Delete(card) => Request::DeleteCard(u32::try_from(*card).ok()?),
-        Push::Put(number, row) => Request::PutCard(Card {
-            number: u32::try_from(*number).ok()?,
-            from: date(row.from),
-            to: date(row.to),
-            doors: row.doors,
-            pin: row.pin,
-        }),
-        Push::Profile(id, profile) => {
-            let mut segments = [(0, 0); 3];
-            for (place, window) in segments.iter_mut().zip(&profile.segments) {
-                // The last minute is inside: a window never lasts a minute longer than it says.
-                *place = (window.from, window.until.saturating_sub(1));
-            }
-            Request::SetProfile(Profile {
-                id: *id,
-                from: date(profile.from),
-                to: date(profile.to),
-                weekdays: profile.weekdays,
-                segments,
-                linked: profile.linked,
-            })
-        }
-        Push::AntiPassback(mode) => Request::SetAntiPassback(*mode),
-    })
-}
-
-/// A card as a controller has it.
-#[must_use]
-pub fn row(card: &Card) -> Option<(u64, Row)> {
-    let row = Row { from: day(card.from)?, to: day(card.to)?, doors: card.doors, pin: card.pin };
-    Some((u64::from(card.number), row))
-}
-
-/// A time profile as a controller has it.
-#[must_use]
-pub fn profile(profile: &Profile) -> Option<(u8, profile::Profile)> {
-    let window = |(from, until): &(u16, u16)| {
-        (from != until).then_some(Window { from: *from, until: until.saturating_add(1) })
-    };
-    let found = profile::Profile {
-        from: day(profile.from)?,
-        to: day(profile.to)?,
-        weekdays: profile.weekdays,
-        segments: profile.segments.iter().filter_map(window).collect(),
-        linked: profile.linked,
-    };
-    Some((profile.id, found))
-}
-
 /// How a door is held, in the controller's words.
-#[must_use]
-pub fn control(hold: Hold) -> Control {
+pub(super) fn control(hold: Hold) -> Control {
     match hold {
         Hold::Normal => Control::Normal,
         Hold::Open => Control::Open,
@@ -78,8 +18,7 @@ pub fn control(hold: Hold) -> Control {
 }
 
 /// How a door is held, in the rules' words.
-#[must_use]
-pub fn hold(control: Control) -> Hold {
+pub(super) fn hold(control: Control) -> Hold {
     match control {
         Control::Normal => Hold::Normal,
         Control::Open => Hold::Open,
@@ -87,20 +26,19 @@ pub fn hold(control: Control) -> Hold {
     }
 }
 
-fn date(day: Day) -> CivilDate {
+pub(super) fn date(day: Day) -> CivilDate {
     let part = |n: i8| u8::try_from(n).unwrap_or(1);
     let year = u16::try_from(day.year()).unwrap_or(2000);
     CivilDate { year, month: part(day.month()), day: part(day.day()) }
 }
 
-fn day(date: CivilDate) -> Option<Day> {
+pub(super) fn day(date: CivilDate) -> Option<Day> {
     let part = |n: u8| i8::try_from(n).ok();
     Day::new(i16::try_from(date.year).ok()?, part(date.month)?, part(date.day)?).ok()
 }
 
 /// A controller's civil time as a moment, by the block's zone; `None` where it is none.
-#[must_use]
-pub fn moment(civil: Civil, zone: &TimeZone) -> Option<Time> {
+pub(super) fn moment(civil: Civil, zone: &TimeZone) -> Option<Time> {
     let part = |n: u8| i8::try_from(n).ok();
     let time =
         jiff::civil::Time::new(part(civil.hour)?, part(civil.minute)?, part(civil.second)?, 0);
@@ -110,8 +48,7 @@ pub fn moment(civil: Civil, zone: &TimeZone) -> Option<Time> {
 }
 
 /// A moment as the controller's civil time, to the second.
-#[must_use]
-pub fn civil(at: Time, zone: &TimeZone) -> Civil {
+pub(super) fn civil(at: Time, zone: &TimeZone) -> Civil {
     let zoned = jiff::Timestamp::from(at).to_zoned(zone.clone());
     let CivilDate { year, month, day } = date(zoned.date());
     let part = |n: i8| u8::try_from(n).unwrap_or(0);
@@ -125,9 +62,16 @@ pub fn civil(at: Time, zone: &TimeZone) -> Civil {
     }
 }
 
+/// What a clock on the wall shows.
+pub(super) fn wall(at: Time, zone: &TimeZone) -> Moment {
+    let now = jiff::Timestamp::from(at).to_zoned(zone.clone());
+    let part = |n: i8| u16::try_from(n).unwrap_or(0);
+    let minute = part(now.hour()).saturating_mul(60).saturating_add(part(now.minute()));
+    Moment { day: now.date(), minute }
+}
+
 /// The door of a controller's number.
-#[must_use]
-pub fn door_of(setup: &AccessSetup, controller: &ControllerId, number: u8) -> Option<DoorId> {
+pub(super) fn door_of(setup: &AccessSetup, controller: &ControllerId, number: u8) -> Option<DoorId> {
     let is = |(_, door): &(&DoorId, &blockgate_rules::access::setup::DoorSetup)| {
         door.controller == *controller && door.number == number
     };
@@ -135,8 +79,7 @@ pub fn door_of(setup: &AccessSetup, controller: &ControllerId, number: u8) -> Op
 }
 
 /// An entry of the controller's memory in the rules' words; `now` where its clock showed no time.
-#[must_use]
-pub fn entry(
+pub(super) fn entry(
     told: &door::Entry,
     setup: &AccessSetup,
     controller: &ControllerId,
@@ -174,7 +117,7 @@ fn happened(what: door::Happened) -> (event::Happened, Option<event::Denial>) {
         From::ForceLock => To::ForceLock,
         From::Emergency => To::Emergency,
         From::PowerOn => To::PowerOn,
-        From::Other(_) => To::Other,
+        From::FireOver | From::Other(_) => To::Other,
     };
     (event, None)
 }
