@@ -213,16 +213,17 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     let (lanes, ends) = Lanes::new(config.lanes_at.clone(), hand.clone());
     let (doors, controllers) = doors::Doors::new(config.doors_at.clone(), &config.setup, &board);
     show_entries(&store, &doors);
-    let controllers = controllers.into_iter().map(|(id, config, acts, hint)| doors::worker::Worker {
-        id,
-        config,
-        doors: doors.clone(),
-        connect: connect.clone(),
-        clock: clock.clone(),
-        hand: hand.clone(),
-        acts,
-        hint,
-    });
+    let controllers =
+        controllers.into_iter().map(|(id, config, acts, hint)| doors::worker::Worker {
+            id,
+            config,
+            doors: doors.clone(),
+            connect: connect.clone(),
+            clock: clock.clone(),
+            hand: hand.clone(),
+            acts,
+            hint,
+        });
     let controllers = controllers.collect();
     let gates = ends.acts.into_iter().map(|(lane, barrier, acts, arm)| Gate {
         lane,
@@ -376,8 +377,7 @@ impl Field {
     /// None in practice: the inbox is new.
     pub async fn start(self, groups: &Groups) -> anyhow::Result<()> {
         let Self { mut engine, inbox, orders, hand, errands, gates, reads, clock, .. } = self;
-        let Self { workers, scans, connect, first, controllers,
-            doors_at, zone, .. } = self;
+        let Self { workers, scans, connect, first, controllers, doors_at, zone, .. } = self;
         let mut watchdog = Watchdog::new();
         engine.watched(watchdog.part("engine"), watchdog.part("store"));
         for input in first {

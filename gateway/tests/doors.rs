@@ -6,10 +6,12 @@ use blockgate::ports::{Clock, RealDisk};
 use blockgate::run::{Groups, Ports, build};
 use blockgate::store::journal::Records;
 use blockgate::store::record;
+use blockgate_drivers::barrier::Vendor;
 use blockgate_drivers::door::uhppote::{Card, Request};
 use blockgate_drivers::door::{Civil, Happened};
 use blockgate_drivers::sim::door::SimController;
-use blockgate_drivers::sim::{SimClock, SimConnect};
+use blockgate_drivers::sim::{SimClock, SimConnect, serve_udp};
+use blockgate_drivers::{Connect, SystemConnect};
 use blockgate_rules::access::event::{Access, Entry};
 use blockgate_rules::event::{AlarmCode, Event, Outcome};
 use blockgate_rules::input::{Command, Order};
@@ -37,7 +39,16 @@ impl Clock for TestClock {
     }
 }
 
-fn config(state: &Path, people: u32) -> Config {
+fn config(state: &Path, people: u32, more: &str) -> Config {
+    parsed(config_text(state, people, more), state)
+}
+
+fn parsed(text: String, state: &Path) -> Config {
+    let main = Text { name: "c.toml".to_owned(), text };
+    Config::parse(&main, &[], &[], state).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+fn config_text(state: &Path, people: u32, more: &str) -> String {
     let mut text = format!(
         r#"
 [gateway]
@@ -99,8 +110,7 @@ schedule = "day"
         write!(text, "\n[[person]]\nid = \"p-{n}\"\naccount = \"a-1\"\ncards = [\"{card}\"]\n")
             .unwrap();
     }
-    let main = Text { name: "c.toml".to_owned(), text };
-    Config::parse(&main, &[], &[], state).unwrap_or_else(|faults| panic!("{faults:?}"))
+    text + more
 }
 
 struct Running {
@@ -112,10 +122,13 @@ struct Running {
 
 impl Running {
     async fn start(state: &Path, sim: &SimController, people: u32, from: Time) -> Self {
-        let clock = Arc::new(TestClock(SimClock::starting_at(from)));
         let connect = SimConnect::new().with_controller(AT, sim.clone());
-        let config = config(state, people);
-        let ports = Ports::real(&config.state_dir, clock.clone(), Arc::new(connect));
+        Self::start_as(config(state, people, ""), Arc::new(connect), from).await
+    }
+
+    async fn start_as(config: Config, connect: Arc<dyn Connect>, from: Time) -> Self {
+        let clock = Arc::new(TestClock(SimClock::starting_at(from)));
+        let ports = Ports::real(&config.state_dir, clock.clone(), connect);
         let (field, doors) = build(&config, &ports, "0000000a".to_owned()).unwrap();
         let (shared, groups) = (doors.shared().clone(), Groups::default());
         field.start(&groups).await.unwrap();
@@ -362,5 +375,106 @@ fn fire_opens_all_doors_of_its_controller_and_a_lock_down_spares_the_way_out() {
         house.in_step(&sim, Duration::from_secs(60)).await;
         assert_eq!(sim.control(2), Some(Control::Locked));
         house.groups.stop().await;
+    });
+}
+
+#[test]
+fn a_plate_at_a_lane_opens_its_door_once_for_whom_may_pass_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = SimController::new(SERIAL, civil(2));
+    let more = "[[barrier]]\nlane = \"garage\"\nvendor = \"generic\"\nopen = \"answer\"\nfail_safe = \"ask\"\n\
+                [[camera]]\nid = \"cam\"\nlane = \"garage\"\nvendor = \"generic\"\n\
+                [[door]]\nid = \"garage\"\ncontroller = \"north\"\nnumber = 3\nexit = \"button\"\n\
+                power_loss = \"unlocked\"\nlane = \"garage\"\n\
+                [[door_group]]\nid = \"garage\"\ndoors = [\"garage\"]\n\
+                [[person]]\nid = \"driver\"\naccount = \"a-1\"\ngroups = [\"garage\"]\nplates = [\"粤B12345\"]\n\
+                [[person]]\nid = \"other\"\naccount = \"a-1\"\nplates = [\"粤B54321\"]\n";
+    runtime().block_on(async {
+        let connect = Arc::new(SimConnect::new().with_controller(AT, sim.clone()));
+        let house = Running::start_as(config(dir.path(), 2, more), connect, start()).await;
+        house.in_step(&sim, Duration::from_secs(60)).await;
+        let push = async |key: &str, plate: &str, replayed: bool| {
+            let at = house.clock.now();
+            let body = json!({"type": "car", "id": key, "plate": plate, "at": at,
+                "confidence": 99, "replayed": replayed});
+            let (lanes, cam) = (&house.shared.lanes, "cam".parse().unwrap());
+            let (media, body) = ("application/json", body.to_string());
+            let taken = blockgate::lanes::push::take(
+                lanes,
+                &*house.clock,
+                &cam,
+                Vendor::Generic,
+                media,
+                body.as_bytes(),
+            );
+            taken.await.unwrap();
+            sleep(Duration::from_secs(2)).await;
+            sim.opened(3)
+        };
+        assert_eq!(push("p-1", "粤B54321", false).await, 0, "no right at this door");
+        assert_eq!(push("p-2", "粤A00001", false).await, 0, "nobody's");
+        assert_eq!(push("p-3", "粤B12345", true).await, 0, "a car of the past");
+        assert_eq!(push("p-4", "粤B12345", false).await, 1);
+        assert_eq!(push("p-4", "粤B12345", false).await, 1, "the camera repeats itself");
+        let shut =
+            json!({"name": "revoke", "args": {"of": {"person": "driver"}, "reason": "sold"}});
+        assert_eq!(house.order("r-1", shut).await.0, Outcome::Done);
+        assert_eq!(push("p-5", "粤B12345", false).await, 1, "shut out by plate too");
+        house.groups.stop().await;
+    });
+}
+
+#[test]
+fn a_pushed_event_is_a_hint_to_ask_and_a_strangers_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = SimController::new(SERIAL, civil(2));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let theirs = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let at = theirs.local_addr().unwrap();
+        // The controller pushes from another socket of its own address.
+        let pushes = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let stranger = tokio::net::UdpSocket::bind("127.0.0.2:0").await.unwrap();
+        let free = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let listener = free.local_addr().unwrap();
+        drop(free);
+        let served = tokio::spawn(serve_udp(theirs, sim.clone()));
+        let more = format!("[doors]\nlistener = \"{listener}\"\n");
+        let text = config_text(dir.path(), 2, &more).replace(
+            "host = \"10.0.0.9\"",
+            &format!("host = \"127.0.0.1\"\nport = {}\npoll_every = \"1h\"", at.port()),
+        );
+        let house =
+            Running::start_as(parsed(text, dir.path()), Arc::new(SystemConnect), start()).await;
+        house.in_step(&sim, Duration::from_secs(20)).await;
+        let told = sim.answer(&Request::GetListener.encode(SERIAL)).unwrap();
+        assert_eq!(told[8..12], [127, 0, 0, 1], "it was told where to push to");
+        // From now on it is asked once an hour.
+        let asked = || sim.requests().values().sum::<u64>();
+        let mut before = 0;
+        while before != asked() {
+            before = asked();
+            sleep(Duration::from_millis(500)).await;
+        }
+        sim.swipe(1, 1_000_000, true);
+        let event = sim.answer(&Request::GetStatus.encode(SERIAL)).unwrap();
+        stranger.send_to(&event, listener).await.unwrap();
+        pushes.send_to(&event[..60], listener).await.unwrap();
+        let began = Instant::now();
+        while house.shared.doors.strangers() < 2 {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "{}",
+                house.shared.doors.strangers()
+            );
+            sleep(Duration::from_millis(10)).await;
+        }
+        let id: ControllerId = "north".parse().unwrap();
+        assert!(house.shared.doors.state().cursor(&id).is_none(), "nobody asked yet");
+        pushes.send_to(&event, listener).await.unwrap();
+        house.in_step(&sim, Duration::from_secs(20)).await;
+        assert_eq!(house.shared.doors.state().cursor(&id), Some(1));
+        house.groups.stop().await;
+        served.abort();
     });
 }

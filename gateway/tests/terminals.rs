@@ -263,7 +263,11 @@ fn a_terminal_ends_in_step_after_days_and_no_entry_is_lost_or_doubled_over_a_kil
     runtime().block_on(async {
         let house = Running::start(dir.path(), &sim, 40, resumed).await;
         let took = house.in_step(&sim, Duration::from_secs(300)).await;
-        println!("in step {took:?} after the start: {} events, requests {:?}", sim.newest(), sim.requests());
+        println!(
+            "in step {took:?} after the start: {} events, requests {:?}",
+            sim.newest(),
+            sim.requests()
+        );
         assert!(house.board().clock_off_ms.is_some());
         house.groups.stop().await;
     });
@@ -360,7 +364,9 @@ fn a_wrong_password_is_not_tried_again_and_a_terminal_that_counts_anew_is_read_a
         sim.wipe();
         sim.swipe(1, 5);
         house.in_step(&sim, Duration::from_secs(60)).await;
-        let anew = journaled(dir.path()).into_iter().any(|a| matches!(a, Access::Renumbered { was: 160, .. }));
+        let anew = journaled(dir.path())
+            .into_iter()
+            .any(|a| matches!(a, Access::Renumbered { was: 160, .. }));
         assert!(anew);
         house.groups.stop().await;
     });

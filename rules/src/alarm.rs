@@ -82,9 +82,9 @@ pub fn severity(code: AlarmCode) -> Severity {
         | AlarmCode::DoorEventsLost
         | AlarmCode::ControllerPackets
         | AlarmCode::ControllerKey => Severity::Critical,
-        AlarmCode::ControllerOffline
-        | AlarmCode::ControllerPower
-        | AlarmCode::ControllerBehind => Severity::Warning,
+        AlarmCode::ControllerOffline | AlarmCode::ControllerPower | AlarmCode::ControllerBehind => {
+            Severity::Warning
+        }
         AlarmCode::CameraOffline => Severity::Warning,
         AlarmCode::MeterOffline
         | AlarmCode::MeterStuck

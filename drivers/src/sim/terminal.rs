@@ -128,7 +128,13 @@ impl SimTerminal {
                 };
                 let valid = day("beginTime") <= today && today <= day("endTime");
                 let may = rights.split(',').any(|right| right == door.to_string());
-                if !may { 6 } else if valid { 1 } else { 8 }
+                if !may {
+                    6
+                } else if valid {
+                    1
+                } else {
+                    8
+                }
             }
         };
         inner.push(5, minor, door, Some(&number));
@@ -228,7 +234,8 @@ impl SimTerminal {
         loop {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = header(head, "content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
+                let length =
+                    header(head, "content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
                 if body.len() >= length {
                     if !self.lock().plugged {
                         return std::future::pending().await;
@@ -360,14 +367,18 @@ impl Inner {
             ("POST", "AccessControl/AcsEvent") => ("200 OK", self.search(told)),
             ("POST", "AccessControl/UserInfo/Search") => {
                 let rows = self.people.values().cloned().collect();
-                ("200 OK", page(rows, at(told, "/UserInfoSearchCond"), "UserInfoSearch", "UserInfo"))
+                (
+                    "200 OK",
+                    page(rows, at(told, "/UserInfoSearchCond"), "UserInfoSearch", "UserInfo"),
+                )
             }
             ("POST", "AccessControl/CardInfo/Search") => {
-                let card = |(card, whose): (&String, &String)| {
-                    json!({ "employeeNo": whose, "cardNo": card, "cardType": "normalCard" })
-                };
+                let card = |(card, whose): (&String, &String)| json!({ "employeeNo": whose, "cardNo": card, "cardType": "normalCard" });
                 let rows = self.cards.iter().map(card).collect();
-                ("200 OK", page(rows, at(told, "/CardInfoSearchCond"), "CardInfoSearch", "CardInfo"))
+                (
+                    "200 OK",
+                    page(rows, at(told, "/CardInfoSearchCond"), "CardInfoSearch", "CardInfo"),
+                )
             }
             ("POST", "AccessControl/UserInfo/Record") => self.put_person(told, false),
             ("PUT", "AccessControl/UserInfo/Modify") => self.put_person(told, true),
@@ -382,7 +393,9 @@ impl Inner {
             }
             ("POST", "AccessControl/CardInfo/Record") => {
                 let info = at(told, "/CardInfo");
-                let text = |key: &str| at(info, &format!("/{key}")).as_str().unwrap_or_default().to_owned();
+                let text = |key: &str| {
+                    at(info, &format!("/{key}")).as_str().unwrap_or_default().to_owned()
+                };
                 let (whose, card) = (text("employeeNo"), text("cardNo"));
                 if !self.people.contains_key(&whose) {
                     return fine(false, "employeeNoNotExist");
@@ -460,7 +473,10 @@ impl Inner {
         let info = at(told, "/UserInfo");
         let whose = at(info, "/employeeNo").as_str().unwrap_or_default().to_owned();
         if self.people.contains_key(&whose) != there {
-            return fine(false, if there { "employeeNoNotExist" } else { "employeeNoAlreadyExist" });
+            return fine(
+                false,
+                if there { "employeeNoNotExist" } else { "employeeNoAlreadyExist" },
+            );
         }
         self.people.insert(whose, info.clone());
         fine(true, "ok")

@@ -2,12 +2,18 @@
 //! the daemon: the order is a record in the journal before anything is sent.
 
 use super::{CONFIG, Ended, print_faults};
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::control::{self, Ask};
+use crate::ports::Clock as _;
 use anyhow::Context;
-use blockgate_rules::access::event::Credential;
-use blockgate_rules::input::{DoorsOrder, HoldDoor, OpenDoor, Order, RevokeOrder};
-use blockgate_types::{DoorId, MeterId, RelayTo, Time, ValveTo};
+use blockgate_rules::access::event::{Credential, Grant};
+use blockgate_rules::input::{
+    ConfirmArrears, DoorsOrder, GrantOrder, HoldDoor, OpenDoor, Order, RevokeOrder,
+};
+use blockgate_types::{
+    AccountId, DoorId, GrantId, GroupId, MeterId, PersonId, Plate, RelayTo, Time, ValveTo,
+};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -132,6 +138,79 @@ pub(super) enum Command {
         #[command(flatten)]
         with: With,
     },
+    /// Gives a card a right for a time: a visitor, a craftsman
+    #[command(
+        after_help = "Example:\n  blockgate order grant visit-7 --card 20000001 --group home-1 \
+        --until 2026-05-01T18:00:00+08:00 --count 2"
+    )]
+    Grant {
+        /// Its id; the same one again replaces it
+        grant: GrantId,
+        /// The card's number
+        #[arg(long)]
+        card: u64,
+        /// Groups of the config; they say which doors
+        #[arg(long = "group", value_name = "GROUP", required = true)]
+        groups: Vec<GroupId>,
+        /// The household that it visits
+        #[arg(long)]
+        account: Option<AccountId>,
+        /// A plate that belongs to it
+        #[arg(long)]
+        plate: Option<Plate>,
+        /// From when; now where it is left out
+        #[arg(long, value_name = "TIME")]
+        from: Option<Time>,
+        /// Until when, at most 366 days
+        #[arg(long, value_name = "TIME")]
+        until: Time,
+        /// How often it opens a door
+        #[arg(long)]
+        count: Option<u32>,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Shuts a grant, a card, a person or a household out
+    #[command(
+        after_help = "Example:\n  blockgate order revoke --person p-0101 --reason 'moved out'"
+    )]
+    Revoke {
+        #[command(flatten)]
+        of: Of,
+        /// Why; it stands in the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Lets a card, a person or a household pass again that was shut out
+    #[command(after_help = "Example:\n  blockgate order restore --card 10058400")]
+    Restore {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        with: With,
+    },
+    /// Confirms, as a named person, that arrears close the entrances that the warning shows
+    #[command(after_help = "Example:\n  blockgate order confirm-arrears --by 'Li Na, 007' \
+        --entrance north-1 --reason 'assembly of 3 May'\n  blockgate order confirm-arrears --take-back \
+        --by 'Li Na, 007' --reason 'appeal'")]
+    ConfirmArrears {
+        /// Exactly the entrances that `blockgate doors` warns of
+        #[arg(long = "entrance", value_name = "DOOR")]
+        entrances: Vec<DoorId>,
+        /// Takes the confirmation back
+        #[arg(long, conflicts_with = "entrances")]
+        take_back: bool,
+        /// Who: a person
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        /// Why; it stands in the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        with: With,
+    },
     /// Sets a meter's clock to the gateway's time and reads it back
     #[command(after_help = "Example:\n  blockgate order set-clock m-0101")]
     SetClock {
@@ -140,6 +219,37 @@ pub(super) enum Command {
         #[command(flatten)]
         with: With,
     },
+}
+
+/// What is shut out, or not any more: one of them.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Of {
+    /// A grant's id
+    #[arg(long)]
+    grant: Option<GrantId>,
+    /// A card's number, whoever has it
+    #[arg(long)]
+    card: Option<u64>,
+    /// A person of the config, with all cards
+    #[arg(long)]
+    person: Option<PersonId>,
+    /// Everybody of a household
+    #[arg(long)]
+    account: Option<AccountId>,
+}
+
+impl Of {
+    /// Which one; the command line lets exactly one through.
+    fn credential(&self) -> Credential {
+        let Self { grant, card, person, account } = self;
+        let grant = || grant.clone().map(Credential::Grant);
+        let card = || card.map(Credential::Card);
+        let person = || person.clone().map(Credential::Person);
+        let account = || account.clone().map(Credential::Account);
+        let found = grant().or_else(card).or_else(person).or_else(account);
+        found.unwrap_or_else(|| unreachable!("the command line wants one of them"))
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -180,6 +290,10 @@ impl Command {
             | Self::EmergencyOpen { with, .. }
             | Self::EndEmergency { with, .. }
             | Self::RevokeCard { with, .. }
+            | Self::Grant { with, .. }
+            | Self::Revoke { with, .. }
+            | Self::Restore { with, .. }
+            | Self::ConfirmArrears { with, .. }
             | Self::Valve { with, .. }
             | Self::SetClock { with, .. } => with,
         }
@@ -189,7 +303,8 @@ impl Command {
         self.with().json
     }
 
-    fn order(&self) -> Order {
+    /// The order; `now` is when a grant begins that does not say so.
+    fn order(&self, now: Time) -> Order {
         match self {
             Self::Relay { meter, to, reason, .. } => {
                 Order::Relay { meter: meter.clone(), to: *to, reason: reason.clone() }
@@ -213,6 +328,30 @@ impl Command {
                 of: Credential::Card(*card),
                 reason: reason.clone(),
             })),
+            Self::Grant { grant, card, groups, account, plate, from, until, count, .. } => {
+                let terms = Grant {
+                    card: *card,
+                    groups: groups.iter().cloned().collect(),
+                    account: account.clone(),
+                    plate: plate.clone(),
+                    from: from.unwrap_or(now),
+                    until: *until,
+                    count: *count,
+                };
+                Order::Grant(Box::new(GrantOrder { grant: grant.clone(), terms }))
+            }
+            Self::Revoke { of, reason, .. } => {
+                Order::Revoke(Box::new(RevokeOrder { of: of.credential(), reason: reason.clone() }))
+            }
+            Self::Restore { of, .. } => Order::Restore { of: of.credential() },
+            Self::ConfirmArrears { entrances, take_back, by, reason, .. } => {
+                Order::ConfirmArrears(Box::new(ConfirmArrears {
+                    confirmed: !take_back,
+                    entrances: entrances.iter().cloned().collect(),
+                    by: by.clone(),
+                    reason: reason.clone(),
+                }))
+            }
             Self::SetClock { meter, .. } => Order::SetClock { meter: meter.clone() },
         }
     }
@@ -232,7 +371,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<Ended> {
             return Ok(Ended::No);
         }
     };
-    let question = Ask::Order { order: Box::new(command.order()) };
+    let question = Ask::Order { order: Box::new(command.order(SystemClock::new(true).now())) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(control::ask(&config.state_dir, &question))?;
     let answer =

@@ -14,7 +14,9 @@ use blockgate_rules::access::setup::{
 use blockgate_rules::calendar::{Day, parse_day};
 use blockgate_rules::setup::AccountSetup;
 use blockgate_types::strict::Table;
-use blockgate_types::{AccountId, ControllerId, DoorId, GroupId, LaneId, PersonId, ScheduleId, Span};
+use blockgate_types::{
+    AccountId, ControllerId, DoorId, GroupId, LaneId, PersonId, ScheduleId, Span,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -127,7 +129,8 @@ pub(super) fn read(
     if let Some(table) = root.table("doors") {
         config.listener = table.parsed("listener");
         if config.listener.is_some_and(|at| at.ip().is_unspecified() || at.port() == 0) {
-            let message = "listener is the address that controllers send to, like \"10.0.9.2:60001\"";
+            let message =
+                "listener is the address that controllers send to, like \"10.0.9.2:60001\"";
             table.note_at("listener", message);
         }
         if let Some(file) = table.text("pins_file") {
@@ -202,8 +205,11 @@ fn controllers(
     for table in root.tables("controller") {
         let id: Option<ControllerId> = table.need_parsed("id");
         table.need("vendor");
-        let vendors =
-            [("uhppote", Vendor::Uhppote), ("hikvision", Vendor::Hikvision), ("osdp", Vendor::Osdp)];
+        let vendors = [
+            ("uhppote", Vendor::Uhppote),
+            ("hikvision", Vendor::Hikvision),
+            ("osdp", Vendor::Osdp),
+        ];
         let vendor = table.word("vendor", &vendors);
         let (mut anti_passback, mut usual) = (0, Span::from_secs(1));
         let reach = match vendor {
@@ -226,7 +232,10 @@ fn controllers(
         let poll_every = bounded(&table, "poll_every", usual, 50, 3_600_000);
         let readers = matches!(vendor, Some(Vendor::Osdp));
         if readers && poll_every.as_millis() > 1_000 {
-            table.note_at("poll_every", "a reader is polled each second at least: it waits for its answer");
+            table.note_at(
+                "poll_every",
+                "a reader is polled each second at least: it waits for its answer",
+            );
         }
         let offline_after = bounded(&table, "offline_after", Span::from_mins(2), 5_000, 86_400_000);
         let (mut timeout, mut push) = (Span::from_millis(800), 50);
@@ -253,9 +262,7 @@ fn uhppote(table: &Table<'_>, config: &DoorsConfig) -> Option<Reach> {
     let host = table.need_text("host").map(str::to_owned);
     let port = table.integer("port", 1..=65_535).unwrap_or(60_000);
     let serial = u32::try_from(serial?).ok()?;
-    let same = |other: &ControllerConfig| {
-        matches!(other.reach, Reach::Uhppote { serial: known, .. } if known == serial)
-    };
+    let same = |other: &ControllerConfig| matches!(other.reach, Reach::Uhppote { serial: known, .. } if known == serial);
     if config.controllers.values().any(same) {
         table.note_at("serial", "another controller has this serial number");
     }
@@ -290,9 +297,13 @@ fn osdp(
             parity: Parity::None,
             stop_bits: 1,
         }),
-        (None, Some(host)) => Some(Target::Tcp { host, port: u16::try_from(port).unwrap_or(4_001) }),
+        (None, Some(host)) => {
+            Some(Target::Tcp { host, port: u16::try_from(port).unwrap_or(4_001) })
+        }
         (Some(_), Some(_)) | (None, None) => {
-            table.note("readers hang on a serial port (path) or on a serial server (host): give one");
+            table.note(
+                "readers hang on a serial port (path) or on a serial server (host): give one",
+            );
             None
         }
     };

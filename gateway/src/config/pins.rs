@@ -21,7 +21,8 @@ const PIN_MAX: u32 = 999_999;
 /// A sentence for people, without anything of what the file holds.
 pub(super) fn read(file: &Path) -> Result<BTreeMap<PersonId, u32>, String> {
     let text = secret_file::read(file).map_err(|fault| format!("pins_file {fault}"))?;
-    let text = text.ok_or_else(|| format!("pins_file {}: there is no such file", file.display()))?;
+    let text =
+        text.ok_or_else(|| format!("pins_file {}: there is no such file", file.display()))?;
     parse(&text).map_err(|why| format!("pins_file {}: {why}", file.display()))
 }
 

@@ -9,7 +9,8 @@ use std::path::Path;
 /// A sentence for people, without anything of what the file holds.
 pub fn password(file: &Path) -> Result<String, String> {
     let text = secret_file::read(file).map_err(|fault| format!("password_file {fault}"))?;
-    let text = text.ok_or_else(|| format!("password_file {}: there is no such file", file.display()))?;
+    let text =
+        text.ok_or_else(|| format!("password_file {}: there is no such file", file.display()))?;
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
         return Err(format!("password_file {}: its first line is empty", file.display()));

@@ -267,7 +267,7 @@ fn the_doors_of_the_documentation_are_a_good_config() {
     let access = config.setup.access.unwrap();
     assert_eq!((access.controllers.len(), access.doors.len(), access.groups.len()), (1, 2, 2));
     let person = config.doors_at.people.values().next().unwrap();
-    assert_eq!((person.cards.first(), person.pin), (Some(&10_058_400), Some(7_531)));
+    assert_eq!((person.cards.first(), person.pin), (Some(&10_058_400), None));
     assert!(config.doors_at.warnings.is_empty());
     // Whose card it is stays out of what the journal gets.
     assert!(!serde_json::to_string(&*access).unwrap().contains("10058400"));
@@ -300,8 +300,51 @@ fn whoever_is_inside_gets_out_and_arrears_at_an_entrance_are_a_warning() {
         ("[[person]]\nid = \"p-2\"\ngroups = [\"pool\"]\n", "no group pool"),
         ("[[schedule]]\nid = \"s\"\ndaily = \"18:00-08:00\"\n", "not a stretch of a day"),
         ("[[door_group]]\nid = \"g\"\ndoors = [\"attic\"]\n", "no [[door]]"),
+        ("[[person]]\nid = \"p-2\"\npin = 7531\n", "pins_file"),
+        (
+            "[[door]]\nid = \"x\"\ncontroller = \"north\"\nnumber = 3\nexit = \"button\"\npower_loss = \"unlocked\"\nlane = \"g\"\n",
+            "no [[camera]]",
+        ),
     ] {
         let found = faults(&doors(more));
+        assert!(found.iter().any(|fault| fault.contains(told)), "{told}: {found:?}");
+    }
+}
+
+/// A wire with OSDP readers, and what is wrong with it.
+#[test]
+fn osdp_readers_need_a_key_or_say_so_and_a_way_out_that_needs_no_gateway() {
+    let wire = "[[controller]]\nid = \"hall\"\nvendor = \"osdp\"\npath = \"/dev/ttyUSB1\"\n";
+    let reader = "[[controller.reader]]\naddress = 101\ndoor = 1\n";
+    let door = |exit: &str| {
+        format!(
+            "[[door]]\nid = \"hall-1\"\ncontroller = \"hall\"\nnumber = 1\nexit = \"{exit}\"\n\
+             power_loss = \"unlocked\"\n"
+        )
+    };
+    let good = format!("{wire}{reader}key_file = \"k\"\n{}", door("mechanical"));
+    let main = text("c.toml", &doors(&good));
+    let config = Config::parse(&main, &[], &[], Path::new("/etc/blockgate")).unwrap();
+    let hall = &config.doors_at.controllers[&"hall".parse().unwrap()];
+    let doors::Reach::Osdp { readers, .. } = &hall.reach else { panic!() };
+    assert_eq!((readers[0].output, readers[0].inward), (Some(0), true));
+    assert_eq!(readers[0].key_file.as_deref(), Some(Path::new("/etc/blockgate/k")));
+    let clear = format!("{wire}{reader}secure_channel = \"off\"\n{}", door("mechanical"));
+    let config =
+        Config::parse(&text("c.toml", &doors(&clear)), &[], &[], Path::new("/etc")).unwrap();
+    assert_eq!(config.doors_at.warnings.len(), 1);
+    let hikvision =
+        "[[controller]]\nid = \"lobby\"\nvendor = \"hikvision\"\nhost = \"10.0.9.20\"\n";
+    for (more, told) in [
+        (format!("{wire}{reader}{}", door("mechanical")), "secure channel is required"),
+        (format!("{wire}{reader}key_file = \"k\"\n{}", door("button")), "must be \"mechanical\""),
+        (format!("{wire}{}", door("mechanical")), "at least one [[controller.reader]]"),
+        (format!("{wire}{reader}key_file = \"k\"\n{reader}key_file = \"k\"\n"), "has this address"),
+        (format!("{wire}host = \"10.0.0.1\"\n{reader}key_file = \"k\"\n"), "give one"),
+        (format!("{wire}anti_passback = \"off\"\n{reader}key_file = \"k\"\n"), "anti_passback"),
+        (hikvision.to_owned(), "password_file"),
+    ] {
+        let found = faults(&doors(&more));
         assert!(found.iter().any(|fault| fault.contains(told)), "{told}: {found:?}");
     }
 }

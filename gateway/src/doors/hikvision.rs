@@ -97,7 +97,12 @@ enum Next {
 
 impl Task {
     /// The task of a terminal.
-    pub(super) fn new(worker: Worker, target: Target, user: String, password_file: PathBuf) -> Self {
+    pub(super) fn new(
+        worker: Worker,
+        target: Target,
+        user: String,
+        password_file: PathBuf,
+    ) -> Self {
         Self { worker, target, user, password_file }
     }
 
@@ -437,7 +442,8 @@ impl Task {
         let wanted = self.worker.wanted();
         let mut waits = 0;
         let mut told = false;
-        let mut doors: Vec<(u8, Hold)> = wanted.doors.iter().map(|(n, (hold, _))| (*n, *hold)).collect();
+        let mut doors: Vec<(u8, Hold)> =
+            wanted.doors.iter().map(|(n, (hold, _))| (*n, *hold)).collect();
         // One that is to stand open comes before one that is to be locked.
         doors.sort_by_key(|(_, hold)| *hold != Hold::Open);
         for (number, hold) in doors {
@@ -554,7 +560,8 @@ impl Task {
             }
             (Some(door), Told::Open) => self.open(memory, door.number).await?,
             (Some(door), Told::Hold(hold)) => {
-                let order = hikvision::tell(door.number, hikvision::Told::Hold(words::control(hold)));
+                let order =
+                    hikvision::tell(door.number, hikvision::Told::Hold(words::control(hold)));
                 let later = |why: String| format!("{why}; it is told as soon as it answers");
                 match self.ask(memory, &order).await {
                     Ok(answered) => match hikvision::taken(answered.status, &answered.body) {
@@ -716,9 +723,10 @@ impl Work {
 /// before the cards that refer to them.
 fn work(have: &Have, wanted: &List, plans: Vec<Document>) -> Vec<Work> {
     let mut work: Vec<Work> = have.strangers.iter().cloned().map(Work::Stranger).collect();
-    let orphans = have.people.iter().filter(|card| {
-        !have.list.cards.contains_key(*card) && !wanted.cards.contains_key(*card)
-    });
+    let orphans = have
+        .people
+        .iter()
+        .filter(|card| !have.list.cards.contains_key(*card) && !wanted.cards.contains_key(*card));
     work.extend(orphans.map(|card| Work::Delete(*card)));
     let pushes = diff(&have.list, wanted);
     work.extend(pushes.iter().filter_map(|push| match push {
@@ -744,9 +752,10 @@ fn documents(list: &List, memory: &Memory, now: Time) -> Vec<Document> {
     let mut documents = Vec::new();
     for (right, schedule) in list.plans.iter().filter(|(right, _)| **right > ALWAYS) {
         let number = u16::from(*right);
-        documents.push(plan::week(number, &std::array::from_fn(|day| {
-            schedule.week.get(day).map(windows).unwrap_or_default()
-        })));
+        documents.push(plan::week(
+            number,
+            &std::array::from_fn(|day| schedule.week.get(day).map(windows).unwrap_or_default()),
+        ));
         let first = HOLIDAYS_FROM + (number - 2) * u16::try_from(RUNS).unwrap_or(4);
         let numbers: Vec<u16> = (first..).take(runs.len()).collect();
         for ((from, to), place) in runs.iter().zip(&numbers) {

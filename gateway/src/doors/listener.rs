@@ -28,7 +28,9 @@ pub async fn run(doors: Arc<Doors>, connect: Arc<dyn Connect>, stop: Cancellatio
             let mut buffer = [0; 128];
             loop {
                 let (n, whose) = socket.recv_from(&mut buffer).await?;
-                match serial(buffer.get(..n).unwrap_or_default()).and_then(|serial| known.get(&serial)) {
+                match serial(buffer.get(..n).unwrap_or_default())
+                    .and_then(|serial| known.get(&serial))
+                {
                     Some((address, id)) if *address == whose.ip() => doors.hint(id),
                     Some(_) | None => doors.stranger(),
                 }
@@ -51,10 +53,7 @@ pub async fn run(doors: Arc<Doors>, connect: Arc<dyn Connect>, stop: Cancellatio
 }
 
 /// Controllers by serial number, with their addresses.
-async fn known(
-    doors: &Doors,
-    connect: &dyn Connect,
-) -> BTreeMap<u32, (IpAddr, ControllerId)> {
+async fn known(doors: &Doors, connect: &dyn Connect) -> BTreeMap<u32, (IpAddr, ControllerId)> {
     let mut known = BTreeMap::new();
     for (id, config) in &doors.config().controllers {
         let Reach::Uhppote { serial, host, port } = &config.reach else { continue };

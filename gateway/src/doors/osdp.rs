@@ -14,7 +14,9 @@ use crate::config::doors::ReaderConfig;
 use crate::config::reader_key;
 use crate::limits;
 use blockgate_drivers::door::Refused;
-use blockgate_drivers::door::osdp::{Event, Fault, Output, Panel, card_number, facility_number};
+use blockgate_drivers::door::osdp::{
+    Event, Fault, Key, Output, Panel, card_number, facility_number,
+};
 use blockgate_drivers::transport::{Stream, Target};
 use blockgate_rules::access::desired::Holder;
 use blockgate_rules::access::event::{Denial, DoorAct, Entry, Happened, Hold, Told};
@@ -121,7 +123,11 @@ impl Task {
             wrong_pins: 0,
             barred: None,
             inputs: Vec::new(),
-            board: ReaderBoard { address: config.address, door: config.door, ..ReaderBoard::default() },
+            board: ReaderBoard {
+                address: config.address,
+                door: config.door,
+                ..ReaderBoard::default()
+            },
             config,
         };
         Self {
@@ -180,7 +186,11 @@ impl Task {
             if self.wire.is_none() {
                 break;
             }
-            if self.readers.get(place).is_some_and(|reader| reader.up || reader.again <= Instant::now()) {
+            if self
+                .readers
+                .get(place)
+                .is_some_and(|reader| reader.up || reader.again <= Instant::now())
+            {
                 self.turn(place).await?;
             }
         }
@@ -231,7 +241,15 @@ impl Task {
         let events = if reader.up {
             reader.panel.poll(wire).await.map(|event| vec![event])
         } else {
-            reader.greet(wire).await
+            // The file is read each time: a key is changed there and at the reader, not by a restart.
+            match reader.config.key_file.as_deref().map(reader_key::read).transpose() {
+                Ok(key) => reader.greet(wire, key.as_ref()).await,
+                Err(why) => {
+                    reader.board.wrong_key = true;
+                    reader.gone(why);
+                    return Ok(());
+                }
+            }
         };
         match events {
             Ok(events) => {
@@ -291,7 +309,8 @@ impl Task {
         };
         let (contact, button) = (reader.config.contact, reader.config.button);
         let door = reader.config.door;
-        let pressed = is(&reader.inputs, button) == Some(true) && is(&before, button) == Some(false);
+        let pressed =
+            is(&reader.inputs, button) == Some(true) && is(&before, button) == Some(false);
         let open = is(&reader.inputs, contact);
         let at = self.doors.entry(door).or_default();
         let changed = open.filter(|open| *open != at.open.is_some());
@@ -301,16 +320,21 @@ impl Task {
             let _ = self.unlock(door).await;
         }
         let Some(open) = changed else { return Ok(()) };
+        // How it stands when the reader comes up says nothing of what happened.
+        let found = before.is_empty();
         let now = self.worker.clock.now();
         let since = open.then_some(now);
         self.doors.entry(door).or_default().open = since;
-        let held = self.worker.wanted().doors.get(&door).is_some_and(|(hold, _)| *hold == Hold::Open);
+        let held =
+            self.worker.wanted().doors.get(&door).is_some_and(|(hold, _)| *hold == Hold::Open);
         let what = match open {
             true if expected || pressed || held => Happened::Opened,
             true => Happened::Forced,
             false => Happened::Closed,
         };
-        self.entry(door, what, None, None, None).await?;
+        if !found {
+            self.entry(door, what, None, None, None).await?;
+        }
         match self.worker.door(door) {
             Some(id) => self.worker.lasts(&id, since, now).await,
             None => Ok(()),
@@ -320,9 +344,8 @@ impl Task {
     /// A card was shown.
     async fn card(&mut self, place: usize, bits: u16, raw: &[u8]) -> Step<()> {
         let Some(reader) = self.readers.get_mut(place) else { return Ok(()) };
-        let again = reader.shown.as_ref().is_some_and(|(last, at)| {
-            last == raw && at.elapsed() < SAME_CARD
-        });
+        let again =
+            reader.shown.as_ref().is_some_and(|(last, at)| last == raw && at.elapsed() < SAME_CARD);
         reader.shown = Some((raw.to_vec(), Instant::now()));
         if again {
             return Ok(());
@@ -390,7 +413,9 @@ impl Task {
             let list = self.worker.wanted();
             let door = self.readers.get(place).map_or(0, |reader| reader.config.door);
             return match pass::card(&list, card, door, self.moment()) {
-                Verdict::Opens | Verdict::AsksPin(_) => self.admit(place, &list, card, duress).await,
+                Verdict::Opens | Verdict::AsksPin(_) => {
+                    self.admit(place, &list, card, duress).await
+                }
                 Verdict::Denied(why) => self.refuse(place, Some(card), why).await,
             };
         }
@@ -443,7 +468,9 @@ impl Task {
         };
         let buzzed = reader.panel.buzz(wire, if colour == Some(RED) { 3 } else { 1 }).await;
         let shown = match (&buzzed, colour) {
-            (Ok(()) | Err(Fault::Refused(_)), Some(colour)) => reader.panel.led(wire, colour, 20).await,
+            (Ok(()) | Err(Fault::Refused(_)), Some(colour)) => {
+                reader.panel.led(wire, colour, 20).await
+            }
             (Ok(()) | Err(_), _) => buzzed,
         };
         match shown {
@@ -466,9 +493,11 @@ impl Task {
 
     /// Switches a door's strikes.
     async fn switch(&mut self, door: u8, to: Output) -> Result<(), NotSwitched> {
-        let mut told = Err(NotSwitched { sent: false, why: "no reader of this door answers".to_owned() });
+        let mut told =
+            Err(NotSwitched { sent: false, why: "no reader of this door answers".to_owned() });
         for place in 0..self.readers.len() {
-            let (Some(wire), Some(reader)) = (self.wire.as_mut(), self.readers.get_mut(place)) else {
+            let (Some(wire), Some(reader)) = (self.wire.as_mut(), self.readers.get_mut(place))
+            else {
                 break;
             };
             let strike = reader.config.output.filter(|_| reader.up && reader.config.door == door);
@@ -477,7 +506,8 @@ impl Task {
                 Ok(()) => told = Ok(()),
                 Err(fault) => {
                     let sent = !matches!(fault, Fault::Refused(_));
-                    told = told.or_else(|_| Err(NotSwitched { sent, why: fault.to_string() }));
+                    let why = fault.to_string();
+                    told = told.map_err(|before| NotSwitched { sent: sent || before.sent, why });
                     if sent {
                         self.failed(place, &fault);
                     }
@@ -491,12 +521,14 @@ impl Task {
     async fn hold_doors(&mut self) {
         let list = self.worker.wanted();
         for place in 0..self.readers.len() {
-            let (Some(wire), Some(reader)) = (self.wire.as_mut(), self.readers.get_mut(place)) else {
+            let (Some(wire), Some(reader)) = (self.wire.as_mut(), self.readers.get_mut(place))
+            else {
                 break;
             };
             let hold = list.doors.get(&reader.config.door).map(|(hold, _)| *hold);
             let strike = reader.config.output.filter(|_| reader.up);
-            let (Some(hold), Some(output)) = (hold.filter(|h| reader.held != Some(*h)), strike) else {
+            let (Some(hold), Some(output)) = (hold.filter(|h| reader.held != Some(*h)), strike)
+            else {
                 continue;
             };
             let to = if hold == Hold::Open { Output::On } else { Output::Off };
@@ -547,7 +579,8 @@ impl Task {
                 let to = if hold == Hold::Open { Output::On } else { Output::Off };
                 match self.switch(door.number, to).await {
                     Ok(()) => {
-                        let here = |reader: &&mut Reader| reader.up && reader.config.door == door.number;
+                        let here =
+                            |reader: &&mut Reader| reader.up && reader.config.door == door.number;
                         for reader in self.readers.iter_mut().filter(here) {
                             reader.held = Some(hold);
                         }
@@ -584,7 +617,9 @@ impl Task {
         let mut changed = doors.changed.subscribe();
         let there = |_: &u64| doors.state().cursor(id) >= Some(index);
         let there = changed.wait_for(there);
-        tokio::time::timeout(limits::READER_WAITS_FOR_DISK, there).await.is_ok_and(|seen| seen.is_ok())
+        tokio::time::timeout(limits::READER_WAITS_FOR_DISK, there)
+            .await
+            .is_ok_and(|seen| seen.is_ok())
     }
 
     /// What the clock on the wall shows; none where ours was never set.
@@ -596,7 +631,8 @@ impl Task {
     fn show(&self) {
         let mut refused = Refused::default();
         self.readers.iter().for_each(|reader| refused.add(reader.panel.refused));
-        let readers: Vec<ReaderBoard> = self.readers.iter().map(|reader| reader.board.clone()).collect();
+        let readers: Vec<ReaderBoard> =
+            self.readers.iter().map(|reader| reader.board.clone()).collect();
         let trouble = self.readers.iter().find_map(|reader| {
             let why = reader.board.trouble.as_ref()?;
             Some(format!("reader {}: {why}", reader.config.address))
@@ -604,7 +640,8 @@ impl Task {
         let open = self.doors.iter().filter_map(|(number, at)| Some((*number, at.open?))).collect();
         let now = Instant::now();
         let free = |(_, at): &(&u8, &AtDoor)| at.until.is_some_and(|until| now < until);
-        let mut unlocked: Vec<u8> = self.doors.iter().filter(free).map(|(number, _)| *number).collect();
+        let mut unlocked: Vec<u8> =
+            self.doors.iter().filter(free).map(|(number, _)| *number).collect();
         let held = |reader: &&Reader| reader.held == Some(Hold::Open);
         unlocked.extend(self.readers.iter().filter(held).map(|reader| reader.config.door));
         unlocked.sort_unstable();
@@ -654,19 +691,10 @@ impl std::fmt::Display for NotSwitched {
 }
 
 impl Reader {
-    /// Begins with a reader that was away: its key, who it is, how it stands.
-    async fn greet(&mut self, wire: &mut Stream) -> Result<Vec<Event>, Fault> {
-        // The file is read each time: a key is changed there and at the reader, not by a restart.
-        let key = match self.config.key_file.as_deref().map(reader_key::read).transpose() {
-            Ok(key) => key,
-            Err(why) => {
-                self.board.wrong_key = true;
-                self.gone(why);
-                return Err(Fault::WrongKey);
-            }
-        };
+    /// Begins with a reader that was away: who it is, the secure channel, how it stands.
+    async fn greet(&mut self, wire: &mut Stream, key: Option<&Key>) -> Result<Vec<Event>, Fault> {
         self.panel.ask_once(true);
-        self.panel.connect(wire, key.as_ref(), false).await?;
+        self.panel.connect(wire, key, false).await?;
         self.panel.ask_once(false);
         let mut events = Vec::new();
         let mut told = vec![self.panel.state(wire).await];
@@ -694,6 +722,7 @@ impl Reader {
     /// It is away, and is asked less and less often.
     fn gone(&mut self, why: String) {
         (self.up, self.held, self.typing) = (false, None, None);
+        self.inputs.clear();
         self.again = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(limits::CONTROLLER_AWAY_MAX);
         self.board.trouble = Some(why);

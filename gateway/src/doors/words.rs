@@ -71,7 +71,11 @@ pub(super) fn wall(at: Time, zone: &TimeZone) -> Moment {
 }
 
 /// The door of a controller's number.
-pub(super) fn door_of(setup: &AccessSetup, controller: &ControllerId, number: u8) -> Option<DoorId> {
+pub(super) fn door_of(
+    setup: &AccessSetup,
+    controller: &ControllerId,
+    number: u8,
+) -> Option<DoorId> {
     let is = |(_, door): &(&DoorId, &blockgate_rules::access::setup::DoorSetup)| {
         door.controller == *controller && door.number == number
     };

@@ -105,7 +105,8 @@ impl Engine {
         };
         let told = format!("{}|{}|{}|{}", passage.camera, passage.lane, passage.event, passage.at);
         let hash = ring::digest::digest(&ring::digest::SHA256, told.as_bytes());
-        let digits: String = hash.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let digits: String =
+            hash.as_ref().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
         let order = OpenDoor { door, reason: "a plate that may pass".to_owned() };
         let command = Command {
             id: CommandId::new(&format!("plate-{digits}"))?,

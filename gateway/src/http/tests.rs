@@ -143,7 +143,8 @@ fn doors(board: &Arc<Board>) -> Arc<crate::doors::Doors> {
                 number: 1,
                 exit: Exit::Button,
                 entrance: true,
-                unlock_s: 5, lane: None,
+                unlock_s: 5,
+                lane: None,
             },
         )]
         .into(),

@@ -31,7 +31,8 @@ fn setup() -> AccessSetup {
         number,
         exit,
         entrance,
-        unlock_s: 5, lane: None,
+        unlock_s: 5,
+        lane: None,
     };
     let group = |doors: &[&str]| Group {
         doors: doors.iter().map(|door| id(door)).collect(),

@@ -209,7 +209,8 @@ mod tests {
             "numOfMatches": 1, "totalMatches": 2, "UserInfo": [body["UserInfo"]]}});
         let page = users(200, answer.to_string().as_bytes()).unwrap();
         assert_eq!((page.found, page.rows, page.more), (vec![user], 1, true));
-        let cards = cards(200, br#"{"CardInfoSearch": {"responseStatusStrg": "NO MATCH"}}"#).unwrap();
+        let cards =
+            cards(200, br#"{"CardInfoSearch": {"responseStatusStrg": "NO MATCH"}}"#).unwrap();
         assert_eq!((cards.rows, cards.more), (0, false));
         assert_eq!(users(401, b""), Err(BadAnswer::Credentials));
         assert!(users(200, b"{}").is_err());

@@ -93,9 +93,8 @@ pub fn week(number: u16, days: &[Vec<Window>; 7]) -> Document {
 /// Days on which other windows hold than in the week.
 #[must_use]
 pub fn holiday(number: u16, from: CivilDate, to: CivilDate, windows: &[Window]) -> Document {
-    let all = segments(windows).map(|(id, enable, segment)| {
-        json!({ "id": id, "enable": enable, "TimeSegment": segment })
-    });
+    let all = segments(windows)
+        .map(|(id, enable, segment)| json!({ "id": id, "enable": enable, "TimeSegment": segment }));
     Document {
         name: format!("UserRightHolidayPlanCfg/{number}"),
         body: json!({ "UserRightHolidayPlanCfg": {
@@ -152,11 +151,13 @@ mod tests {
 
         let mut told = document.body.clone();
         told["UserRightWeekPlanCfg"]["extra"] = json!(7);
-        told["UserRightWeekPlanCfg"]["WeekPlanCfg"][48]["TimeSegment"]["endTime"] = json!("23:59:59");
+        told["UserRightWeekPlanCfg"]["WeekPlanCfg"][48]["TimeSegment"]["endTime"] =
+            json!("23:59:59");
         let bytes = |value: &Value| value.to_string().into_bytes();
         assert!(document.is_said(200, &bytes(&told)), "what is off may show any time");
         assert!(!document.is_said(404, &bytes(&told)) && !document.is_said(200, b"{}"));
-        told["UserRightWeekPlanCfg"]["WeekPlanCfg"][0]["TimeSegment"]["endTime"] = json!("13:00:00");
+        told["UserRightWeekPlanCfg"]["WeekPlanCfg"][0]["TimeSegment"]["endTime"] =
+            json!("13:00:00");
         assert!(!document.is_said(200, &bytes(&told)));
         let day = CivilDate { year: 2026, month: 10, day: 1 };
         let holiday = holiday(5, day, CivilDate { day: 8, ..day }, &[]);

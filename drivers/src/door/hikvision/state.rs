@@ -114,8 +114,15 @@ mod tests {
         assert_eq!((found.open, found.unlocked), (vec![false, true], vec![true, false]));
         assert_eq!(doors(401, b""), Err(BadAnswer::Credentials));
         assert!(doors(200, b"{}").is_err());
-        let set = set_time(time(b"<Time><localTime>2026-03-02T09:00:01+08:00</localTime></Time>").unwrap(), 480);
-        assert!(set.body.contains("<localTime>2026-03-02T09:00:01+08:00</localTime>"), "{}", set.body);
+        let set = set_time(
+            time(b"<Time><localTime>2026-03-02T09:00:01+08:00</localTime></Time>").unwrap(),
+            480,
+        );
+        assert!(
+            set.body.contains("<localTime>2026-03-02T09:00:01+08:00</localTime>"),
+            "{}",
+            set.body
+        );
         assert!(set.body.contains("CST-8:00:00"), "{}", set.body);
         assert_eq!(time(b"<Time><localTime>soon</localTime></Time>"), None);
         let info = b"<DeviceInfo><firmwareVersion>V3.2.30</firmwareVersion></DeviceInfo>";

@@ -180,12 +180,7 @@ impl Panel {
     }
 
     /// The four steps of the secure channel.
-    async fn secure(
-        &mut self,
-        wire: &mut Stream,
-        key: &Key,
-        rnd_a: [u8; 8],
-    ) -> Result<(), Fault> {
+    async fn secure(&mut self, wire: &mut Stream, key: &Key, rnd_a: [u8; 8]) -> Result<(), Fault> {
         let which = u8::from(*key != DEFAULT_KEY);
         let asked = self.exchange(wire, command::CHLNG, &rnd_a, Some((0x11, vec![which]))).await;
         let proof = match asked {
@@ -356,7 +351,8 @@ impl Panel {
                         self.refused.replayed = self.refused.replayed.saturating_add(1);
                     } else if self.is_ours(&told) {
                         return Ok(told);
-                    } else if told.block.is_none() && matches!(told.code, reply::NAK | reply::BUSY) {
+                    } else if told.block.is_none() && matches!(told.code, reply::NAK | reply::BUSY)
+                    {
                         in_the_clear = Some(told);
                     } else {
                         self.refused.forged = self.refused.forged.saturating_add(1);

@@ -158,13 +158,15 @@ async fn reader(
                     }
                     told.block = Some((if told.data.is_empty() { 0x16 } else { 0x18 }, vec![]));
                     let mac = session.mac(&told.head(), false);
-                    told.mac = Some(if wire_is == Wire::Changed { mac.map(|byte| byte ^ 1) } else { mac });
+                    told.mac =
+                        Some(if wire_is == Wire::Changed { mac.map(|byte| byte ^ 1) } else { mac });
                 }
             }
         }
         if wire_is == Wire::Shared && secure && asked.code == command::POLL {
             let card = vec![0, 1, 26, 0, 1, 2, 3, 4];
-            let clear = Frame { code: reply::RAW, data: card, block: None, mac: None, ..told.clone() };
+            let clear =
+                Frame { code: reply::RAW, data: card, block: None, mac: None, ..told.clone() };
             wire.write_all(&clear.encode()).await.unwrap();
             let other = Frame { address: 5, ..clear.clone() };
             wire.write_all(&other.encode()).await.unwrap();
@@ -242,7 +244,10 @@ async fn a_card_comes_through_the_secure_channel_and_a_wrong_key_is_said_so() {
     assert!(matches!(panel.connect(&mut wire, Some(&other), false).await, Err(Fault::WrongKey)));
     assert!(!panel.is_secure());
     // The key that everybody knows is for installing only.
-    assert!(matches!(panel.connect(&mut wire, Some(&DEFAULT_KEY), false).await, Err(Fault::WrongKey)));
+    assert!(matches!(
+        panel.connect(&mut wire, Some(&DEFAULT_KEY), false).await,
+        Err(Fault::WrongKey)
+    ));
     served.abort();
 }
 

@@ -8,7 +8,9 @@
 //! 3. The list that a controller has is what it said or confirmed, never what was only sent.
 
 use super as uhppote;
-use super::super::worker::{AWAY, CLOCK_OFF, Failed, READ_BACK_EVERY, Step, TOO_LATE, Watch, Worker};
+use super::super::worker::{
+    AWAY, CLOCK_OFF, Failed, READ_BACK_EVERY, Step, TOO_LATE, Watch, Worker,
+};
 use super::super::{Pending, words};
 use crate::limits;
 use blockgate_drivers::door::uhppote::{Client, NoAnswer, Reply, Request, Status};
@@ -173,8 +175,12 @@ impl Task {
             let timeout = self.worker.config.timeout.into();
             let mut client = Client::new(self.serial, wire, timeout);
             // What was refused stays counted over a new socket.
-            client.refused =
-                self.worker.doors.boards().get(&self.worker.id).map_or_else(Default::default, |b| b.refused);
+            client.refused = self
+                .worker
+                .doors
+                .boards()
+                .get(&self.worker.id)
+                .map_or_else(Default::default, |b| b.refused);
             memory.client = Some(client);
         }
         let Some(client) = &mut memory.client else { return Err(NoAnswer::Timeout) };
@@ -203,7 +209,8 @@ impl Task {
             }
             board.trouble = Some(fault);
         });
-        let silent = self.worker.clock.now().since(memory.watch.last_good.unwrap_or(memory.watch.began));
+        let silent =
+            self.worker.clock.now().since(memory.watch.last_good.unwrap_or(memory.watch.began));
         if silent.is_some_and(|span| span > AWAY) && matches!(memory.have, Have::Known { .. }) {
             memory.have = Have::Nothing;
             memory.special = false;
@@ -280,7 +287,8 @@ impl Task {
     async fn listened_to(&self, memory: &mut Memory) -> Step<()> {
         let Some(at) = self.worker.doors.config().listener else { return Ok(()) };
         let reply = self.ask(memory, &Request::GetListener).await?;
-        let there = matches!(reply, Reply::Listener(ip, port, _) if ip == *at.ip() && port == at.port());
+        let there =
+            matches!(reply, Reply::Listener(ip, port, _) if ip == *at.ip() && port == at.port());
         if !there {
             // 0: at once, and not again and again.
             self.ask(memory, &Request::SetListener(*at.ip(), at.port(), 0)).await?;
@@ -323,7 +331,8 @@ impl Task {
                 Reply::Event(told) if told.index == next => {
                     restarted |= told.what == Happened::PowerOn;
                     let now = self.worker.clock.now();
-                    let entry = words::entry(&told, &memory.setup, &self.worker.id, &memory.zone, now);
+                    let entry =
+                        words::entry(&told, &memory.setup, &self.worker.id, &memory.zone, now);
                     entries.push(entry);
                     last_read = Some(told);
                     next = next.saturating_add(1);

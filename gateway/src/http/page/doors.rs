@@ -16,13 +16,15 @@ use std::collections::BTreeSet;
 /// Hours for which a door can be held open on the page.
 const HOLD_HOURS: [i64; 4] = [1, 4, 12, 24];
 
-fn section(page: &Page<'_>) -> Markup {
+/// The tabs of the doors' screens.
+pub(super) fn section(page: &Page<'_>) -> Markup {
     let say = page.view.say;
     tabs(
         page,
         &[
             ("/doors", say.doors()),
             ("/door-events", say.door_events()),
+            ("/door-rights", say.rights()),
             ("/controllers", say.controllers()),
         ],
     )
@@ -265,6 +267,18 @@ pub(super) fn controllers(desk: &Desk, page: &Page<'_>) -> Answered {
                         dt { (say.last_heard()) } dd { (moment(view, &one["heard"])) }
                         dt { (say.cards_there()) } dd { (text(&one["cards"])) " / " (text(&one["cards_wanted"])) }
                         dt { (say.pending_pushes()) } dd { (text(&one["pending"]["all"])) }
+                        @for reader in &rows(&one["readers"]) {
+                            dt { (say.reader()) " " (text(&reader["address"])) }
+                            dd {
+                                @if reader["online"].as_bool() == Some(true) { span.pill.good { (say.door_online()) } } @else { span.pill.bad { (say.silent()) } }
+                                @if reader["wrong_key"].as_bool() == Some(true) { " " span.pill.bad { (say.wrong_key()) } }
+                                @else if reader["online"].as_bool() == Some(true) {
+                                    @if reader["secure"].as_bool() == Some(true) { " " span.pill.good { (say.secured()) } } @else { " " span.pill.late { (say.in_the_clear()) } }
+                                }
+                                @if reader["tamper"].as_bool() == Some(true) { " " span.pill.bad { (say.ev_tamper()) } }
+                                @if reader["power_low"].as_bool() == Some(true) { " " span.pill.late { (say.power_low()) } }
+                            }
+                        }
                         @if one["trouble"].is_string() { dt { (say.state()) } dd lang="en" { (text(&one["trouble"])) } }
                         @if one["last_not_taken"].is_string() { dt { (say.last_fault()) } dd lang="en" { (text(&one["last_not_taken"])) } }
                     }

@@ -35,6 +35,7 @@ mod meters;
 mod outbox;
 mod overview;
 mod parking;
+mod rights;
 mod rules;
 mod screens;
 mod system;
@@ -209,6 +210,7 @@ async fn show(desk: &Desk, page: &Page<'_>, screen: &Screen) -> Answered {
         Screen::Door(id) => doors::detail(desk, page, id),
         Screen::DoorEvents => doors::events(desk, page),
         Screen::Controllers => doors::controllers(desk, page),
+        Screen::DoorRights => rights::show(desk, page),
         Screen::Board => board::show(desk, page).await,
         Screen::Users => Ok(users::show(desk, page)),
         Screen::Me => Ok(users::me(page)),
@@ -276,6 +278,15 @@ async fn outcome(
         Act::OpenDoor(_) | Act::HoldDoor(_) | Act::ReleaseDoor(_) => {
             doors::order(page, &mut read, act)
         }
+        Act::GrantCard
+        | Act::RevokeRight
+        | Act::RestoreRight
+        | Act::ConfirmArrears
+        | Act::TakeArrearsBack
+        | Act::OpenAllDoors
+        | Act::EndEmergency
+        | Act::LockDown
+        | Act::ReleaseAllDoors => rights::order(page, &mut read, act),
         Act::EstimateReading(_) | Act::MoveValve(_) | Act::SwitchRelay(_) => {
             meters::act_order(&mut read, act)
         }

@@ -42,6 +42,7 @@ pub(in crate::http) enum Screen {
     Door(DoorId),
     DoorEvents,
     Controllers,
+    DoorRights,
     Board,
     Users,
     Me,
@@ -88,6 +89,7 @@ impl Screen {
             ["doors", id] => Self::Door(id.parse().ok()?),
             ["door-events"] => Self::DoorEvents,
             ["controllers"] => Self::Controllers,
+            ["door-rights"] => Self::DoorRights,
             ["board"] => Self::Board,
             ["users"] => Self::Users,
             ["me"] => Self::Me,
@@ -134,6 +136,7 @@ impl Screen {
             Self::Door(id) => format!("/doors/{id}"),
             Self::DoorEvents => "/door-events".to_owned(),
             Self::Controllers => "/controllers".to_owned(),
+            Self::DoorRights => "/door-rights".to_owned(),
             Self::Board => "/board".to_owned(),
             Self::Users => "/users".to_owned(),
             Self::Me => "/me".to_owned(),
@@ -170,7 +173,11 @@ impl Screen {
             | Self::Start => Area::System,
             Self::Alarms | Self::Alarm(_) => Area::Alarms,
             Self::Parking | Self::Stays | Self::Unresolved | Self::TariffBoard => Area::Parking,
-            Self::Doors | Self::Door(_) | Self::DoorEvents | Self::Controllers => Area::Parking,
+            Self::Doors
+            | Self::Door(_)
+            | Self::DoorEvents
+            | Self::Controllers
+            | Self::DoorRights => Area::Parking,
             Self::Board => Area::Board,
             Self::Users => Area::Users,
         }
@@ -208,6 +215,15 @@ pub(in crate::http) enum Act {
     OpenDoor(DoorId),
     HoldDoor(DoorId),
     ReleaseDoor(DoorId),
+    GrantCard,
+    RevokeRight,
+    RestoreRight,
+    ConfirmArrears,
+    TakeArrearsBack,
+    OpenAllDoors,
+    EndEmergency,
+    LockDown,
+    ReleaseAllDoors,
     EstimateReading(MeterId),
     MoveValve(MeterId),
     SwitchRelay(MeterId),
@@ -257,6 +273,15 @@ impl Act {
             ["doors", id, "open"] => Self::OpenDoor(id.parse().ok()?),
             ["doors", id, "hold"] => Self::HoldDoor(id.parse().ok()?),
             ["doors", id, "release"] => Self::ReleaseDoor(id.parse().ok()?),
+            ["door-rights", "grant"] => Self::GrantCard,
+            ["door-rights", "revoke"] => Self::RevokeRight,
+            ["door-rights", "restore"] => Self::RestoreRight,
+            ["door-rights", "confirm"] => Self::ConfirmArrears,
+            ["door-rights", "take-back"] => Self::TakeArrearsBack,
+            ["door-rights", "emergency"] => Self::OpenAllDoors,
+            ["door-rights", "end"] => Self::EndEmergency,
+            ["door-rights", "lock"] => Self::LockDown,
+            ["door-rights", "release"] => Self::ReleaseAllDoors,
             ["meters", id, "estimate"] => Self::EstimateReading(id.parse().ok()?),
             ["meters", id, "valve"] => Self::MoveValve(id.parse().ok()?),
             ["meters", id, "relay"] => Self::SwitchRelay(id.parse().ok()?),
@@ -320,6 +345,21 @@ impl Act {
             Self::OpenDoor(_) => &["door", "door_reason"],
             Self::HoldDoor(_) => &["hours", "hold_reason"],
             Self::ReleaseDoor(_) => &["release_reason"],
+            Self::GrantCard => &[
+                "grant",
+                "grant_card",
+                "grant_group",
+                "grant_account",
+                "grant_hours",
+                "grant_count",
+            ],
+            Self::RevokeRight => &["of_kind", "of", "revoke_reason"],
+            Self::RestoreRight => &["of_kind", "of"],
+            Self::ConfirmArrears | Self::TakeArrearsBack => &["entrances", "by", "arrears_reason"],
+            Self::OpenAllDoors => &["emergency_reason"],
+            Self::EndEmergency => &["end_reason"],
+            Self::LockDown => &["lock_reason"],
+            Self::ReleaseAllDoors => &["release_all_reason"],
             Self::EstimateReading(_) => &["register", "estimate", "estimate_reason"],
             Self::MoveValve(_) | Self::SwitchRelay(_) => &["to", "act_reason"],
             Self::Reconcile => &["s_channel", "s_from", "s_to", "statement"],
@@ -359,6 +399,15 @@ impl Act {
             Self::OpenDoor(id) | Self::HoldDoor(id) | Self::ReleaseDoor(id) => {
                 Screen::Door(id.clone())
             }
+            Self::GrantCard
+            | Self::RevokeRight
+            | Self::RestoreRight
+            | Self::ConfirmArrears
+            | Self::TakeArrearsBack
+            | Self::OpenAllDoors
+            | Self::EndEmergency
+            | Self::LockDown
+            | Self::ReleaseAllDoors => Screen::DoorRights,
             Self::EstimateReading(id) | Self::MoveValve(id) | Self::SwitchRelay(id) => {
                 Screen::Meter(id.clone())
             }

@@ -27,7 +27,8 @@ fn setup() -> Setup {
         number,
         exit,
         entrance,
-        unlock_s: 5, lane: None,
+        unlock_s: 5,
+        lane: None,
     };
     let access = AccessSetup {
         controllers: [(
@@ -374,4 +375,83 @@ fn grants_are_checked_and_ended() {
     assert_eq!(outcome(play.order("c-4", 1, revoke.clone())), Outcome::Done);
     assert!(play.0.access().grants().is_empty());
     assert_eq!(outcome(play.order("c-5", 1, revoke)), Outcome::Refused);
+}
+
+/// What is said of each order: its JSON, and whether its outcome is the doors' to say.
+fn every_order() -> Vec<(&'static str, serde_json::Value, bool)> {
+    let order =
+        |name: &str, args: serde_json::Value| serde_json::json!({"name": name, "args": args});
+    let terms =
+        serde_json::json!({"card": 555, "groups": ["gym"], "from": at(0), "until": at(600)});
+    vec![
+        ("open", order("open-door", serde_json::json!({"door": "b1", "reason": "x"})), true),
+        (
+            "hold",
+            order("hold-door", serde_json::json!({"door": "gym", "until": at(60), "reason": "x"})),
+            true,
+        ),
+        (
+            "release",
+            order("release-doors", serde_json::json!({"doors": ["gym"], "reason": "x"})),
+            true,
+        ),
+        ("lock", order("lock-down", serde_json::json!({"doors": ["gym"], "reason": "x"})), true),
+        ("emergency", order("emergency-open", serde_json::json!({"reason": "x"})), true),
+        ("end", order("end-emergency", serde_json::json!({"reason": "x"})), true),
+        ("grant", order("grant", serde_json::json!({"grant": "v-1", "terms": terms})), false),
+        (
+            "revoke",
+            order("revoke", serde_json::json!({"of": {"card": 101}, "reason": "lost"})),
+            false,
+        ),
+        ("restore", order("restore", serde_json::json!({"of": {"card": 101}})), false),
+        (
+            "confirm",
+            order(
+                "confirm-arrears",
+                serde_json::json!({"confirmed": true, "entrances": ["b1"], "by": "Chen", "reason": "x"}),
+            ),
+            false,
+        ),
+    ]
+}
+
+#[test]
+fn every_order_has_one_outcome_and_a_stale_or_repeated_one_does_nothing() {
+    let mut play = Player::new();
+    for (minute, (name, order, at_doors)) in (1_i64..).zip(every_order()) {
+        let told = |events: &[Event]| {
+            events.iter().filter(|event| matches!(event, Event::Door(_))).count()
+        };
+        // Recorded: it had expired before it came.
+        let command = Command {
+            id: id(&format!("{name}-old")),
+            issued_at: at(-20),
+            expires_at: at(-10),
+            actor: "desk".to_owned(),
+            order: serde_json::from_value(order.clone()).unwrap(),
+        };
+        let (now, clock) = (at(minute), ClockState::Synced);
+        let state = play.0.access();
+        let events = play.play(&Input::Command { now, clock, command });
+        assert_eq!(outcome_of(&events).unwrap().0, Outcome::Expired, "{name}");
+        assert_eq!(told(&events), 0, "{name}");
+        assert!(play.0.access() == state, "{name}: nothing changed");
+
+        let events = play.order(name, minute, order.clone());
+        assert!(told(&events) > 0, "{name}: {events:?}");
+        let mut outcomes: Vec<Outcome> = outcome_of(&events).into_iter().map(|o| o.0).collect();
+        assert_eq!(outcomes.is_empty(), at_doors, "{name}");
+        while !acts(&play).is_empty() {
+            outcomes.extend(outcome_of(&done(&mut play, Outcome::Done)).map(|o| o.0));
+        }
+        assert_eq!(outcomes, [Outcome::Done], "{name}");
+
+        let state = play.0.access();
+        let events = play.order(name, minute, order);
+        assert_eq!(outcome_of(&events).unwrap().0, Outcome::Duplicate, "{name}");
+        assert_eq!(told(&events), 0, "{name}");
+        assert!(play.0.access() == state, "{name}: nothing changed");
+    }
+    assert!(play.0.access().holds().values().all(|held| held.hold == Hold::Locked));
 }
