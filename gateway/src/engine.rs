@@ -917,10 +917,6 @@ impl Engine {
         if let Some((_, store)) = &self.alive {
             store.idle();
         }
-        for (reply, answer) in done.answers {
-            // Whoever asked may have gone; the outcome is journaled all the same.
-            let _ = reply.send(answer);
-        }
         if let Some((alarms, budget)) = done.alarms {
             *self.shared.board.alarms() = alarms;
             *self.shared.board.budget() = budget;
@@ -928,6 +924,11 @@ impl Engine {
         self.release_lanes(done.lanes);
         self.release_acts(done.acts);
         self.release_doors(done.doors);
+        // Last: whoever is answered and looks at once finds what was answered.
+        for (reply, answer) in done.answers {
+            // Whoever asked may have gone; the outcome is journaled all the same.
+            let _ = reply.send(answer);
+        }
         if let Some(draft) = done.draft {
             self.saving = Some(self.save(draft));
         }
