@@ -6,6 +6,7 @@
 //! | relay | 1C, read back from status word 3 (04000503) | |
 //! | valve | | A017, read back from the status of 901F |
 //! | clock | 08 to the one meter; beyond five minutes 04000101 and 04000102; read back from these | |
+//! | clocks of a line | 08 to 999999999999; read back from the one meter | |
 
 use crate::address::Address;
 use crate::cjt188::{self, Field, ValveState};
@@ -22,6 +23,9 @@ pub const TIME: u32 = 0x0400_0102;
 
 /// A clock that is off by more than this does not take the clock telegram (DL/T 645-2007, 7.3).
 pub const CLOCK_TELEGRAM_MAX_S: u64 = 300;
+
+/// So close to midnight no meter takes the clock telegram (DL/T 645-2007, 7.3).
+const NEAR_MIDNIGHT_MIN: u16 = 5;
 
 /// The time that a meter is to show: local civil time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,9 +124,30 @@ impl Device<'_> {
             (Act::Clock, Map::Dlt645(_), Address::Dlt645(address)) => {
                 self.set_clock(address, authority, now, off_s, speed).await
             }
-            (Act::Relay(_) | Act::Valve(_) | Act::Clock, _, address) => {
+            (Act::LineClock, Map::Dlt645(_), Address::Dlt645(_)) => {
+                self.set_clocks_of_line(now, off_s).await
+            }
+            (Act::Relay(_) | Act::Valve(_) | Act::Clock | Act::LineClock, _, address) => {
                 Sent::Not(format!("{address} is no address of {}", self.profile.protocol()))
             }
+        }
+    }
+
+    /// One telegram to all meters of the line; none answers (DL/T 645-2007, 7.3).
+    async fn set_clocks_of_line(&mut self, now: Now, off_s: Option<u64>) -> Sent {
+        if off_s.is_some_and(|off| off > CLOCK_TELEGRAM_MAX_S) {
+            let why = "its clock is off by more than five minutes, which no clock telegram mends: set it alone";
+            return Sent::Not(why.to_owned());
+        }
+        // A telegram at the day's edge could make a meter live an edge twice, or never.
+        let minute = u16::from(now.stamp.hour) * 60 + u16::from(now.stamp.minute);
+        if !(NEAR_MIDNIGHT_MIN..24 * 60 - NEAR_MIDNIGHT_MIN).contains(&minute) {
+            let why = "within five minutes of midnight no meter takes the clock telegram";
+            return Sent::Not(why.to_owned());
+        }
+        match dlt645::send_clock(self.line, dlt645::Address::BROADCAST, now.stamp).await {
+            Ok(()) => Sent::Acknowledged,
+            Err(fault) => Sent::Unanswered(fault),
         }
     }
 

@@ -18,6 +18,7 @@
 //! | [`profile`] | device knowledge as data: registers, scales, units, test vectors |
 //! | [`act`] | relay, valve and clock: one order, and the state read back |
 //! | [`meter`] | one meter read whole: values, or the one fault that prevented them |
+//! | [`frozen`] | what a meter kept of its own past: daily freezes, settlements |
 //! | [`scan`] | finding the meters of a line whose settings nobody knows |
 //! | `sim` (feature `sim`) | the slave side with scripted faults, written apart from the master's codec |
 //!
@@ -53,6 +54,7 @@ pub mod damage;
 pub mod decoded;
 pub mod dlt645;
 pub mod door;
+pub mod frozen;
 pub mod hex;
 pub mod line;
 pub mod mbus;
@@ -68,6 +70,7 @@ pub mod transport;
 
 pub use address::{Address, Protocol};
 pub use decoded::Decoded;
+pub use frozen::test_read_frozen;
 pub use line::{AnswerTimes, Exchange, Framing, Line, LineSettings};
 pub use meter::{RawExchange, TestRead, poll_meter, read_meter, test_read};
 pub use profile::{Profile, ProfileErrors, devices_markdown};

@@ -134,13 +134,15 @@ pub struct TestRead {
     pub exchanges: Vec<RawExchange>,
     /// The reading, or why there is none.
     pub outcome: Result<Values, ReadFault>,
+    /// When the values were frozen, by the meter's clock, where it is not the present and the meter says so.
+    pub frozen_at: Option<String>,
 }
 
 /// As [`read_meter`], one request at a time, keeping the frames.
 pub async fn test_read(line: &mut Line, address: Address, profile: &Profile) -> TestRead {
     line.keep_trace();
     let outcome = read_meter(line, address, profile).await;
-    TestRead { exchanges: line.take_trace(), outcome }
+    TestRead { exchanges: line.take_trace(), outcome, frozen_at: None }
 }
 
 #[cfg(test)]

@@ -129,6 +129,42 @@ async fn a_clock_takes_the_telegram_within_five_minutes_and_a_write_beyond() {
     }
 }
 
+/// One telegram to 999999999999: every meter of the line takes it, none answers, and the line goes on.
+#[tokio::test(start_paused = true)]
+async fn the_clocks_of_a_line_are_set_by_one_telegram() {
+    let mut bench = dlt645(|meter| meter.with_clock_ahead(200));
+    let other = Address::parse(Protocol::Dlt645, "162").unwrap();
+    let value = |_: &RegisterName, _: Time| Decimal::ONE;
+    bench.sim.put(other, SimMeter::new(bench.profile.clone(), value).with_clock_ahead(-90));
+    let sent = bench.device().order(Act::LineClock, None, NOW, Some(200)).await;
+    assert_eq!(sent, Sent::Acknowledged);
+    assert_eq!(
+        bench.line.last_exchange().request[4..18],
+        {
+            let mut telegram = vec![0x68];
+            telegram.extend([0x99; 6]);
+            telegram.extend([0x68, 0x08, 0x06]);
+            // ss mm hh DD, 33 added.
+            telegram.extend([0x33, 0x33, 0x3B, 0x34]);
+            telegram
+        }[..]
+    );
+    let profile = bench.profile.clone();
+    for address in [bench.address, other] {
+        let mut device = Device { line: &mut bench.line, address, profile: &profile };
+        let Ok(Seen::Clock(shown)) = device.look(Control::Clock).await else { panic!("{address}") };
+        assert_eq!((shown.hour, shown.minute), (8, 0), "{address}");
+    }
+    // What no meter takes is not sent.
+    let orders = bench.orders();
+    let midnight = Stamp { hour: 23, minute: 56, ..NOW.stamp };
+    for (now, off) in [(NOW, 301), (Now { stamp: midnight, ..NOW }, 10)] {
+        let sent = bench.device().order(Act::LineClock, None, now, Some(off)).await;
+        assert!(matches!(sent, Sent::Not(_)), "{sent:?}");
+    }
+    assert_eq!(bench.orders(), orders);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_protocol_has_no_order_for_is_not_sent() {
     let mut bench = dlt645(|meter| meter);

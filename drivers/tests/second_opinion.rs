@@ -25,6 +25,8 @@ enum Theirs<'a> {
 }
 
 struct Other<'a> {
+    /// The names of its units, with their powers.
+    units: String,
     storage: u64,
     tariff: u64,
     device: u64,
@@ -111,7 +113,12 @@ fn others(telegram: &[u8]) -> Option<Vec<Other<'_>>> {
             }
             Some(other) => Theirs::Stamp(format!("{other:?}")),
         };
+        let units = record.value_information().map(|meaning| {
+            let units = meaning.units();
+            units.map(|unit| format!("{:?}^{}", unit.name, unit.exponent)).collect::<Vec<_>>()
+        });
         found.push(Other {
+            units: units.unwrap_or_default().join(" "),
             storage: information.storage_number,
             tariff: information.tariff,
             device: information.device,
@@ -163,16 +170,54 @@ fn verdict(ours: &Record, theirs: Option<&Other<'_>>) -> Option<&'static str> {
     }
 }
 
+/// What the other decoder found and we did not.
+fn left_out(theirs: &[Other<'_>], name: &str, differ: &mut BTreeMap<String, Vec<String>>) {
+    for other in theirs.iter().filter(|other| !matches!(other.value, Theirs::Nothing)) {
+        let what = format!("{name}: only theirs: {:?} raw {:02X?}", other.value, other.raw);
+        differ.entry("only theirs".to_owned()).or_default().push(what);
+    }
+}
+
+/// Our name of each unit beside theirs, wherever a number agrees. Times are told in seconds by us. Units in
+/// plain text (%RH, C, c, bat. time) are texts of the meter that they do not repeat, and where they count an
+/// increment a pulse or a duration we keep the VIFE as a qualifier: no register of a profile takes such a
+/// record for the plain one.
+const UNITS: [(&str, &str); 20] = [
+    ("", ""),
+    ("%RH", ""),
+    ("A", "Ampere^1"),
+    ("C", ""),
+    ("J", "Joul^1"),
+    ("K", "Kelvin^1"),
+    ("V", "Volt^1"),
+    ("W", "Watt^1"),
+    ("Wh", "Watt^1 Hour^1"),
+    ("bat. time", ""),
+    ("c", ""),
+    ("degC", "Celsius^1"),
+    ("m3", "Meter^3"),
+    ("m3", "Meter^3 Increment^1 InputPulseOnChannel0^-1"),
+    ("m3/h", "Meter^3 Hour^-1"),
+    ("m3/h", "Meter^3 Hour^-1 Second^1"),
+    ("s", "Day^1"),
+    ("s", "Hour^1"),
+    ("s", "Minute^1"),
+    ("s", "Second^1"),
+];
+
 #[test]
 fn every_value_of_every_telegram_agrees_with_a_second_decoder_or_the_difference_is_explained() {
     let text = include_str!("vectors/mbus.jsonl");
     let (mut agreed, mut differ) = (0, BTreeMap::<String, Vec<String>>::new());
+    let mut units = BTreeMap::<(String, String), u32>::new();
     for line in text.lines() {
         let vector: serde_json::Value = serde_json::from_str(line).unwrap();
         let name = vector["frame"].as_str().unwrap();
         let telegram = bytes(vector["hex"].as_str().unwrap());
-        let Ok(Frame::Long { ci, data, .. }) = Frame::parse(&telegram) else { continue };
-        let Ok(ours) = data::parse(ci, &data) else { continue };
+        let Ok(Frame::Long { ci, data, .. }) = Frame::parse(&telegram) else {
+            panic!("{name} is no frame")
+        };
+        let ours = data::parse(ci, &data).unwrap_or_else(|why| panic!("{name}: {why}"));
         let theirs = others(&telegram).unwrap_or_default();
         let mut from = 0;
         for (n, record) in ours.records.iter().enumerate() {
@@ -183,9 +228,18 @@ fn every_value_of_every_telegram_agrees_with_a_second_decoder_or_the_difference_
             };
             let place = theirs[from..].iter().position(same);
             let found = place.map(|place| &theirs[from + place]);
-            from = place.map_or(from, |place| from + place + 1);
+            if let Some(place) = place {
+                left_out(&theirs[from..from + place], name, &mut differ);
+                from += place + 1;
+            }
             match verdict(record, found) {
-                None => agreed += 1,
+                None => {
+                    agreed += 1;
+                    if let (Value::Number(_), Some(other)) = (&record.value, found) {
+                        let pair = (record.unit().to_owned(), other.units.clone());
+                        *units.entry(pair).or_default() += 1;
+                    }
+                }
                 Some(why) => {
                     let told = found.map_or("-".to_owned(), |other| format!("{:?}", other.value));
                     let is_error = record.function == Function::Error;
@@ -200,7 +254,13 @@ fn every_value_of_every_telegram_agrees_with_a_second_decoder_or_the_difference_
                 }
             }
         }
+        left_out(&theirs[from..], name, &mut differ);
     }
+    for ((ours, theirs), count) in &units {
+        println!("{count:>4} numbers in {ours:?}, theirs {theirs:?}");
+    }
+    let pairs: Vec<(&str, &str)> = units.keys().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    assert_eq!(pairs, UNITS, "a number is a value only with its unit");
     for (why, all) in &differ {
         println!("{why}: {}", all.len());
         for one in all {

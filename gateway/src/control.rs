@@ -11,7 +11,7 @@ use anyhow::Context;
 use blockgate_drivers::hex::Hex;
 use blockgate_drivers::meter::TestRead;
 use blockgate_rules::input::{Command, Order};
-use blockgate_types::{CommandId, MeterId, ScanId, Span, Values};
+use blockgate_types::{CommandId, Frozen, MeterId, ScanId, Span, Values};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,6 +34,9 @@ pub enum Ask {
     Read {
         /// Of which meter.
         meter: MeterId,
+        /// What it froze, in place of the present values.
+        #[serde(default)]
+        frozen: Option<Frozen>,
     },
     /// The outbox in numbers, with its dead letters.
     Outbox,
@@ -123,7 +126,7 @@ async fn answer(
     let mut line = String::new();
     BufReader::new(from.take(limits::CONTROL_BYTES_MAX)).read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
-        Ok(Ask::Read { meter }) => match reads.read(&meter).await {
+        Ok(Ask::Read { meter, frozen }) => match reads.read(&meter, frozen).await {
             Some(read) => test_read_json(&meter, &read),
             None => json!({ "error": format!("there is no meter {meter}") }),
         },
@@ -227,7 +230,8 @@ pub fn test_read_json(meter: &MeterId, read: &TestRead) -> Value {
         .collect();
     match &read.outcome {
         Ok(values) => {
-            json!({ "meter": meter, "values": values_json(values), "exchanges": exchanges })
+            let rows = values_json(values, read.frozen_at.as_deref());
+            json!({ "meter": meter, "values": rows, "exchanges": exchanges })
         }
         Err(fault) => json!({
             "meter": meter, "error": fault.what, "class": fault.class.text(), "exchanges": exchanges,
@@ -235,13 +239,18 @@ pub fn test_read_json(meter: &MeterId, read: &TestRead) -> Value {
     }
 }
 
-/// Registers with value and unit; null where the device says "no value".
+/// Registers with value and unit; null where the device says "no value". `at` is when they were frozen, by
+/// the meter's clock.
 #[must_use]
-pub fn values_json(values: &Values) -> Value {
+pub fn values_json(values: &Values, at: Option<&str>) -> Value {
     let rows = values.iter().map(|(spec, value)| {
-        json!({
+        let mut row = json!({
             "name": spec.name, "value": value.map(|v| v.to_string()), "unit": spec.unit.text(),
-        })
+        });
+        if let (Some(row), Some(at)) = (row.as_object_mut(), at) {
+            row.insert("at".to_owned(), Value::from(at));
+        }
+        row
     });
     Value::Array(rows.collect())
 }

@@ -37,7 +37,7 @@ use blockgate_rules::access::Access;
 use blockgate_rules::act::{Acted, Acting, Looked, outcome_of};
 use blockgate_rules::event::{AlarmCode, Event, Outcome};
 use blockgate_rules::input::{Command, Order};
-use blockgate_types::{ActResult, LineId, MeterId, MeterState, Time};
+use blockgate_types::{ActResult, Frozen, LineId, MeterId, MeterState, Time};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -90,10 +90,11 @@ impl Reads {
         }
     }
 
-    /// Reads a meter; `None` when it is not known or the gateway stops.
-    pub async fn read(&self, meter: &MeterId) -> Option<TestRead> {
+    /// Reads a meter, or what it froze; `None` when it is not known or the gateway stops.
+    pub async fn read(&self, meter: &MeterId, frozen: Option<Frozen>) -> Option<TestRead> {
         let (reply, read) = oneshot::channel();
-        self.lines.get(meter)?.send(Ask::Read { meter: meter.clone(), reply }).await.ok()?;
+        let ask = Ask::Read { meter: meter.clone(), frozen, reply };
+        self.lines.get(meter)?.send(ask).await.ok()?;
         read.await.ok()
     }
 }
@@ -491,10 +492,11 @@ async fn run_errands(
 }
 
 async fn read_now(reads: &Reads, clock: &dyn Clock, command: &Command) -> Option<Input> {
-    let Order::ReadNow { meter } = &command.order else { return None };
-    let (outcome, detail) = match reads.read(meter).await {
-        Some(TestRead { outcome: Ok(values), .. }) => {
-            (Outcome::Done, crate::control::values_json(&values).to_string())
+    let Order::ReadNow { meter, frozen } = &command.order else { return None };
+    let (outcome, detail) = match reads.read(meter, *frozen).await {
+        Some(TestRead { outcome: Ok(values), frozen_at, .. }) => {
+            let rows = crate::control::values_json(&values, frozen_at.as_deref());
+            (Outcome::Done, rows.to_string())
         }
         Some(TestRead { outcome: Err(fault), .. }) => (Outcome::Failed, fault.to_string()),
         None => (Outcome::Failed, "the line does not answer: the gateway stops".to_owned()),

@@ -8,8 +8,8 @@ use crate::ledger::{Channel, Source, Toward};
 use crate::money::Fen;
 use crate::setup::Setup;
 use blockgate_types::{
-    AccountId, AlarmId, ClockState, CommandId, Decimal, DoorId, GrantId, ItemId, LaneId, MeterId,
-    Observation, PermitId, Plate, RegisterName, RelayTo, Span, StayId, Time, ValveTo,
+    AccountId, AlarmId, ClockState, CommandId, Decimal, DoorId, Frozen, GrantId, ItemId, LaneId,
+    MeterId, Observation, PermitId, Plate, RegisterName, RelayTo, Span, StayId, Time, ValveTo,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -211,6 +211,9 @@ pub enum Order {
     ReadNow {
         /// Which meter.
         meter: MeterId,
+        /// In place of the present values those that the meter froze by itself; they are no readings.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frozen: Option<Frozen>,
     },
     /// Open a lane's barrier once, whatever the rules say: a person is there and sees why.
     OpenBarrier {
@@ -242,6 +245,10 @@ pub enum Order {
     SetClock {
         /// Which meter.
         meter: MeterId,
+        /// Also all others on its line, by one telegram (DL/T 645): each takes it once a day, where its clock
+        /// is off by at most five minutes. Refused where one of them has no `clock` in its `controls`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        whole_line: bool,
     },
     /// Decide on a register that is held for review.
     DecideHeld {

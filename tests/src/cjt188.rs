@@ -71,6 +71,10 @@ impl Meter {
                 let volumes = [0x00, 0x68, 0x00, 0x00, 0x2C, 0x00, 0x00, 0x00, 0x00, 0x2C];
                 Some(frame(0x81, &[head, &volumes, &[0; 7], &status(state.closed)].concat()))
             }
+            // The last settlement: the counter alone, 61.25 m3.
+            (0x01, [0x20, 0xD1, _]) => {
+                Some(frame(0x81, &[head, &[0x25, 0x61, 0x00, 0x00, 0x2C]].concat()))
+            }
             (0x04, [0xA0, 0x17, _, order @ ..] | [0x17, 0xA0, _, order @ ..]) => {
                 state.orders.push(order.to_vec());
                 match order {

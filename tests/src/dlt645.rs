@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Address 260305510009, low byte first.
 const OWN: [u8; 6] = [0x09, 0x00, 0x51, 0x05, 0x03, 0x26];
+/// To this address everybody listens, and nobody answers.
+const EVERYBODY: [u8; 6] = [0x99; 6];
 /// The address as the config writes it.
 pub const ADDRESS: &str = "260305510009";
 /// Level 02, password 123456, operator 00000007, in the order of the wire.
@@ -157,6 +159,18 @@ impl Meter {
                 let [second, minute, hour, ..] = state.clock;
                 Some(frame(0x91, &[data, &[second, minute, hour]].concat()))
             }
+            // The last daily freeze: its time (mm hh DD MM YY) and the forward block, total and tariffs.
+            (0x11, [0x01, 0x00, 0x06, 0x05]) => {
+                Some(frame(0x91, &[data, &[0x00, 0x00, 0x28, 0x11, 0x26]].concat()))
+            }
+            (0x11, [0x01, 0x01, 0x06, 0x05]) => {
+                let block = [[0x56, 0x34, 0x12, 0x00], [0; 4], [0; 4], [0; 4], [0; 4]].concat();
+                Some(frame(0x91, &[data, &block].concat()))
+            }
+            // The energy of the last settlement.
+            (0x11, [0x01, 0x00, 0x01, 0x00]) => {
+                Some(frame(0x91, &[data, &[0x99, 0x33, 0x12, 0x00]].concat()))
+            }
             (0x11, _) => Some(frame(0xD1, &[0x02])),
             // The clock telegram has no answer.
             (0x08, [second, minute, hour, day, month, year]) => {
@@ -196,10 +210,11 @@ impl Meter {
 /// Takes a whole frame for this meter off the front, passing over what is for others; its control code
 /// and its data without the offset.
 fn take_frame(received: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
-    let head = [&[0x68], &OWN[..], &[0x68]].concat();
+    let heads = [OWN, EVERYBODY].map(|to| [&[0x68], &to[..], &[0x68]].concat());
     loop {
-        let Some(start) = received.windows(head.len()).position(|bytes| bytes == head) else {
-            let keep = received.len().saturating_sub(head.len());
+        let is_head = |bytes: &[u8]| heads.iter().any(|head| head == bytes);
+        let Some(start) = received.windows(8).position(is_head) else {
+            let keep = received.len().saturating_sub(8);
             received.drain(..keep);
             return None;
         };

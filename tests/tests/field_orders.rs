@@ -103,6 +103,38 @@ fn a_clock_a_relay_and_a_valve_of_two_protocols_on_one_serial_wire() {
     assert_eq!(electricity.clock_set_by().len(), 3, "and nothing was set");
     private(&gateway.path("authority.toml"), AUTHORITY);
 
+    // The telegram to the whole line goes to this meter too; one that is an hour off takes none.
+    let args = json!({"meter": "m-1", "whole_line": true});
+    electricity.show(clock("90 seconds"));
+    let (outcome, detail) = ordered(&gateway, "set-clock", &args);
+    assert_eq!((&outcome, &detail["result"]), (&json!("done"), &json!("verified")), "{detail}");
+    assert_eq!(electricity.clock_set_by(), [0x08, 0x14, 0x14, 0x08]);
+    electricity.show(clock("1 hour"));
+    let (_, detail) = ordered(&gateway, "set-clock", &args);
+    assert!(detail.as_str().is_some_and(|why| why.starts_with("not-sent: ")), "{detail}");
+
+    // What the meters froze themselves: by the command line, through the daemon, and no reading comes of it.
+    let frozen = |meter: &str, which: &str| {
+        let said = gateway.command(&["read", meter, "--frozen", which, "--json"]);
+        (said.code, said.json()["values"].clone())
+    };
+    let row =
+        |name: &str, value: &str, unit: &str| json!({"name": name, "value": value, "unit": unit});
+    let mut day = row("energy_import", "1234.56", "kWh");
+    day["at"] = json!("2026-11-28 00:00");
+    assert_eq!(frozen("m-1", "day-1"), (0, json!([day])));
+    assert_eq!(frozen("m-1", "month-1"), (0, json!([row("energy_import", "1233.99", "kWh")])));
+    assert_eq!(frozen("w-1", "month-1"), (0, json!([row("volume", "61.25", "m3")])));
+    assert_eq!(frozen("w-1", "day-1"), (1, Value::Null), "CJ/T 188 keeps months only");
+    let said = gateway.command(&["read", "m-1", "--frozen", "day-63"]);
+    assert!(said.code == 2 && said.err.contains("day-1 to day-62"), "{said:?}");
+    let (outcome, detail) =
+        ordered(&gateway, "read-now", &json!({"meter": "m-1", "frozen": "day-1"}));
+    assert_eq!(outcome, "done", "{detail}");
+    assert!(detail.to_string().contains("1234.56"), "{detail}");
+    let last = gateway.json("/v1/meters/m-1")["last"]["values"]["energy_import"]["value"].clone();
+    assert_ne!(last, "1234.56");
+
     // A relay on the same wire.
     for (to, open) in [("trip", true), ("close", false)] {
         let args = json!({"meter": "m-1", "to": to, "reason": "e2e"});
@@ -128,10 +160,10 @@ fn a_clock_a_relay_and_a_valve_of_two_protocols_on_one_serial_wire() {
 
     // Each is an intent in the journal, then one outcome; what a meter cannot do never gets that far.
     let (intents, outcomes) = (audits(&gateway, "meter-acting"), audits(&gateway, "meter-acted"));
-    assert_eq!((intents.len(), outcomes.len()), (7, 7), "{outcomes:#?}");
+    assert_eq!((intents.len(), outcomes.len()), (9, 9), "{outcomes:#?}");
     let args = json!({"meter": "w-1", "to": "trip", "reason": "e2e"});
     assert_eq!(ordered(&gateway, "relay", &args).0, Value::Null, "refused with a problem");
-    assert_eq!(audits(&gateway, "meter-acting").len(), 7);
+    assert_eq!(audits(&gateway, "meter-acting").len(), 9);
     gateway.stop();
 }
 

@@ -39,6 +39,8 @@ pub mod control {
 pub mod di {
     /// Present values.
     pub const CURRENT: u16 = 0x901F;
+    /// The last settlement; the eleven before it follow.
+    pub const SETTLEMENT_1: u16 = 0xD120;
     /// The address.
     pub const ADDRESS: u16 = 0x810A;
     /// The valve.

@@ -52,6 +52,14 @@ impl Cjt188Map {
         Ok(())
     }
 
+    /// The registers of the answer to a settlement (D120 to D12B), by their places: the counter alone.
+    pub(crate) fn settled(&self, content: &[u8]) -> Vec<(usize, Result<Option<Decimal>, String>)> {
+        let fields = data::fields(content);
+        let points = self.points.iter().enumerate();
+        let counters = points.filter(|(_, point)| point.field == Field::Current);
+        counters.filter_map(|(i, point)| Some((i, self.find(point, &fields)?))).collect()
+    }
+
     fn find(&self, point: &Cjt188Point, fields: &[(Field, Result<Content, String>)]) -> Found {
         let in_status = matches!(point.field, Field::Valve | Field::BatteryLow);
         let source = if in_status { Field::Status } else { point.field };

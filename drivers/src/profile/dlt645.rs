@@ -3,7 +3,7 @@
 use super::map::{self, Found};
 use crate::bcd;
 use crate::dlt645::Edition;
-use blockgate_types::{Decimal, ReadFault, Values};
+use blockgate_types::{Decimal, Frozen, ReadFault, Values};
 
 /// One register.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,11 @@ impl Dlt645Point {
             return Err(format!("{text:?} has {digits} digits; there are 2, 4, … 16: two a byte"));
         }
         Ok((digits / 2, u32::try_from(after.len()).unwrap_or(0)))
+    }
+
+    /// What the answer to this point's identifier says of it.
+    pub(crate) fn value(&self, data: &[u8]) -> Result<Option<Decimal>, String> {
+        self.find(self.di, data).unwrap_or(Ok(None))
     }
 
     fn find(&self, di: u32, data: &[u8]) -> Found {
@@ -111,6 +116,12 @@ impl Dlt645Map {
     pub fn take(&self, di: u32, data: &[u8], values: &mut Values) -> Result<(), ReadFault> {
         let mut points = self.points.iter().enumerate();
         points.try_for_each(|(index, point)| map::put(values, index, point.find(di, data)))
+    }
+
+    /// The registers that the meter freezes as well, by their places, and where they stand there.
+    pub(crate) fn frozen(&self, which: Frozen) -> Vec<(usize, Dlt645Point)> {
+        let points = self.points.iter().enumerate();
+        points.filter_map(|(i, point)| Some((i, point.frozen(self.edition, which)?))).collect()
     }
 
     /// The registers that an answer to `di` holds.

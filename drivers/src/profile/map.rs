@@ -56,7 +56,7 @@ pub(super) fn put(values: &mut Values, index: usize, found: Found) -> Result<(),
 }
 
 /// The value as its register may have it.
-pub(super) fn judged(
+pub(crate) fn judged(
     spec: &RegisterSpec,
     result: Result<Option<Decimal>, String>,
 ) -> Result<Option<Decimal>, ReadFault> {

@@ -89,6 +89,7 @@ pub use cjt188::{Cjt188Map, Cjt188Point};
 pub use devices::devices_markdown;
 pub use dlt645::{Dlt645Map, Dlt645Point, Dlt645Read};
 pub use map::Map;
+pub(crate) use map::judged;
 pub use mbus::{MbusMap, MbusPoint};
 pub use parse::{ProfileError, ProfileErrors};
 pub use plan::{Block, Point};

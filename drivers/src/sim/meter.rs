@@ -77,6 +77,14 @@ pub struct SimMeter {
 /// Simulated meters stand in China.
 const LOCAL: Span = Span::from_hours(8);
 
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// The last local midnight, or one so many days before it.
+pub(super) fn midnight(now: Time, days_before: i64) -> Time {
+    let day = now.plus(LOCAL).as_millis().div_euclid(DAY_MS) - days_before;
+    Time::from_millis(day * DAY_MS - LOCAL.as_millis())
+}
+
 impl std::fmt::Debug for SimMeter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SimMeter")

@@ -4,7 +4,7 @@
 use super::fault::Fault;
 use super::meter::SimMeter;
 use crate::address::Address;
-use crate::profile::{Cjt188Map, Dlt645Map, Map, MbusMap};
+use crate::profile::{Cjt188Map, Cjt188Point, Dlt645Map, Map, MbusMap};
 use blockgate_types::{Decimal, Time, Unit};
 use rust_decimal::prelude::ToPrimitive;
 
@@ -111,6 +111,9 @@ impl SimMeter {
     /// Whether a DL/T 645 request is for this meter.
     pub(super) fn is_dlt645(own: &Address, asked: [u8; 6]) -> bool {
         let Address::Dlt645(own) = own else { return false };
+        if asked == [0x99; 6] {
+            return true;
+        }
         asked.iter().zip(own.wire()).all(|(asked, own)| *asked == 0xAA || *asked == own)
     }
 
@@ -197,6 +200,9 @@ impl SimMeter {
             0x0400_0102 => return Some([wire, &[ss, mm, hh]].concat()),
             _ => {}
         }
+        if let Some(frozen) = self.dlt645_frozen(map, di, wire, now) {
+            return Some(frozen);
+        }
         let read = map.reads.iter().find(|read| read.di == di)?;
         let mut image = vec![0; read.length];
         let specs = self.profile().specs().clone();
@@ -210,6 +216,64 @@ impl SimMeter {
             image.get_mut(point.offset..point.offset + point.bytes)?.copy_from_slice(&bytes);
         }
         Some([wire, &image].concat())
+    }
+
+    /// What a DL/T 645 meter froze; a meter that is asked for a register that it has not has frozen nothing.
+    fn dlt645_frozen(
+        &mut self,
+        map: &Dlt645Map,
+        di: u32,
+        wire: &[u8],
+        now: Time,
+    ) -> Option<Vec<u8>> {
+        let [d3, d2, d1, d0] = di.to_be_bytes();
+        match (wire.len(), d3, d2, d1) {
+            (4, 0x05, 0x06, 0x00) => {
+                let days = i64::from(d0) - 1;
+                let at = super::meter::midnight(now, days);
+                let [year, month, day, hh, mm, _] = self.clock_digits(at);
+                Some([wire, &[mm, hh, day, month, year]].concat())
+            }
+            (4, 0x05, 0x06, kind @ 1..=8) => {
+                let at = super::meter::midnight(now, i64::from(d0) - 1);
+                let block: Vec<u8> = (0..5_u8)
+                    .flat_map(|tariff| self.dlt645_energy(map, (kind, tariff), at))
+                    .collect();
+                Some([wire, &block].concat())
+            }
+            (4, 0x00, kind, 0xFF) if d0 > 0 => {
+                let at = super::meter::midnight(now, 30 * i64::from(d0));
+                let block: Vec<u8> = (0..5_u8)
+                    .flat_map(|tariff| self.dlt645_energy(map, (kind, tariff), at))
+                    .collect();
+                Some([wire, &block].concat())
+            }
+            (4, 0x00, kind, tariff) if d0 > 0 => {
+                let at = super::meter::midnight(now, 30 * i64::from(d0));
+                Some([wire, &self.dlt645_energy(map, (kind, tariff), at)].concat())
+            }
+            (2, 0, 0, 0x94 | 0x98) => {
+                let months = if d1 == 0x94 { 1 } else { 2 };
+                let at = super::meter::midnight(now, 30 * months);
+                let read = map.reads.iter().find(|read| read.di == u32::from(d0) | 0x9000)?;
+                let place = map.points.iter().position(|point| point.di == read.di)?;
+                let spec = self.profile().specs().get(place)?.clone();
+                Some([wire, &digits(self.value(&spec, at, &[]), 2, 4, false)].concat())
+            }
+            _ => None,
+        }
+    }
+
+    /// One energy of the past; zero for a tariff that the meter has not.
+    fn dlt645_energy(&mut self, map: &Dlt645Map, (kind, tariff): (u8, u8), at: Time) -> Vec<u8> {
+        let place = map.points.iter().position(|point| {
+            let [d3, is, part, _] = point.di.to_be_bytes();
+            let of = if part == 0xFF { point.offset / 4 } else { usize::from(part) };
+            d3 == 0 && is == kind && of == usize::from(tariff)
+        });
+        let spec = place.and_then(|place| self.profile().specs().get(place).cloned());
+        let value = spec.map_or(Decimal::ZERO, |spec| self.value(&spec, at, &[]));
+        digits(value, 2, 4, false)
     }
 
     /// The answer of a CJ/T 188 meter; empty for none.
@@ -226,6 +290,13 @@ impl SimMeter {
         let known = [[0x1F, 0x90], [0x90, 0x1F]].iter().any(|di| head.starts_with(di));
         let (code, answer) = match control {
             0x01 if known => (0x81, [head, self.cjt188_content(&map, now, faults)].concat()),
+            0x01 => match head.as_slice() {
+                [0xD1, n @ 0x20..=0x2B, _] | [n @ 0x20..=0x2B, 0xD1, _] => {
+                    let at = super::meter::midnight(now, 30 * (i64::from(*n) - 0x1F));
+                    (0x81, [head, self.cjt188_settled(&map, at)].concat())
+                }
+                _ => (0xC1, vec![head.get(2).copied().unwrap_or(0), 0, 0]),
+            },
             0x03 => (0x83, head),
             0x04 => {
                 if let Some(order) = data.get(3) {
@@ -241,6 +312,15 @@ impl SimMeter {
         frame.extend(answer);
         frame.extend([sum(&frame), 0x16]);
         [vec![0xFE; 3], frame].concat()
+    }
+
+    /// The counter of a settlement, in m3.
+    fn cjt188_settled(&mut self, map: &Cjt188Map, at: Time) -> Vec<u8> {
+        let is_current = |point: &Cjt188Point| point.field == crate::cjt188::Field::Current;
+        let place = map.points.iter().position(is_current);
+        let spec = place.and_then(|place| self.profile().specs().get(place).cloned());
+        let value = spec.map_or(Decimal::ZERO, |spec| self.value(&spec, at, &[]));
+        [digits(value, 2, 4, false), vec![0x2C]].concat()
     }
 
     fn cjt188_status(&self, map: &Cjt188Map) -> Vec<u8> {

@@ -83,7 +83,7 @@ impl At<'_> {
             Err(why) => return done(reply, not_sent(why)),
         };
         let off_s = match act {
-            Act::Clock => self.clock_off(now).await,
+            Act::Clock | Act::LineClock => self.clock_off(now).await,
             Act::Relay(_) | Act::Valve(_) => None,
         };
         let Some(stamps) = stamps(now, self.zone) else {

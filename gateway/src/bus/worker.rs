@@ -10,12 +10,14 @@ use crate::config::MeterConfig;
 use crate::ports::Clock;
 use crate::scans::Job;
 use crate::supervise::Progress;
+use blockgate_drivers::act::controls;
+use blockgate_drivers::frozen::test_read_frozen;
 use blockgate_drivers::line::{AnswerTimes, Framing, Line};
 use blockgate_drivers::meter::{TestRead, poll_meter, test_read};
 use blockgate_rules::Input;
 use blockgate_types::{
-    Act, Control, FaultClass, LineId, MeterId, MeterState, Observation, ReadFault, Span, Time,
-    Values,
+    Act, ActResult, Control, FaultClass, Frozen, LineId, MeterId, MeterState, Observation,
+    ReadFault, Span, Time, Values,
 };
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
@@ -33,6 +35,8 @@ pub enum Ask {
     Read {
         /// Which meter of this line.
         meter: MeterId,
+        /// What it froze, in place of the present values: no reading comes of it.
+        frozen: Option<Frozen>,
         /// Where the frames and the values go.
         reply: oneshot::Sender<TestRead>,
     },
@@ -182,7 +186,9 @@ impl Worker {
             tokio::select! { biased;
                 () = stop.cancelled() => return,
                 ask = self.asks.recv(), if asks_open => match ask {
-                    Some(Ask::Read { meter, reply }) => self.answer(&meter, reply).await,
+                    Some(Ask::Read { meter, frozen, reply }) => {
+                        self.answer(&meter, frozen, reply).await;
+                    }
                     Some(Ask::Scan(job)) => self.scan(job, &alive, &stop).await,
                     Some(Ask::Act { meter, act, reply }) => self.act(&meter, act, reply).await,
                     Some(Ask::Look { meter, control, reply }) => {
@@ -237,10 +243,29 @@ impl Worker {
     async fn act(&mut self, meter: &MeterId, act: Act, reply: oneshot::Sender<Report>) {
         let Some(place) = self.meters.iter().position(|known| known.id == *meter) else { return };
         let now = self.clock.now();
+        if let Some(detail) = self.whom_it_would_reach(act) {
+            let _ = reply.send(Report { result: ActResult::NotSent, state: None, detail });
+            return;
+        }
         info!(line = %self.line_id, %meter, %act, "the meter is told");
         let Some(mut at) = self.at(place) else { return };
         let pending = at.begin(place, act, now, reply).await;
         self.pending.extend(pending);
+    }
+
+    /// Why a telegram to the whole line is not sent: meters that would take it and may not be told that.
+    fn whom_it_would_reach(&self, act: Act) -> Option<String> {
+        if act != Act::LineClock {
+            return None;
+        }
+        let may_not = |meter: &&Meter| {
+            let takes = controls(&meter.config.profile).contains(&Control::Clock);
+            takes && !meter.config.controls.contains(&Control::Clock)
+        };
+        let names: Vec<&str> =
+            self.meters.iter().filter(may_not).map(|meter| meter.id.as_str()).collect();
+        let why = "the controls of these meters of the line have no \"clock\"";
+        (!names.is_empty()).then(|| format!("{why}: {}", names.join(", ")))
     }
 
     /// Asks a meter how it stands.
@@ -448,12 +473,22 @@ impl Worker {
         alive.moved();
     }
 
-    async fn answer(&mut self, asked: &MeterId, reply: oneshot::Sender<TestRead>) {
+    async fn answer(
+        &mut self,
+        asked: &MeterId,
+        frozen: Option<Frozen>,
+        reply: oneshot::Sender<TestRead>,
+    ) {
         let Some(place) = self.meters.iter().position(|meter| meter.id == *asked) else {
             return; // the asker is told by the closed channel
         };
         let Some(meter) = self.meters.get(place) else { return };
         let (address, profile) = (meter.config.address, meter.config.profile.clone());
+        if let Some(which) = frozen {
+            let read = test_read_frozen(&mut self.line, address, &profile, which).await;
+            let _ = reply.send(read); // as below
+            return;
+        }
         let started = Instant::now();
         let read = test_read(&mut self.line, address, &profile).await;
         let at = self.clock.now();

@@ -73,7 +73,8 @@ enum Command {
     },
     /// Reads one meter now, through the running daemon when there is one
     #[command(
-        after_help = "Examples:\n  blockgate read m-0101\n  blockgate read m-0101 --raw --json"
+        after_help = "Examples:\n  blockgate read m-0101\n  blockgate read m-0101 --raw --json
+  blockgate read m-0101 --frozen day-1"
     )]
     Read(read::Args),
     /// Tells a meter something through the running daemon: relay, valve, clock

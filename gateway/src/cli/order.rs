@@ -212,10 +212,15 @@ pub(super) enum Command {
         with: With,
     },
     /// Sets a meter's clock to the gateway's time and reads it back
-    #[command(after_help = "Example:\n  blockgate order set-clock m-0101")]
+    #[command(after_help = "Examples:\n  blockgate order set-clock m-0101\n  \
+        blockgate order set-clock m-0101 --whole-line")]
     SetClock {
         /// The meter's id in the config
         meter: MeterId,
+        /// Also the clocks of all other DL/T 645 meters on its line, by one telegram that each takes once a
+        /// day and within five minutes
+        #[arg(long)]
+        whole_line: bool,
         #[command(flatten)]
         with: With,
     },
@@ -352,7 +357,9 @@ impl Command {
                     reason: reason.clone(),
                 }))
             }
-            Self::SetClock { meter, .. } => Order::SetClock { meter: meter.clone() },
+            Self::SetClock { meter, whole_line, .. } => {
+                Order::SetClock { meter: meter.clone(), whole_line: *whole_line }
+            }
         }
     }
 }

@@ -5,10 +5,11 @@ use super::{CONFIG, Ended, print_faults};
 use crate::config::Config;
 use crate::control::{self, Ask};
 use anyhow::Context;
+use blockgate_drivers::frozen::test_read_frozen;
 use blockgate_drivers::line::Line;
 use blockgate_drivers::meter::test_read;
 use blockgate_drivers::transport::SystemConnect;
-use blockgate_types::MeterId;
+use blockgate_types::{Frozen, MeterId};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,10 @@ use std::sync::Arc;
 pub(super) struct Args {
     /// The meter's id in the config
     meter: MeterId,
+    /// What the meter froze by itself in place of its present values: day-1 is the last midnight's,
+    /// month-1 the last settlement's
+    #[arg(long, value_name = "WHICH")]
+    frozen: Option<Frozen>,
     /// Shows the frames as well
     #[arg(long)]
     raw: bool,
@@ -37,7 +42,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut answer = runtime.block_on(read(&config, &args.meter))?;
+    let mut answer = runtime.block_on(read(&config, &args.meter, args.frozen))?;
     if !args.raw
         && let Some(answer) = answer.as_object_mut()
     {
@@ -52,8 +57,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
     Ok(if failed { Ended::No } else { Ended::Done })
 }
 
-async fn read(config: &Config, meter: &MeterId) -> anyhow::Result<Value> {
-    let question = Ask::Read { meter: meter.clone() };
+async fn read(config: &Config, meter: &MeterId, frozen: Option<Frozen>) -> anyhow::Result<Value> {
+    let question = Ask::Read { meter: meter.clone(), frozen };
     if let Some(answer) = control::ask(&config.state_dir, &question).await? {
         return Ok(answer);
     }
@@ -65,7 +70,10 @@ async fn read(config: &Config, meter: &MeterId) -> anyhow::Result<Value> {
     };
     let settings = config.lines.get(&place.line).context("the meter's line")?;
     let mut line = Line::new(settings.clone(), Arc::new(SystemConnect));
-    let read = test_read(&mut line, place.address, &place.profile).await;
+    let read = match frozen {
+        Some(which) => test_read_frozen(&mut line, place.address, &place.profile, which).await,
+        None => test_read(&mut line, place.address, &place.profile).await,
+    };
     Ok(control::test_read_json(meter, &read))
 }
 
@@ -76,7 +84,10 @@ fn print(answer: &Value) {
     for value in answer.get("values").and_then(Value::as_array).into_iter().flatten() {
         let (name, number, unit) = (text(value, "name"), text(value, "value"), text(value, "unit"));
         let number = if number.is_empty() { "no value".to_owned() } else { number };
-        println!("{name:<24} {number:>16} {unit}");
+        match text(value, "at") {
+            at if at.is_empty() => println!("{name:<24} {number:>16} {unit}"),
+            at => println!("{name:<24} {number:>16} {unit:<6} {at}"),
+        }
     }
     for exchange in answer.get("exchanges").and_then(Value::as_array).into_iter().flatten() {
         println!("> {}", text(exchange, "request"));

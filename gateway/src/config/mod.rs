@@ -24,7 +24,7 @@ use blockgate_drivers::line::LineSettings;
 use blockgate_drivers::profile::Profile;
 use blockgate_rules::setup::Setup;
 use blockgate_types::strict::Fault;
-use blockgate_types::{Decimal, LineId, MeterId, Span, TariffId};
+use blockgate_types::{Control, Decimal, LineId, MeterId, Span, TariffId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,6 +82,8 @@ pub struct MeterConfig {
     pub record_every: Span,
     /// The file with level, password and operator with which it is told something ([`authority`]).
     pub authority_file: Option<PathBuf>,
+    /// What it may be told.
+    pub controls: BTreeSet<Control>,
 }
 
 /// Whom to believe about the clock.

@@ -656,6 +656,7 @@ fn meter(
         poll_every,
         record_every,
         authority_file,
+        controls: controls.clone(),
     };
     let setup = MeterSetup {
         profile: profile.id.clone(),

@@ -19,6 +19,7 @@ const TYPES: &[(&str, &str)] = &[
     ("OptionalDecimal", "312.50"),
     ("ItemId", "electricity"),
     ("LineId", "line-1"),
+    ("Frozen", "day-1"),
     ("AreaId", "p1"),
     ("CameraId", "cam-in-1"),
     ("LaneId", "in-1"),

@@ -68,7 +68,10 @@ fn a_command_is_read_with_its_name_from_the_topic() {
     assert_eq!(command.id.as_str(), "c-1");
     assert_eq!(command.actor, "ops");
     assert_eq!(command.expires_at, at("2026-03-01T00:05:00Z"));
-    assert_eq!(command.order, Order::ReadNow { meter: MeterId::new("m-0101").unwrap() });
+    assert_eq!(
+        command.order,
+        Order::ReadNow { meter: MeterId::new("m-0101").unwrap(), frozen: None }
+    );
 }
 
 #[test]

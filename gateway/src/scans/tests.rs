@@ -66,6 +66,7 @@ async fn a_line_is_scanned_by_its_own_task_and_polled_again_afterwards() {
         poll_every: Span::from_secs(10),
         record_every: Span::ZERO,
         authority_file: None,
+        controls: std::collections::BTreeSet::new(),
     };
     let settings = LineSettings::new(port(), Framing::Rtu);
     let (asks, asked) = mpsc::channel(4);

@@ -39,7 +39,9 @@ impl Block {
         let (meter, order, reason) = match &command.order {
             Order::Relay { meter, to, reason } => (meter, Act::Relay(*to), reason.as_str()),
             Order::Valve { meter, to, reason } => (meter, Act::Valve(*to), reason.as_str()),
-            Order::SetClock { meter } => (meter, Act::Clock, ""),
+            Order::SetClock { meter, whole_line } => {
+                (meter, if *whole_line { Act::LineClock } else { Act::Clock }, "")
+            }
             Order::Resend { .. }
             | Order::ReadNow { .. }
             | Order::PreviewRules { .. }
@@ -84,7 +86,9 @@ impl Block {
             | Order::ConfirmAlarm { .. }
             | Order::CheckAlarm { .. } => return None,
         };
-        if order != Act::Clock && (reason.trim().is_empty() || reason.len() > REASON_MAX) {
+        if order.control() != Control::Clock
+            && (reason.trim().is_empty() || reason.len() > REASON_MAX)
+        {
             return Some(Err("say why, in at most 400 bytes: reason is empty or too long"));
         }
         Some(self.intend(now, command, (meter, order), reason, None))

@@ -15,6 +15,8 @@ pub enum Act {
     Valve(ValveTo),
     /// Its clock is to show our time.
     Clock,
+    /// The clocks of all meters on its line are to show our time, by one telegram; proven at this one.
+    LineClock,
 }
 
 /// What a relay is to do.
@@ -79,7 +81,7 @@ impl Act {
         match self {
             Self::Relay(_) => Control::Relay,
             Self::Valve(_) => Control::Valve,
-            Self::Clock => Control::Clock,
+            Self::Clock | Self::LineClock => Control::Clock,
         }
     }
 
@@ -92,7 +94,7 @@ impl Act {
             | (Self::Relay(RelayTo::Close), MeterState::RelayClosed)
             | (Self::Valve(ValveTo::Open), MeterState::ValveOpen)
             | (Self::Valve(ValveTo::Close), MeterState::ValveClosed)
-            | (Self::Clock, MeterState::ClockRight) => Some(true),
+            | (Self::Clock | Self::LineClock, MeterState::ClockRight) => Some(true),
             (
                 Self::Relay(RelayTo::Trip | RelayTo::Close),
                 MeterState::RelayOpen | MeterState::RelayClosed,
@@ -101,8 +103,8 @@ impl Act {
                 Self::Valve(_),
                 MeterState::ValveOpen | MeterState::ValveClosed | MeterState::ValveFault,
             )
-            | (Self::Clock, MeterState::ClockWrong) => Some(false),
-            (Self::Relay(_) | Self::Valve(_) | Self::Clock, _) => None,
+            | (Self::Clock | Self::LineClock, MeterState::ClockWrong) => Some(false),
+            (Self::Relay(_) | Self::Valve(_) | Self::Clock | Self::LineClock, _) => None,
         }
     }
 }
@@ -116,6 +118,7 @@ impl std::fmt::Display for Act {
             Self::Valve(ValveTo::Open) => "open the valve",
             Self::Valve(ValveTo::Close) => "close the valve",
             Self::Clock => "set the clock",
+            Self::LineClock => "set the clocks of the line",
         })
     }
 }
@@ -216,11 +219,14 @@ mod tests {
             (close, ValveFault, Some(false)),
             (close, RelayOpen, None),
             (Act::Clock, ClockWrong, Some(false)),
+            (Act::LineClock, ClockWrong, Some(false)),
         ] {
             assert_eq!(act.is_done_by(state), want, "{act} {}", state.word());
         }
-        let json = serde_json::to_string(&[trip, Act::Clock]).unwrap();
-        assert_eq!(json, r#"[{"act":"relay","to":"trip"},{"act":"clock"}]"#);
-        assert_eq!(serde_json::from_str::<Vec<Act>>(&json).unwrap(), [trip, Act::Clock]);
+        let json = serde_json::to_string(&[trip, Act::Clock, Act::LineClock]).unwrap();
+        let want = r#"[{"act":"relay","to":"trip"},{"act":"clock"},{"act":"line-clock"}]"#;
+        assert_eq!(json, want);
+        let again = serde_json::from_str::<Vec<Act>>(&json).unwrap();
+        assert_eq!(again, [trip, Act::Clock, Act::LineClock]);
     }
 }

@@ -25,6 +25,7 @@
 
 pub mod act;
 pub mod decimal;
+pub mod frozen;
 pub mod id;
 pub mod observation;
 pub mod passage;
@@ -36,6 +37,7 @@ pub mod unit;
 
 pub use act::{Act, ActResult, Control, MeterState, RelayTo, ValveTo};
 pub use decimal::{Decimal, parse_decimal};
+pub use frozen::Frozen;
 pub use id::{
     AccountId, ActionId, AlarmId, AreaId, BillId, CameraId, CommandId, ControllerId, DoorId,
     GrantId, GroupId, IdError, ItemId, LaneId, LineId, MeterId, PermitId, PersonId, ScanId,

@@ -73,6 +73,7 @@ impl Bench {
                 poll_every: self.poll_every,
                 record_every: Span::from_mins(15),
                 authority_file: None,
+                controls: std::collections::BTreeSet::new(),
             };
             meters.push((id(n), config));
         }

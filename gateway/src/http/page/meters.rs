@@ -186,7 +186,7 @@ pub(super) async fn detail(
     let meter = wire::meter(&desk.shared, id).ok_or(Code::NotFound)?;
     let curve = curve(desk, page, &meter, span).await?;
     let here = |now: Stretch| (span == now).then_some("page");
-    let reads = page.may(&Order::ReadNow { meter: id.clone() });
+    let reads = page.may(&Order::ReadNow { meter: id.clone(), frozen: None });
     Ok(page.framed(
         id.as_str(),
         true,
@@ -531,13 +531,14 @@ pub(super) async fn test_read(
     page: &Page<'_>,
     id: &MeterId,
 ) -> Result<Outcome, Problem> {
-    if !page.may(&Order::ReadNow { meter: id.clone() }) {
+    if !page.may(&Order::ReadNow { meter: id.clone(), frozen: None }) {
         return Err(Code::Forbidden.into());
     }
     if wire::meter(&desk.shared, id).is_none() {
         return Err(Code::NotFound.into());
     }
-    let read = tokio::time::timeout(limits::HTTP_COMMAND_TIMEOUT, desk.shared.reads.read(id)).await;
+    let read =
+        tokio::time::timeout(limits::HTTP_COMMAND_TIMEOUT, desk.shared.reads.read(id, None)).await;
     let read = read.map_err(|_| Problem::from(Code::NoAnswer))?.ok_or(Code::Stopping)?;
     Ok(Outcome::Shown(detail(desk, page, id, Some(&read)).await?))
 }

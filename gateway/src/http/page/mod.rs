@@ -295,7 +295,7 @@ async fn outcome(
         | Act::MuteAlarm(_)
         | Act::UnmuteAlarm(_)
         | Act::AlarmFeedback(_) => alarms::order(page, &mut read, act),
-        Act::ReadMeter(id) => Some(Order::ReadNow { meter: id.clone() }),
+        Act::ReadMeter(id) => Some(Order::ReadNow { meter: id.clone(), frozen: None }),
         Act::TestMeter(id) => return meters::test_read(desk, page, id).await,
         Act::BeginScan | Act::CancelScan(_) => return lines::act(desk, page, act, read),
         Act::AddFound(_) | Act::AddAllFound(_) => {

@@ -157,12 +157,12 @@ fn what_the_config_does_not_allow_or_nobody_gives_a_reason_for_is_refused() {
     let other = MeterId::new("m-9").unwrap();
     for (order, why) in [
         (trip(" "), "say why"),
-        (Order::SetClock { meter: id() }, "have no \"clock\""),
+        (Order::SetClock { meter: id(), whole_line: true }, "have no \"clock\""),
         (
             Order::Valve { meter: id(), to: blockgate_types::ValveTo::Close, reason: "x".into() },
             "have no \"valve\"",
         ),
-        (Order::SetClock { meter: other }, "there is no meter of this id"),
+        (Order::SetClock { meter: other, whole_line: false }, "there is no meter of this id"),
     ] {
         let events = play.order(&format!("c-{}", play.1), order);
         let [Event::Audit(Audit::Command { outcome: Outcome::Refused, detail, .. })] =

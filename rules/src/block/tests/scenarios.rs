@@ -578,7 +578,7 @@ fn every_accepted_command_has_exactly_one_outcome() {
             order,
         },
     };
-    let read = |meter: &str| Order::ReadNow { meter: MeterId::new(meter).unwrap() };
+    let read = |meter: &str| Order::ReadNow { meter: MeterId::new(meter).unwrap(), frozen: None };
     let done = |id: &str| Input::CommandDone {
         now,
         id: CommandId::new(id).unwrap(),
@@ -612,7 +612,7 @@ fn a_command_without_an_outcome_at_a_restart_is_unknown_and_is_not_repeated() {
         issued_at: now,
         expires_at: now.plus(Span::from_mins(9)),
         actor: "staff".into(),
-        order: Order::ReadNow { meter: MeterId::new("m-1").unwrap() },
+        order: Order::ReadNow { meter: MeterId::new("m-1").unwrap(), frozen: None },
     };
     let input = Input::Command { now, clock: ClockState::Synced, command };
     world.feed(&input);

@@ -67,7 +67,7 @@ fn live(acts: &[Act]) -> World {
                     1 => Order::DecideHeld { meter, register, decision: HeldDecision::Accept },
                     2 => Order::DecideHeld { meter, register, decision: HeldDecision::Rollover },
                     3 => Order::DecideHeld { meter, register, decision: HeldDecision::Rebase },
-                    _ => Order::ReadNow { meter },
+                    _ => Order::ReadNow { meter, frozen: None },
                 };
                 let command = Command {
                     id: CommandId::new(&format!("c-{}", n / 2)).unwrap(),
