@@ -104,6 +104,7 @@ async fn twenty_meters_of_four_protocols_are_found_with_their_speeds_and_profile
         one_by_one.as_secs()
     );
     assert!(report.requests < 8 * (247 + 250), "{}", report.requests);
+    assert!(took < one_by_one, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
