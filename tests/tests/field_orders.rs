@@ -85,6 +85,18 @@ fn a_clock_a_relay_and_a_valve_of_two_protocols_on_one_serial_wire() {
     is_read(&gateway, &["m-1", "w-1"]);
     assert_eq!(gateway.json("/v1/meters/w-1")["last"]["values"]["volume"]["value"], "68.00");
 
+    // How long it takes to answer is learned and shown; until it has answered often enough it gets all the
+    // time that the config gives.
+    let reply = gateway.json("/v1/meters/m-1")["reply_ms"].clone();
+    let whole = |key: &str| reply[key].as_u64();
+    assert!(whole("waits") == Some(300) && whole("longest") >= whole("last"), "{reply}");
+    for (language, words) in
+        [("en", "Waits for an answer 300 ms"), ("zh-CN", "等待应答至多 300 ms")]
+    {
+        let page = gateway.page("/meters/m-1", language);
+        assert!(page.contains(words), "{page}");
+    }
+
     // Ninety seconds are what the clock telegram is for; an hour is a write, with the password.
     let right = |by: &[u8], gateway: &Gateway| {
         let (outcome, detail) = ordered(gateway, "set-clock", &json!({"meter": "m-1"}));
