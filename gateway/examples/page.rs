@@ -1,7 +1,7 @@
 //! The maintenance page over invented data: for looking at it, and for screenshots. Nothing is
 //! polled or billed; the bills, faults and alarms below are made up.
 //!
-//! `cargo run -p blockgate --example page -- 127.0.0.1:8080`
+//! `cargo run -p blockgate --example page -- 127.0.0.1:8080 [METERS]`
 #![allow(clippy::print_stdout)]
 
 use blockgate::board::{Board, LineBoard, MeterBoard, MqttBoard, OutboxBoard};
@@ -102,7 +102,7 @@ fn spec(name: &str, unit: Unit, role: Role, decimals: u32) -> Anyhow<RegisterSpe
     })
 }
 
-fn meters(board: &Board, now: Time) -> Anyhow<()> {
+fn meters(board: &Board, now: Time, count: u16) -> Anyhow<()> {
     let specs: Arc<[RegisterSpec]> = Arc::from([
         spec("energy_import", Unit::KilowattHour, Role::Billing, 2)?,
         spec("voltage_l1", Unit::Volt, Role::Live, 1)?,
@@ -110,7 +110,7 @@ fn meters(board: &Board, now: Time) -> Anyhow<()> {
         spec("power_total", Unit::Watt, Role::Live, 0)?,
         spec("power_factor", Unit::One, Role::Live, 3)?,
     ]);
-    for n in 0..12_u8 {
+    for n in 0..count {
         let id = MeterId::new(&format!("m-{:02}{:02}", n / 4 + 1, n % 4 + 1))?;
         let values = Values {
             specs: specs.clone(),
@@ -125,7 +125,7 @@ fn meters(board: &Board, now: Time) -> Anyhow<()> {
         let mut meter = MeterBoard {
             line: Some(LineId::new(if n < 8 { "stair-1" } else { "stair-2" })?),
             profile: "modbus/eastron-sdm120".to_owned(),
-            address: (n + 1).into(),
+            address: u8::try_from(n % 247 + 1)?.into(),
             last: Some((now.minus(Span::from_secs(4 + i64::from(n) * 3)), values)),
             good: 4_312 - u64::from(n),
             took_us: 61_400,
@@ -327,7 +327,8 @@ async fn main() -> Anyhow<()> {
     let (store, ..) = Store::open(&dir)?;
     let now = Wall.now();
     let board = Arc::new(Board::default());
-    meters(&board, now)?;
+    let count = std::env::args().nth(2).map_or(Ok(12), |text| text.parse())?;
+    meters(&board, now, count)?;
     let alarms = rest_of_board(&board, now)?;
     let (door, mut orders) = CommandDoor::new();
     tokio::spawn(async move {

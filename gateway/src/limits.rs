@@ -244,5 +244,11 @@ pub const ARREARS_LOOK_EVERY: Span = Span::from_mins(1);
 pub const CONTROLLER_AWAY_MIN: Duration = Duration::from_secs(1);
 /// The longest such pause.
 pub const CONTROLLER_AWAY_MAX: Duration = Duration::from_secs(15);
+/// The largest backup that the page tries, in memory; larger ones are tried on the console.
+pub const BACKUP_BODY_MAX: u64 = 32 * 1024 * 1024;
+/// How long its upload may take.
+pub const BACKUP_BODY_TIMEOUT: Duration = Duration::from_secs(300);
+/// What must stay free on the disk beside a backup while the page sends it.
+pub const BACKUP_SPARE: u64 = 64 * 1024 * 1024;
 /// How long after a page's answer the reload that it ordered begins: the answer must be out.
 pub const RELOAD_AFTER: Duration = Duration::from_millis(300);

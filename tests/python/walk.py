@@ -24,9 +24,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 SECTIONS = [
     "/", "/more", "/me", "/meters", "/meters?show=trouble", "{meter}", "{meter}?span=month", "{meter}?span=year",
-    "{meter}/exchange", "/lines", "/scan", "/sheet", "/households", "{household}", "/bills", "{bill}", "/counter",
+    "{meter}/exchange", "/lines", "/scan", "/sheet", "/households", "{household}", "{household}/move-out", "/bills", "{bill}", "/counter",
     "/receipts", "{receipt}", "/corrections", "/rules", "/parking", "/stays", "/unresolved", "/tariff-board", "/doors", "{door}", "/door-events", "/controllers",
-    "/board", "/alarms", "{alarm}", "/system", "/outbox", "/audit", "/log", "/diagnostics", "/start", "/users",
+    "/board", "/alarms", "{alarm}", "/system", "/outbox", "/audit", "/log", "/diagnostics", "/backup", "/start", "/users",
 ]
 FIRST = {"{meter}": "/meters", "{household}": "/households", "{bill}": "/bills", "{receipt}": "/receipts",
          "{alarm}": "/alarms", "{door}": "/doors"}

@@ -26,6 +26,20 @@ pub fn ask(
     fields: &[(&str, &str)],
     body: &str,
 ) -> std::io::Result<Reply> {
+    ask_bytes(to, method, path, fields, body.as_bytes()).map(|(reply, _)| reply)
+}
+
+/// As [`ask`], with bodies of any bytes; the answer's beside its text.
+///
+/// # Errors
+/// When nobody listens, or the connection breaks.
+pub fn ask_bytes(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<(Reply, Vec<u8>)> {
     let mut stream = TcpStream::connect(to)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
@@ -36,8 +50,8 @@ pub fn ask(
         text.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     text.push_str("\r\n");
-    text.push_str(body);
     stream.write_all(text.as_bytes())?;
+    stream.write_all(body)?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     let split = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or(bytes.len());
@@ -47,7 +61,8 @@ pub fn ask(
         body = unchunked(&body);
     }
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-    Ok(Reply { status, head, body: String::from_utf8_lossy(&body).into_owned() })
+    let text = String::from_utf8_lossy(&body).into_owned();
+    Ok((Reply { status, head, body: text }, body))
 }
 
 /// RFC 9112, 7.1: size in hexadecimal, the bytes, and so on until a size of zero.

@@ -118,6 +118,22 @@ impl Person {
         post(self.page, action, &self.cookie, body)
     }
 
+    /// Sends a form and gets a file: the answer and its bytes.
+    ///
+    /// # Panics
+    /// When the page does not answer.
+    #[must_use]
+    pub fn fetch(&self, action: &str, media: &str, body: &[u8]) -> (Reply, Vec<u8>) {
+        let origin = format!("http://{}", self.page);
+        let fields = [
+            ("Content-Type", media),
+            ("Origin", origin.as_str()),
+            ("Cookie", self.cookie.as_str()),
+            ("Accept-Language", "en"),
+        ];
+        page::ask_bytes(self.page, "POST", action, &fields, body).expect("the page")
+    }
+
     /// Fills a form in and sends it; where it leads.
     ///
     /// # Panics

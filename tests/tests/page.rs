@@ -2,7 +2,7 @@
 //! is put into service.
 
 use blockgate_e2e::demo::Demo;
-use blockgate_e2e::gateway::Gateway;
+use blockgate_e2e::gateway::{Gateway, blockgate};
 use blockgate_e2e::person::{Person, location};
 use blockgate_e2e::slave::{Act, Framing, Slave, profile};
 use blockgate_e2e::wait_until;
@@ -161,6 +161,32 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
     let _ = clerk.submit("/counter", "/counter/cash", &typed);
     let counts = json(&clerk, "/v1/cash-counts");
     assert_eq!(counts["records"][0]["record"]["difference_fen"], 0, "{counts:#}");
+
+    // A household moves out: one document, made once however often the button is pressed.
+    let screen = format!("/households/{}/move-out", debtors[21].0);
+    let until = between(&clerk.see(&screen), "name=\"until\"", "</select>").to_owned();
+    let tomorrow = until.rsplit_once("<option value=\"").expect("two days").1;
+    let tomorrow = tomorrow.split('"').next().expect("a day");
+    let typed = [
+        ("until", tomorrow),
+        ("deduct_owed", "yes"),
+        ("damage", "35.50"),
+        ("damage_reason", "a cracked window"),
+        ("m_channel", ""),
+    ];
+    let body = clerk.fill(&screen, &screen, &typed);
+    for _ in 0..2 {
+        let sent = clerk.send(&screen, &body);
+        assert_eq!((sent.status, location(&sent)), (303, Some(screen.clone())), "{}", sent.body);
+    }
+    let document = wait_until("the settlement is there", PATIENCE, || {
+        let html = clerk.see(&screen);
+        html.contains("MOVE-OUT SETTLEMENT").then_some(html)
+    });
+    assert_eq!(document.matches("MOVE-OUT SETTLEMENT").count(), 1, "{document}");
+    for told in ["a cracked window", "35.50", "Last readings", "page/clerk"] {
+        assert!(document.contains(told), "{told}: {document}");
+    }
 }
 
 #[test]
@@ -251,4 +277,105 @@ fn a_new_box_is_put_into_service_from_the_page() {
     assert!(installer.see(&third).contains("Step 3 of 3"));
     assert_eq!(installer.submit(&third, "/meters/m-7/exchange", &[]), "/meters/m-7");
     assert!(installer.see("/audit").contains("exchange-meter"));
+}
+
+/// A form with a file, as a browser sends it.
+fn multipart(fields: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, content) in fields {
+        let file = if *name == "file" { "; filename=\"a.backup\"" } else { "" };
+        let head =
+            format!("--e2e\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--e2e--\r\n");
+    body
+}
+
+#[test]
+fn a_backup_is_taken_at_the_page_and_a_try_of_it_changes_nothing() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const PASSPHRASE: &str = "swans on a cold lake";
+    let mut gateway = Gateway::new("");
+    gateway.start();
+    let admin = Person::log_in(gateway.address(), "admin", "a long password");
+    for (user, role) in [("fitter", "installer"), ("keeper", "caretaker")] {
+        let typed = [("user", user), ("role", role), ("password", PASSWORD)];
+        assert_eq!(admin.submit("/users", "/users/save", &typed), "/users");
+    }
+    // Two edit the same user: the second one is told what the first one did, and changes nothing.
+    let late = admin.fill(
+        "/users",
+        "/users/save",
+        &[("user", "keeper"), ("role", "finance"), ("seen", "auditor")],
+    );
+    let late = admin.send("/users/save", &late);
+    assert_eq!(late.status, 422, "{}", late.body);
+    assert!(
+        late.body.contains("you saw &quot;auditor&quot;, now it is &quot;caretaker&quot;"),
+        "{}",
+        late.body
+    );
+    let take = "/backup/take";
+    let short = [("passphrase", "short"), ("again", "other"), ("keys", "no")];
+    let refused = admin.send(take, &admin.fill("/backup", take, &short));
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(!refused.body.contains("value=\"short\""), "a passphrase comes back to nobody");
+    let typed = [("passphrase", PASSPHRASE), ("again", PASSPHRASE), ("keys", "yes")];
+    let body = admin.fill("/backup", take, &typed);
+    let (answer, file) = admin.fetch(take, FORM, body.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(answer.head.contains("attachment; filename=\"blockgate-gw-"), "{}", answer.head);
+    let left = std::fs::read_dir(gateway.path("state")).expect("the state").flatten();
+    assert!(
+        left.into_iter().all(|row| row.file_name() != "page-backup.new"),
+        "nothing stays behind"
+    );
+    // The console reads what the page gave.
+    let (backup, pass) = (gateway.path("a.backup"), gateway.path("pass"));
+    std::fs::write(&backup, &file).expect("a file");
+    std::fs::write(&pass, PASSPHRASE).expect("a file");
+    let words = [backup.display().to_string(), pass.display().to_string()];
+    let [backup, pass] = words.each_ref().map(String::as_str);
+    let read =
+        blockgate(&["restore", backup, "--dry-run", "--passphrase-file", pass, "--json"]).json();
+    assert_eq!((&read["gateway"], &read["keys"]), (&"gw".into(), &true.into()), "{read}");
+    // The page reads it too, and says what would be lost.
+    let audit = admin.see("/audit");
+    assert!(audit.contains("backup-taken"), "{audit}");
+    let media = "multipart/form-data; boundary=e2e";
+    let csrf = between(&body, "csrf=", "&").to_owned();
+    let tried = |person: &Person, csrf: &str, passphrase: &str, file: &[u8]| {
+        let fields: [(&str, &[u8]); 3] =
+            [("csrf", csrf.as_bytes()), ("passphrase", passphrase.as_bytes()), ("file", file)];
+        person.fetch("/backup/try", media, &multipart(&fields)).0
+    };
+    let good = tried(&admin, &csrf, PASSPHRASE, &file);
+    assert_eq!(good.status, 200, "{}", good.body);
+    for told in [
+        "this gateway",
+        "would be lost",
+        "blockgate.toml",
+        "leave it the same",
+        "nothing was changed",
+    ] {
+        assert!(good.body.contains(told), "{told}: {}", good.body);
+    }
+    for (passphrase, bytes) in
+        [("another passphrase", &file[..]), (PASSPHRASE, &file[..file.len() / 2])]
+    {
+        let bad = tried(&admin, &csrf, passphrase, bytes);
+        assert_eq!(bad.status, 422, "{}", bad.body);
+        assert!(bad.body.contains("cannot be used"), "{}", bad.body);
+    }
+    // Only the operator, only from the page itself.
+    assert_eq!(tried(&admin, "0000", PASSPHRASE, &file).status, 403);
+    let fitter = Person::log_in(gateway.address(), "fitter", PASSWORD);
+    let own = fitter.see("/me");
+    let own = between(&own, "name=\"csrf\" value=\"", "\"");
+    assert_eq!(tried(&fitter, own, PASSPHRASE, &file).status, 403);
+    assert!(!fitter.see("/backup").contains("/backup/take"));
+    assert_eq!(Person::log_in(gateway.address(), "keeper", PASSWORD).get("/backup").status, 403);
 }

@@ -22,7 +22,7 @@ mod restore;
 #[cfg(test)]
 mod tests;
 
-pub use restore::{Contents, look, restore};
+pub use restore::{Contents, digest, look, restore};
 
 use crate::config::Config;
 use crate::ports::RealDisk;

@@ -16,6 +16,13 @@ use std::path::Path;
 /// Records that are made durable at once.
 const AT_ONCE_BYTES: usize = 1024 * 1024;
 
+/// SHA-256 of a file's content in hexadecimal.
+#[must_use]
+pub fn digest(content: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, content);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What a whole backup holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
@@ -25,6 +32,8 @@ pub struct Contents {
     pub end: End,
     /// Its files.
     pub files: Vec<Entry>,
+    /// What they hold, each as [`digest`] says it.
+    pub digests: Vec<String>,
     /// Whether it is encrypted.
     pub encrypted: bool,
 }
@@ -86,7 +95,8 @@ fn walk(
     if manifest.version != 1 {
         return Err(BackupError::NotOurs);
     }
-    let (mut files, mut records, mut head) = (Vec::new(), 0, Hash::default());
+    let (mut files, mut digests) = (Vec::new(), Vec::new());
+    let (mut records, mut head) = (0, Hash::default());
     loop {
         match next(FILE_BYTES_MAX, &mut bytes)? {
             b'F' if files.len() < FILES_MAX => {
@@ -96,6 +106,7 @@ fn walk(
                     return Err(BackupError::Damaged);
                 }
                 taker.file(&entry, &bytes)?;
+                digests.push(digest(&bytes));
                 files.push(entry);
             }
             b'R' if bytes.len() <= RECORD_BYTES_MAX => {
@@ -113,7 +124,7 @@ fn walk(
     if (end.records, &end.head) != (records, &computed) {
         return Err(BackupError::OtherHead);
     }
-    Ok(Contents { manifest, end, files, encrypted })
+    Ok(Contents { manifest, end, files, digests, encrypted })
 }
 
 /// Writes what comes.

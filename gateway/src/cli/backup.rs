@@ -178,7 +178,7 @@ pub(super) fn restore(args: &RestoreArgs) -> anyhow::Result<Ended> {
 }
 
 fn print(contents: &Contents, done: bool, args: &RestoreArgs) {
-    let Contents { manifest, end, files, encrypted } = contents;
+    let Contents { manifest, end, files, encrypted, .. } = contents;
     let names: Vec<String> = files.iter().map(|f| f.name.display().to_string()).collect();
     if args.json {
         println!(

@@ -208,6 +208,7 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
             let gone = format!("{}=; Max-Age=0{}", desk.site.cookie(), desk.site.attributes());
             Ok(with_cookie(see_other("/login"), &gone))
         }
+        Ask::BackupTry(body, _turn) => page::try_backup(desk, request, caller, body).await,
         Ask::Asset(_) | Ask::LoginPage | Ask::SetUpPage | Ask::Screen(_) | Ask::Act(..) => {
             page::answer(desk, request, caller, ask).await
         }

@@ -125,8 +125,16 @@ pub(super) fn body() -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clo
 
 /// The same with a bound of its own.
 pub(super) fn body_up_to(most: u64) -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clone {
+    body_within(most, limits::HTTP_BODY_TIMEOUT)
+}
+
+/// The same, within a time of its own.
+pub(super) fn body_within(
+    most: u64,
+    time: std::time::Duration,
+) -> impl Filter<Extract = (Bytes,), Error = Rejection> + Clone {
     warp::body::stream().and_then(move |stream| async move {
-        let whole = tokio::time::timeout(limits::HTTP_BODY_TIMEOUT, collect(stream, most)).await;
+        let whole = tokio::time::timeout(time, collect(stream, most)).await;
         whole.unwrap_or_else(|_| Err(Code::RequestTimeout.into())).map_err(refuse)
     })
 }

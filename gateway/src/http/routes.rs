@@ -6,7 +6,7 @@ use super::auth::{Area, Caller, Scope};
 use super::barrier::ParkingAsk;
 use super::doors::DoorAsk;
 use super::money::MoneyAsk;
-use super::request::{Refused, Request, body, body_up_to, head};
+use super::request::{Refused, Request, body, body_up_to, body_within, head};
 use super::{answer, gate, page};
 use crate::limits;
 use crate::problem::{Code, Problem};
@@ -16,6 +16,7 @@ use blockgate_types::{AccountId, BillId, CameraId, DoorId, LaneId, MeterId, Scan
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderValue, Method};
 use warp::path::FullPath;
@@ -64,6 +65,8 @@ pub(super) enum Ask {
     Logout(Bytes),
     Screen(page::Screen),
     Act(page::Act, Bytes),
+    /// A backup to be tried; no second one while the first is in memory.
+    BackupTry(Bytes, Arc<OwnedSemaphorePermit>),
 }
 
 impl Ask {
@@ -104,7 +107,8 @@ impl Ask {
             | Self::DoorOpen(..)
             | Self::ScanBegin(_)
             | Self::ScanCancel(_)
-            | Self::Act(..) => Some(Scope::Command),
+            | Self::Act(..)
+            | Self::BackupTry(..) => Some(Scope::Command),
         }
     }
 
@@ -113,6 +117,7 @@ impl Ask {
         match self {
             Self::Screen(screen) => Some(screen.area()),
             Self::Act(act, _) => Some(act.screen().area()),
+            Self::BackupTry(..) => Some(Area::System),
             Self::Meters
             | Self::Meter(_)
             | Self::History(_)
@@ -225,6 +230,9 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/scan", Some(Scope::Read)),
     ("POST", "/scan/begin", Some(Scope::Command)),
     ("GET", "/scan/{}", Some(Scope::Read)),
+    ("GET", "/backup", Some(Scope::Read)),
+    ("POST", "/backup/take", Some(Scope::Command)),
+    ("POST", "/backup/try", Some(Scope::Command)),
     ("POST", "/scan/{}/add", Some(Scope::Command)),
     ("POST", "/scan/{}/add-all", Some(Scope::Command)),
     ("POST", "/scan/{}/cancel", Some(Scope::Command)),
@@ -240,6 +248,8 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/households/{}/pay", Some(Scope::Command)),
     ("POST", "/households/{}/deposit", Some(Scope::Command)),
     ("POST", "/households/{}/refund", Some(Scope::Command)),
+    ("GET", "/households/{}/move-out", Some(Scope::Read)),
+    ("POST", "/households/{}/move-out", Some(Scope::Command)),
     ("POST", "/deposits/met", Some(Scope::Command)),
     ("GET", "/counter", Some(Scope::Read)),
     ("POST", "/counter/cash", Some(Scope::Command)),
@@ -422,6 +432,27 @@ fn post(path: &'static str, ask: fn(Bytes) -> Ask) -> BoxedFilter<(Ask,)> {
     warp::path(path).and(warp::path::end()).and(warp::post()).and(body()).map(ask).boxed()
 }
 
+/// A backup to be tried. It is larger than any form, so one comes at a time.
+fn backup_try() -> BoxedFilter<(Ask,)> {
+    let one = Arc::new(Semaphore::new(1));
+    let turn = warp::any().and_then(move || {
+        let one = one.clone();
+        async move {
+            let busy = || Problem::new(Code::TooOften, "another backup is being tried");
+            let turn = one.try_acquire_owned().map_err(|_| super::request::refuse(busy()));
+            turn.map(Arc::new)
+        }
+    });
+    warp::path("backup")
+        .and(warp::path("try"))
+        .and(warp::path::end())
+        .and(warp::post())
+        .and(turn)
+        .and(body_within(limits::BACKUP_BODY_MAX, limits::BACKUP_BODY_TIMEOUT))
+        .map(|turn, body| Ask::BackupTry(body, turn))
+        .boxed()
+}
+
 /// The page's screens by `GET`, its forms by `POST`. A known path with another method is a 405, which
 /// warp's own method filters would say of every path.
 fn page_asks() -> BoxedFilter<(Ask,)> {
@@ -524,6 +555,7 @@ fn asks() -> BoxedFilter<(Ask,)> {
         get("setup", Ask::SetUpPage),
         post("setup", Ask::SetUp),
         post("logout", Ask::Logout),
+        backup_try(),
         page_asks(),
     ])
 }

@@ -272,6 +272,7 @@ impl super::text::Say {
             "register" => Some(self.register_name()),
             "value" => Some(self.value()),
             "line" => Some(self.line()),
+            "seconds" => Some(self.fact_seconds()),
             "minutes" => Some(self.fact_minutes()),
             "hours" => Some(self.fact_hours()),
             "limit" => Some(self.fact_limit()),

@@ -160,7 +160,7 @@ pub(super) fn detail(desk: &Desk, page: &Page<'_>, id: &DoorId) -> Answered {
                                     td data-name=(say.account()) {
                                         @if row["staff"].as_bool() == Some(true) { (say.class_staff()) } @else { (text(&row["account"])) (text(&row["grant"])) }
                                     }
-                                    td.num data-name=(say.valid()) { (text(&row["from"])) " – " (text(&row["until"])) }
+                                    td data-name=(say.valid()) { (text(&row["from"])) " – " (text(&row["until"])) }
                                 }
                             }
                         }
@@ -234,7 +234,7 @@ fn events_table(view: &View, events: &[Value]) -> Markup {
                                 span.pill.good[word == "granted"].bad[matches!(word.as_str(), "forced" | "duress" | "tamper")].late[matches!(word.as_str(), "denied" | "held-open")] { (say.door_event(&word)) }
                                 @if event["denied"].is_string() { " " span.small.mute lang="en" { (text(&event["denied"])) } }
                             }
-                            td.num data-name=(say.card()) { (text(&event["card"])) }
+                            td data-name=(say.card()) { (text(&event["card"])) }
                             td data-name=(say.account()) { (text(&event["account"])) (text(&event["grant"])) }
                         }
                     }

@@ -222,6 +222,7 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>, id: &AccountId) -> Answer
             }
             (deposits(page, id, &of))
             (refunds(page, id, &of))
+            p { a.button.second href={ "/households/" (id) "/move-out" } { (say.move_out()) } }
             section.card {
                 header { h2 { (say.trail()) } }
                 p.small.mute { (say.trail_why()) }

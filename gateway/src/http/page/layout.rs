@@ -74,7 +74,7 @@ const SECTIONS: &[Section] = &[
     },
     Section {
         path: "/system",
-        also: &["/outbox", "/audit", "/log", "/diagnostics", "/start"],
+        also: &["/outbox", "/audit", "/log", "/diagnostics", "/start", "/backup"],
         area: Area::System,
         drawing: "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
         name: Say::system,

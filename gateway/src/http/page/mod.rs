@@ -8,8 +8,9 @@
 //! | `layout` | the frame: bar, sections by role, notes |
 //! | `forms` | fields with their faults, amounts as people type them, sent once |
 //! | `components` | times, ages, pills, money, tables' cells, empty states |
-//! | `text` | every word in both languages |
+//! | `text`, `refusals` | every word in both languages; what rules refuse, in Chinese |
 //! | `chart` | drawings by the server |
+//! | `backup` | a backup to take away, and one to be tried |
 //! | `login` | login, first set-up, what went wrong; what was typed is kept over a login |
 //! | the others | one for each section |
 //!
@@ -19,6 +20,7 @@
 mod adding;
 mod alarms;
 mod assets;
+mod backup;
 mod bills;
 mod board;
 mod chart;
@@ -32,9 +34,11 @@ mod layout;
 mod lines;
 mod login;
 mod meters;
+mod moveout;
 mod outbox;
 mod overview;
 mod parking;
+mod refusals;
 mod rights;
 mod rules;
 mod screens;
@@ -42,6 +46,7 @@ mod system;
 mod text;
 mod users;
 
+pub(super) use backup::try_file as try_backup;
 pub(super) use components::what_to_check;
 
 pub(super) use screens::{Act, Screen};
@@ -189,9 +194,11 @@ async fn show(desk: &Desk, page: &Page<'_>, screen: &Screen) -> Answered {
         Screen::Diagnostics => system::diagnostics(page),
         Screen::DiagnosticsFile => system::diagnostics_file(desk),
         Screen::Start => system::first_run(desk, page),
+        Screen::Backup => backup::show(desk, page, None),
         Screen::Bills => bills::list(desk, page).await,
         Screen::Bill(id) => bills::detail(desk, page, id.clone()).await,
         Screen::Households => households::list(desk, page).await,
+        Screen::MoveOut(id) => moveout::show(desk, page, id).await,
         Screen::Household(id) => households::show(desk, page, id).await,
         Screen::Counter => counter::show(desk, page).await,
         Screen::Receipts => counter::receipts(desk, page).await,
@@ -270,6 +277,7 @@ async fn outcome(
         Act::SaveUser | Act::RemoveUser | Act::ChangePassword => {
             return users::act(desk, page, person, act, read).await;
         }
+        Act::TakeBackup => return backup::take(desk, page, person, read).await,
         Act::PreviewRules => return rules::preview(desk, page, read).await,
         Act::TestPlate => return parking::try_plate(desk, page, read),
         Act::OpenLane(_) | Act::PayStay | Act::CloseStay | Act::SettleParking => {
@@ -303,6 +311,7 @@ async fn outcome(
         }
         Act::ExchangeMeter(_) => meters::exchange_order(&mut read, act),
         Act::DecideHeld(id) => meters::decision(desk, &mut read, id),
+        Act::MoveOut(_) => moveout::order(&mut read, act),
         Act::Pay(_)
         | Act::TakeDeposit(_)
         | Act::AskRefund(_)

@@ -53,6 +53,6 @@
   // A command is sent once, however often its button is pressed.
   document.addEventListener('submit', (e) => {
     const button = e.target.querySelector('button');
-    if (e.target.method === 'post' && button) setTimeout(() => { button.disabled = true; }, 0);
+    if (e.target.method === 'post' && button && !('many' in button.dataset)) setTimeout(() => { button.disabled = true; }, 0);
   });
 })();

@@ -21,10 +21,12 @@ pub(in crate::http) enum Screen {
     Diagnostics,
     DiagnosticsFile,
     Start,
+    Backup,
     Bills,
     Bill(BillId),
     Households,
     Household(AccountId),
+    MoveOut(AccountId),
     Counter,
     Receipts,
     Receipt(u64),
@@ -68,10 +70,12 @@ impl Screen {
             ["diagnostics"] => Self::Diagnostics,
             ["diagnostics.json"] => Self::DiagnosticsFile,
             ["start"] => Self::Start,
+            ["backup"] => Self::Backup,
             ["bills"] => Self::Bills,
             ["bills", id] => Self::Bill(id.parse().ok()?),
             ["households"] => Self::Households,
             ["households", id] => Self::Household(id.parse().ok()?),
+            ["households", id, "move-out"] => Self::MoveOut(id.parse().ok()?),
             ["counter"] => Self::Counter,
             ["receipts"] => Self::Receipts,
             ["receipts", number] => Self::Receipt(number.parse().ok()?),
@@ -115,10 +119,12 @@ impl Screen {
             Self::Diagnostics => "/diagnostics".to_owned(),
             Self::DiagnosticsFile => "/diagnostics.json".to_owned(),
             Self::Start => "/start".to_owned(),
+            Self::Backup => "/backup".to_owned(),
             Self::Bills => "/bills".to_owned(),
             Self::Bill(id) => format!("/bills/{id}"),
             Self::Households => "/households".to_owned(),
             Self::Household(id) => format!("/households/{id}"),
+            Self::MoveOut(id) => format!("/households/{id}/move-out"),
             Self::Counter => "/counter".to_owned(),
             Self::Receipts => "/receipts".to_owned(),
             Self::Receipt(number) => format!("/receipts/{number}"),
@@ -158,6 +164,7 @@ impl Screen {
             | Self::Bill(_)
             | Self::Households
             | Self::Household(_)
+            | Self::MoveOut(_)
             | Self::Counter
             | Self::Receipts
             | Self::Receipt(_)
@@ -170,7 +177,8 @@ impl Screen {
             | Self::Audit
             | Self::Diagnostics
             | Self::DiagnosticsFile
-            | Self::Start => Area::System,
+            | Self::Start
+            | Self::Backup => Area::System,
             Self::Alarms | Self::Alarm(_) => Area::Alarms,
             Self::Parking | Self::Stays | Self::Unresolved | Self::TariffBoard => Area::Parking,
             Self::Doors
@@ -198,6 +206,7 @@ pub(in crate::http) enum Act {
     Pay(AccountId),
     TakeDeposit(AccountId),
     AskRefund(AccountId),
+    MoveOut(AccountId),
     DepositMet,
     ApproveRefund,
     RefundPaid,
@@ -238,6 +247,7 @@ pub(in crate::http) enum Act {
     RemoveUser,
     ChangePassword,
     Unlock,
+    TakeBackup,
 }
 
 impl Act {
@@ -256,6 +266,7 @@ impl Act {
             ["households", id, "pay"] => Self::Pay(id.parse().ok()?),
             ["households", id, "deposit"] => Self::TakeDeposit(id.parse().ok()?),
             ["households", id, "refund"] => Self::AskRefund(id.parse().ok()?),
+            ["households", id, "move-out"] => Self::MoveOut(id.parse().ok()?),
             ["deposits", "met"] => Self::DepositMet,
             ["refunds", "approve"] => Self::ApproveRefund,
             ["refunds", "paid"] => Self::RefundPaid,
@@ -296,6 +307,7 @@ impl Act {
             ["users", "remove"] => Self::RemoveUser,
             ["me", "password"] => Self::ChangePassword,
             ["unlock"] => Self::Unlock,
+            ["backup", "take"] => Self::TakeBackup,
             _ => return None,
         })
     }
@@ -314,6 +326,9 @@ impl Act {
                 &["d_kind", "d_amount", "d_channel", "d_reference", "d_contract", "d_condition"]
             }
             Self::AskRefund(_) => &["r_source", "r_amount", "r_channel", "r_reason"],
+            Self::MoveOut(_) => {
+                &["until", "deduct_owed", "inspection", "damage", "damage_reason", "m_channel"]
+            }
             Self::DepositMet => &["account", "deposit", "evidence"],
             Self::ApproveRefund => &["refund"],
             Self::RefundPaid => &["refund", "reference"],
@@ -366,10 +381,11 @@ impl Act {
             Self::DeductDeposit => &["account", "deposit", "item", "deduct", "deduct_reason"],
             Self::MuteAlarm(_) => &["days", "mute_reason"],
             Self::AlarmFeedback(_) => &["verdict", "found"],
-            Self::SaveUser => &["user", "role", "password"],
+            Self::SaveUser => &["user", "role", "password", "seen"],
             Self::RemoveUser => &["user"],
             Self::ChangePassword => &["old", "password", "again"],
             Self::Unlock => &["password", "to", "kept", "next"],
+            Self::TakeBackup => &["passphrase", "again", "keys"],
         }
     }
 
@@ -387,6 +403,7 @@ impl Act {
             Self::Pay(id) | Self::TakeDeposit(id) | Self::AskRefund(id) => {
                 Screen::Household(id.clone())
             }
+            Self::MoveOut(id) => Screen::MoveOut(id.clone()),
             Self::DepositMet => Screen::Households,
             Self::ApproveRefund | Self::RefundPaid | Self::VoidRefund | Self::CountCash => {
                 Screen::Counter
@@ -421,6 +438,7 @@ impl Act {
             Self::SaveUser | Self::RemoveUser => Screen::Users,
             Self::ChangePassword => Screen::Me,
             Self::Unlock => Screen::Overview,
+            Self::TakeBackup => Screen::Backup,
         }
     }
 
@@ -431,6 +449,6 @@ impl Act {
 
     /// Whether its fields are secrets, which are never sent back to the browser.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::SaveUser | Self::ChangePassword | Self::Unlock)
+        matches!(self, Self::SaveUser | Self::ChangePassword | Self::Unlock | Self::TakeBackup)
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn section(page: &Page<'_>) -> Markup {
             ("/audit", say.audit()),
             ("/log", say.log()),
             ("/diagnostics", say.diagnostics()),
+            ("/backup", say.backup()),
             ("/start", say.first_run()),
         ],
     )
@@ -155,7 +156,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
             }
             section.card { header { h2 { (say.certificates()) } } (certificates(desk, page, &mqtt)) }
             (overview::about(desk, view, &mqtt))
-            p.small.mute { (say.backup_where()) }
+            p.small.mute { a href="/backup" { (say.backup()) } " · " (say.backup_where()) }
         },
     ))
 }

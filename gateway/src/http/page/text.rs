@@ -504,6 +504,7 @@ words! {
     verdict_true "属实" "It was right";
     verdict_known "属实，情况已知" "It is so, and meant to be";
     verdict_false "误报" "There was nothing";
+    fact_seconds "秒" "Seconds";
     fact_minutes "分钟" "Minutes";
     fact_hours "小时" "Hours";
     fact_limit "限值" "Limit";
@@ -578,6 +579,30 @@ words! {
     choose_profile "没有识别出型号，请选择设备档案。" "its model was not recognised; choose a profile.";
     other_protocol "档案是 {} 的，设备说的是 {}。" "the profile is for {}, and the device speaks {}.";
     no_most "不知道每小时最多能走多少，请在配置的 [meter_defaults] 里写 max_per_hour。" "what can pass in an hour at most is not known; write max_per_hour into [meter_defaults] of the config.";
+    tomorrow "明天" "tomorrow";
+    move_out "退租结算" "Move-out";
+    move_out_why "读最后一次表，出最后的账单，抵扣欠费，退还押金和预存，合成一张结算单。提交之前请先当面核对。" "Reads the meters for the last time, makes the last bills, lets deposits pay what is owed, gives back the rest: one document. Look at it together before you send it.";
+    charged_until "计费到" "Charged until";
+    charged_until_hint "这一天不再计费。" "That day is not charged any more.";
+    deduct_owed "用押金抵欠费" "Deposits pay what is owed";
+    deduct_yes "抵扣（住户已签字）" "yes, the household signed for it";
+    deduct_no "不抵扣" "no";
+    inspection "验房记录在哪里" "Where the inspection's record is";
+    inspection_hint "填了就算押金的退还条件已满足。" "With it the conditions of the deposits are met.";
+    damage_yuan "损坏赔偿（元）" "Damage (yuan)";
+    damage_what "损坏了什么" "What was damaged";
+    prepaid_back "预存款退到" "Prepaid money goes back by";
+    prepaid_back_hint "查不到原渠道时用；要另一个人批准。" "Where its own way is not known; a second person approves it.";
+    move_out_do "结算" "Settle";
+    no_settlement "还没有结算单。" "No settlement was made yet.";
+    last_readings "最后读数" "Last readings";
+    arrears_before "以前的欠费" "Owed before";
+    held_deposit "押金" "Held";
+    deducted "抵扣" "Deducted";
+    goes_back "退还" "Goes back";
+    left_to_pay "还要付" "Left to pay";
+    signed_desk "经办人签字" "Desk";
+    signed_household "住户签字" "Household";
     sheet_count "{} / {} 块表已读到数。" "{} of {} meters have been read.";
     start_reading "起始读数" "Start reading";
     checked "核对" "Checked";
@@ -608,7 +633,49 @@ words! {
     certificate_of "证书" "Certificate";
     days_left "剩余天数" "Days left";
     no_certificates "没有证书。" "There are no certificates.";
-    backup_where "备份和恢复：在控制台用 blockgate backup 和 blockgate restore。" "Backup and restore: blockgate backup and blockgate restore on the console.";
+    backup_where "控制台上用 blockgate backup 和 blockgate restore。" "On the console: blockgate backup and blockgate restore.";
+    backup "备份与恢复" "Backup";
+    backup_take "下载备份" "Take a backup";
+    backup_what "里面有：全部日志账（读数、账单、收款、门禁和停车记录）、云端确认到哪里、配置文件和网页添加的表计。用口令加密，写完后从头读一遍才交给您。" "In it: the whole journal (readings, bills, payments, doors, parking), how far the cloud has confirmed, the config files and the meters added at the page. It is encrypted with the passphrase and read back whole before you get it.";
+    backup_for_operator "备份里有所有住户的用量和账目，只有管理员可以下载。" "A backup holds what every household used and owes; the operator takes it.";
+    no_config_file_no_backup "这台网关没有配置文件（例如演示），不能在网页上备份。" "This gateway has no config file (the demo, for example), so the page takes no backup.";
+    passphrase "口令" "Passphrase";
+    passphrase_hint "至少 10 个字符。丢了口令，谁也打不开这份备份。" "At least 10 characters. Without it nobody can open the backup, ever.";
+    backup_keys "密钥和密码" "Keys and passwords";
+    backup_without_keys "不包含" "not in it";
+    backup_with_keys "包含（换新机器时需要）" "in it (needed for a new box)";
+    backup_get "生成并下载" "Make it and download";
+    backup_takes_long "账目多时要等几分钟，期间网关照常工作。" "With a long history it takes minutes; the gateway works on meanwhile.";
+    backup_busy "正在做另一份备份，请稍后再试。" "Another backup is being made; try again in a while.";
+    backup_config_wrong "磁盘上的配置现在有 {} 个错误，请先改好（blockgate check）。" "The config on the disk has {} faults now; mend it first (blockgate check).";
+    backup_no_space "磁盘空间不够，需要 {} MB。请在控制台用 blockgate backup 写到别的磁盘。" "The disk has no room: {} MB are needed. Use blockgate backup on the console, to another disk.";
+    backup_try "试读备份" "Try a backup";
+    backup_try_why "上传一份备份（最大 {} MB，更大的在控制台用 blockgate restore --dry-run）：从头读到尾，看看恢复后会怎样。什么都不会改变。" "Upload a backup (up to {} MB; larger ones: blockgate restore --dry-run on the console). It is read from its first to its last byte, and you see what a restore would do. Nothing changes.";
+    backup_file "备份文件" "File";
+    backup_try_do "试读" "Try it";
+    backup_bad "这份备份不能用：" "This backup cannot be used:";
+    backup_tried "试读结果" "What is in it";
+    backup_whole "完整" "whole";
+    backup_of "来自" "Backup of";
+    this_gateway "就是本网关" "this gateway";
+    other_gateway "不是本网关" "not this gateway";
+    records "日志账记录" "Journal records";
+    not_encrypted "未加密" "not encrypted";
+    restore_would "恢复后" "A restore would";
+    restore_loses "回到那个时候：之后写下的 {} 条记录会丢失。" "go back to that moment: the {} records written since then would be lost.";
+    restore_other_history "换成另一段历史：这份备份不是本网关日志账的一部分。" "put another history in place: the backup is no part of this gateway's journal.";
+    restore_longer "比本网关现有的日志账更长，无法逐条核对。" "bring more records than this gateway has, so they cannot be compared here.";
+    restore_derived "查询库和发件箱在首次启动时重新生成，不影响账目。" "build queries and outbox anew at the first start; no bill changes.";
+    restore_no_keys "密钥和密码不在里面，要另外放回。" "not bring keys and passwords; put them back yourself.";
+    config_folder "配置目录" "config";
+    state_folder "状态目录" "state";
+    file_same "与现在相同" "leave it the same";
+    file_other "与现在不同" "replace another content";
+    file_missing "现在没有" "bring it; not here now";
+    nothing_changed "这只是试读，什么都没有改变。" "This was a try; nothing was changed.";
+    restore "恢复" "Restore";
+    restore_why "恢复要先停下网关，所以在控制台进行。它从不覆盖已有内容：旧的状态目录先移走。依次输入：" "A restore needs the gateway stopped, so it is done on the console. It never writes over anything: the old state folder is moved away first. Type in order:";
+    restore_one "旧机器绝不能再运行：同名的两台网关会让云端混乱。" "The old box must never run again: two gateways of one name confuse the cloud.";
     step_name "解析域名" "Name";
     step_tcp "连接 TCP" "TCP";
     step_tls "加密 TLS" "TLS";
@@ -758,6 +825,9 @@ words! {
     role_auditor_why "全部只读" "reads everything, orders nothing";
     user_save "新增或修改用户" "Add or change a user";
     user_save_why "写已有的用户名就是修改；修改后，这个用户要重新登录。" "The name of an existing user changes that user, who then has to log in again.";
+    change_user "修改" "Change";
+    removed "已移除" "removed";
+    user_changed_meanwhile "{} 刚被别人改过：您看到的是“{}”，现在是“{}”。什么都没有改，请核对后再保存。" "Somebody changed {} meanwhile: you saw \"{}\", now it is \"{}\". Nothing was changed; look again, then save.";
     user_hint "小写字母、数字和 . _ -" "small letters, digits and . _ -";
     password_hint "至少 10 个字符；修改时留空，密码不变。" "At least 10 characters; left empty on a change, the password stays.";
     old_password "现在的密码" "Present password";
@@ -797,8 +867,7 @@ impl Say {
         if self.0 == Lang::En {
             return detail.to_owned();
         }
-        let known = REFUSALS.iter().find(|(en, _)| detail == *en);
-        known.map_or_else(|| detail.to_owned(), |(_, zh)| (*zh).to_owned())
+        super::refusals::in_chinese(detail).unwrap_or_else(|| detail.to_owned())
     }
 
     /// One of two, by language.
@@ -809,25 +878,6 @@ impl Say {
         }
     }
 }
-
-/// What the rules say when they refuse something that a person at the page may well do.
-const REFUSALS: &[(&str, &str)] = &[
-    ("there is no account of this id", "没有这个户号。"),
-    ("a payment is more than nothing", "收款金额要大于零。"),
-    ("this reference of the channel was recorded before", "这个渠道的这个流水号已经记过账了。"),
-    ("less was handed over than is paid", "收到的现金比应收的少。"),
-    ("tendered_fen is for cash", "只有现金才填实收金额。"),
-    ("the refund is approved already", "这笔退款已经批准过了。"),
-    ("another person than the one who asked must approve it", "申请人不能自己批准，请换一个人。"),
-    ("the refund is not approved", "这笔退款还没有批准。"),
-    ("a refund is more than nothing", "退款金额要大于零。"),
-    ("the deposit has not so much left", "这笔押金没有这么多余额。"),
-    ("a deduction pays what is owed for the item, and no more", "扣款不能超过这个项目的欠费。"),
-    ("the last operator must stay one", "至少要留一个管理员。"),
-    ("nobody removes themselves", "不能移除自己。"),
-    ("this part is not for your role", "您的角色看不到这一部分。"),
-    ("a new user needs a password", "新用户要有密码。"),
-];
 
 #[cfg(test)]
 mod tests {

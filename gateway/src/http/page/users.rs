@@ -40,6 +40,18 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Response {
         false,
         html! {
             div.head { h1 { (say.users()) } }
+            @if !page.locked {
+                section.card {
+                    header { h2 { (say.user_save()) } }
+                    p.mute { (say.user_save_why()) }
+                    (page.form("/users/save", html! {
+                        (page.field(&Field::new("user", say.user(), Input::Code).hint(say.user_hint())))
+                        (page.field(&Field::new("role", say.role_word(), Input::Choice(&roles))))
+                        (page.field(&Field::new("password", say.password(), Input::NewPassword).optional().hint(say.password_hint())))
+                        button.button type="submit" { (say.save()) }
+                    }))
+                }
+            }
             section.card {
                 header { h2 { (say.users_who()) } }
                 table.stack {
@@ -52,6 +64,18 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Response {
                                 td data-name=(say.role_word()) { (word) }
                                 td.wide.mute.small { (why) }
                                 td {
+                                    @if !page.locked {
+                                        details {
+                                            summary { (say.change_user()) " " (name) }
+                                            (page.form("/users/save", html! {
+                                                input type="hidden" name="user" value=(name);
+                                                input type="hidden" name="seen" value=(role.text());
+                                                (page.field(&Field::new("role", say.role_word(), Input::Choice(&roles)).value(role.text())))
+                                                (page.field(&Field::new("password", say.password(), Input::NewPassword).optional().hint(say.password_hint())))
+                                                button.button type="submit" { (say.save()) }
+                                            }))
+                                        }
+                                    }
                                     @if !page.locked && *name != page.user {
                                         (page.form("/users/remove", html! {
                                             input type="hidden" name="user" value=(name);
@@ -62,18 +86,6 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Response {
                             }
                         }
                     }
-                }
-            }
-            @if !page.locked {
-                section.card {
-                    header { h2 { (say.user_save()) } }
-                    p.mute { (say.user_save_why()) }
-                    (page.form("/users/save", html! {
-                        (page.field(&Field::new("user", say.user(), Input::Code).hint(say.user_hint())))
-                        (page.field(&Field::new("role", say.role_word(), Input::Choice(&roles))))
-                        (page.field(&Field::new("password", say.password(), Input::NewPassword).optional().hint(say.password_hint())))
-                        button.button type="submit" { (say.save()) }
-                    }))
                 }
             }
         },
@@ -127,6 +139,18 @@ pub(super) async fn act(
                 read.fault("role", say.not_understood());
             }
             let password = read.raw("password").to_owned();
+            // Somebody else may have changed the user since the form was shown.
+            let seen = Role::of(&read.text("seen"));
+            let now = accounts.people().into_iter().find(|(user, _)| *user == name);
+            if let Some(seen) = seen
+                && now.as_ref().map(|(_, role)| *role) != Some(seen)
+            {
+                let word = |role: Role| say.of_role(role).0;
+                let now = now.map_or(say.removed(), |(_, role)| word(role));
+                let text = say.fill(say.user_changed_meanwhile(), &[&name, word(seen), now]);
+                let note = super::Note { good: false, text };
+                return Ok(Outcome::Again(read.typed(true), Some(note)));
+            }
             match role.filter(|_| read.is_good()) {
                 Some(role) => {
                     let password = Some(password.as_str()).filter(|text| !text.is_empty());
