@@ -96,5 +96,10 @@ for cut in $(seq 1 "$cuts"); do
     "$here/vm.sh" "$work/after.log" "$work/disk" "$here/verify-check.sh" || rc=1
   report "$work/after.log"
   [ $rc = 0 ] || { tail -n 40 "$work/after.log"; exit 1; }
+  # What was read from the journal before the cut is what a person had seen: it is there.
+  acked=$(grep -ao 'bills, [0-9]* records' "$work/cut.log" | tail -n 1 | grep -o '[0-9]*')
+  found=$(grep -ao '^records [0-9]*' "$work/after.log" | tail -n 1 | grep -o '[0-9]*')
+  [ "${found:-0}" -ge "${acked:-1}" ] || { echo "FAIL  $acked records were seen, $found are there"; exit 1; }
+  echo "ok    $acked records were seen before the cut, $found are there after it"
 done
 echo "== all took $((SECONDS - started)) s"
