@@ -655,6 +655,40 @@ fn fits(document: &Value, schema: &Value, body: &Value, at: &str) {
 }
 
 #[tokio::test]
+async fn the_alarm_budget_stands_beside_the_alarms_and_among_the_metrics() {
+    use blockgate_rules::anomaly::budget::{Count, Month, Report};
+    let house = house(true).await;
+    let count = Count { raised: 3, muted: 1, told_true: 2, ..Count::default() };
+    *house.shared.board.budget() = Report {
+        households: 60,
+        per_100_households_max: Some(4),
+        months: vec![Month {
+            month: "2026-02".to_owned(),
+            count,
+            per_100_households: "5.0".to_owned(),
+            right_percent: Some(100),
+        }],
+    };
+    let get = |path: &'static str| ask("GET", path).header("authorization", "Bearer all");
+    let answer = get("/v1/alarms").reply(&house.routes).await;
+    let answer: Value = serde_json::from_slice(answer.body()).unwrap();
+    let budget = &answer["budget"];
+    assert_eq!((&budget["households"], &budget["per_100_households_max"]), (&json!(60), &json!(4)));
+    let month = &budget["months"][0];
+    assert_eq!((&month["raised"], &month["per_100_households"]), (&json!(3), &json!("5.0")));
+    let metrics = get("/metrics").reply(&house.routes).await;
+    let metrics = String::from_utf8(metrics.body().to_vec()).unwrap();
+    for line in [
+        "blockgate_alarms_month{told=\"raised\"} 3",
+        "blockgate_alarms_month{told=\"true\"} 2",
+        "blockgate_alarms_month_per_100_households 5.0",
+        "blockgate_alarm_budget 4",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} is not in {metrics}");
+    }
+}
+
+#[tokio::test]
 async fn metrics_are_prometheus_text_without_a_meter_in_a_label() {
     let house = house(true).await;
     let answer =
