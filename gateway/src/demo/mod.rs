@@ -146,6 +146,16 @@ fn alarm_lines(rows: Vec<(u64, Alarm)>, from: Time) -> (Vec<AlarmLine>, u64) {
             (AlarmChange::Updated | AlarmChange::Noted | AlarmChange::Cleared, None) => {}
         }
     }
+    // A month is over its budget by the alarms that were raised in it: explained where they are.
+    let month = |at: Time| at.to_string().chars().take(7).collect::<String>();
+    let is_budget = |line: &AlarmLine| line.code == "alarm-budget";
+    let unplanted = lines.iter().filter(|line| !is_budget(line) && line.planted.is_none());
+    let unplanted: Vec<String> = unplanted.map(|line| month(line.raised)).collect();
+    for line in lines.iter_mut().filter(|line| is_budget(line)) {
+        if !unplanted.contains(&month(line.raised)) {
+            line.planted = Some(water::OVER_BUDGET);
+        }
+    }
     let unexplained = lines.iter().filter(|line| line.planted.is_none()).count();
     (lines, u64::try_from(unexplained).unwrap_or(0))
 }

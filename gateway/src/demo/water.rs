@@ -28,11 +28,17 @@ const STUCK: (i64, i64, usize) = (16, 45, 13);
 const WATTS: u64 = 3_000;
 const LITRES_A_MINUTE: u64 = 2;
 
+/// Whatever has drawn so much for longer than this many minutes is heating.
+const RUNS_MAX: u64 = 15;
 /// From this minute of the day, half past midnight, to this one, five o'clock, people sleep: what draws
 /// much then is heating, and no water runs for it.
 const ASLEEP: (u64, u64) = (30, 300);
 /// In one night of three somebody gets up once: a cistern, in litres.
 const CISTERN: u64 = 6;
+
+/// Why a month is over its budget of alarms where each of them was planted.
+pub const OVER_BUDGET: &str =
+    "what is planted is more than sixty households should have in a month";
 
 /// Something that goes wrong in the demo on purpose.
 #[derive(Debug, Clone)]
@@ -83,12 +89,6 @@ pub fn planted() -> Vec<Planted> {
             &["meter-stuck"],
             Some((STUCK.0, STUCK.1)),
             "a water meter sticks from day 16 to day 45",
-        ),
-        of(
-            "block".to_owned(),
-            &["alarm-budget"],
-            Some((0, 62)),
-            "what is planted is more than sixty households should have in a month",
         ),
         of("stay/*".to_owned(), &["long-stay"], None, "a car leaves and no camera sees it"),
         of(
@@ -234,7 +234,10 @@ impl Taps {
                 && of_day == ASLEEP.0 + (day * 37 + self.household * 11) % (ASLEEP.1 - ASLEEP.0);
             return if up { CISTERN } else { 0 };
         }
-        if self.house.watts(minute) > WATTS { LITRES_A_MINUTE } else { 0 }
+        let draws = |minute: u64| self.house.watts(minute) > WATTS;
+        let begun =
+            || (1..=RUNS_MAX).any(|back| minute.checked_sub(back).is_none_or(|m| !draws(m)));
+        if draws(minute) && begun() { LITRES_A_MINUTE } else { 0 }
     }
 }
 
