@@ -147,7 +147,9 @@ fn alarm_lines(rows: Vec<(u64, Alarm)>, from: Time) -> (Vec<AlarmLine>, u64) {
         }
     }
     // A month is over its budget by the alarms that were raised in it: explained where they are.
-    let month = |at: Time| at.to_string().chars().take(7).collect::<String>();
+    // In the demo's zone, eight hours ahead.
+    let month =
+        |at: Time| at.plus(Span::from_hours(8)).to_string().chars().take(7).collect::<String>();
     let is_budget = |line: &AlarmLine| line.code == "alarm-budget";
     let unplanted = lines.iter().filter(|line| !is_budget(line) && line.planted.is_none());
     let unplanted: Vec<String> = unplanted.map(|line| month(line.raised)).collect();
