@@ -77,7 +77,7 @@ fn main() {
     println!("a million entries pushed: {} ns each", start.elapsed().as_nanos() / 1_000_000);
     memory("with a million waiting entries");
     let start = Instant::now();
-    store.outbox.receipt(&Receipt { through: Some(1_000_000), ids: vec![] }).unwrap();
+    store.outbox.receipt(&Receipt { through: Some(1_000_000), ..Receipt::default() }).unwrap();
     for _ in 0..2_000 {
         store.outbox.tend(Time::EPOCH).unwrap();
     }
@@ -104,7 +104,10 @@ fn main() {
                 journaled.trees.apply(&[Applied { seq, time, record, position }]).unwrap();
                 journaled.outbox.push(&[(seq, Class::Reading, position)]).unwrap();
             }
-            journaled.outbox.receipt(&Receipt { through: Some(seq), ids: vec![] }).unwrap();
+            journaled
+                .outbox
+                .receipt(&Receipt { through: Some(seq), ..Receipt::default() })
+                .unwrap();
         }
         if seq == records - 1_000 {
             let batch = journaled.journal.cut().unwrap();

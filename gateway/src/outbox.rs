@@ -78,6 +78,9 @@ pub struct Receipt {
     /// Everything up to this seq is safe.
     #[serde(default)]
     pub through: Option<u64>,
+    /// The id of that event: which history is meant. Asked for once a backup was restored.
+    #[serde(default)]
+    pub through_id: Option<String>,
     /// These events are safe.
     #[serde(default)]
     pub ids: Vec<String>,
@@ -102,6 +105,14 @@ pub enum ReceiptRefusal {
         through: u64,
         /// Our last durable record.
         last: u64,
+    },
+    /// A backup was restored, and `through` may mean the events that were lost: its id is missing or is no
+    /// event of ours. Confirmed is what the backup held.
+    OtherHistory {
+        /// What it said.
+        through: u64,
+        /// The last record of the backup.
+        restored: u64,
     },
     /// No event of ours has this id.
     Unknown(String),
@@ -438,7 +449,13 @@ impl Outbox {
                 let last = inner.last;
                 outcome.refused.push(ReceiptRefusal::Future { through, last });
             }
-            Some(through) => inner.confirm_through(through)?,
+            Some(through) => match inner.cursor.restored {
+                Some(restored) if !self.is_ours(&inner, restored, through, receipt)? => {
+                    outcome.refused.push(ReceiptRefusal::OtherHistory { through, restored });
+                    inner.confirm_through(restored)?;
+                }
+                Some(_) | None => inner.confirm_through(through)?,
+            },
             None => {}
         }
         for id in &receipt.ids {
@@ -457,6 +474,24 @@ impl Outbox {
         drop(inner);
         self.changed.notify_one(); // a class may have waited for room
         Ok(outcome)
+    }
+
+    /// Whether `through` of a receipt means our event of that number, and not one that was lost with the disk
+    /// before a backup was restored. Up to the backup's end both histories are one.
+    fn is_ours(
+        &self,
+        inner: &Inner,
+        restored: u64,
+        through: u64,
+        receipt: &Receipt,
+    ) -> Result<bool, OutboxError> {
+        if through <= restored.max(inner.cursor.through) {
+            return Ok(true);
+        }
+        let Some(id) = &receipt.through_id else { return Ok(false) };
+        let mut reader = self.records.from(through);
+        let item = reader.read().map_err(OutboxError::Journal)?;
+        Ok(item.and_then(|item| envelope(item.payload).map(|e| e.id == *id)).unwrap_or(false))
     }
 
     /// The record that has this id, when it is ours.

@@ -127,7 +127,8 @@ impl Group {
                 let why = match running.await {
                     Ok(Ok(())) if stop.is_cancelled() => return,
                     Ok(Ok(())) => String::new(),
-                    Ok(Err(error)) => error.to_string(),
+                    // With its causes, where it has some: which file, which error of the system.
+                    Ok(Err(error)) => format!("{error:#}"),
                     Err(join) if join.is_panic() => panic_text(join.into_panic().as_ref()),
                     Err(_) => return, // its runtime is gone, and so is everybody who could care
                 };

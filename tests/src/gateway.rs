@@ -200,6 +200,43 @@ impl Gateway {
         self.come_up();
     }
 
+    /// Runs a daemon whose disk may fail at any call, until it ends by itself or `enough` says that it has run
+    /// for long enough; it is killed then. Gives how many records it said it had made durable: what the world
+    /// could see of them. Its log is [`Self::log_since`].
+    ///
+    /// # Panics
+    /// When neither comes.
+    pub fn run_frail(&mut self, mut command: Command, enough: impl Fn(u64) -> bool) -> u64 {
+        const SERIES: &str = "blockgate_journal_records_total ";
+        self.log_from = self.log().len();
+        let log = || {
+            let file =
+                std::fs::OpenOptions::new().create(true).append(true).open(self.path("daemon.log"));
+            Stdio::from(file.expect("a log"))
+        };
+        command.stdin(Stdio::null()).stdout(log()).stderr(log());
+        self.daemon = Some(Running::start(&mut command));
+        let bearer = format!("Bearer {TOKEN}");
+        let durable = std::cell::Cell::new(0);
+        wait_until("it ends, or has run for long enough", PATIENCE, || {
+            let running = self.is_running();
+            let said = self.log_since();
+            let page = said
+                .rsplit_once("the page listens page=")
+                .and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<SocketAddr>().ok());
+            // It may end while it is asked.
+            let fields = [("Authorization", bearer.as_str())];
+            let reply = page.and_then(|page| page::ask(page, "GET", "/metrics", &fields, "").ok());
+            let count = reply.and_then(|reply| {
+                reply.body.lines().find_map(|line| line.strip_prefix(SERIES)?.trim().parse().ok())
+            });
+            durable.set(durable.get().max(count.unwrap_or(0)));
+            (!running || enough(durable.get())).then_some(())
+        });
+        self.kill();
+        durable.get()
+    }
+
     /// Tells the daemon to read its config again (SIGHUP). Gives back what it then logs until `until`
     /// stands in it.
     ///

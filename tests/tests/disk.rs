@@ -2,9 +2,12 @@
 //! or cut short. Either it heals and says so, or it stops and says what, where and what to do; what it had
 //! journaled before is there in the end.
 //!
-//! A full and a read-only disk need root and a mount of a tmpfs; without them they count as ignored.
+//! A full and a read-only disk need root and a mount of a tmpfs, calls that fail a C compiler; without them they
+//! count as ignored. `BLOCKGATE_EVERY=1` lets every single call fail once and once for ever (13: every 13th).
 
 use blockgate_e2e::gateway::{Gateway, Said, blockgate, private, succeeds};
+use blockgate_e2e::page;
+use blockgate_e2e::shim::{How, Shim};
 use blockgate_e2e::slave::{Framing, Slave, profile};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +18,10 @@ fn main() {
     let mounts = can_mount();
     if !mounts {
         eprintln!("ignored: a full and a read-only disk need root and mounts");
+    }
+    let compiles = tempfile::tempdir().is_ok_and(|folder| Shim::compile(folder.path()).is_some());
+    if !compiles {
+        eprintln!("ignored: calls of the disk that fail need cc");
     }
     let trial = |name: &str, test: fn()| {
         Trial::test(name, move || {
@@ -32,6 +39,16 @@ fn main() {
             a_full_disk_loses_nothing_keeps_no_start_from_coming_up_and_ends_when_there_is_room,
         )
         .with_ignored_flag(!mounts),
+        trial(
+            "a_barrier_is_answered_while_the_disk_is_full",
+            a_barrier_is_answered_while_the_disk_is_full,
+        )
+        .with_ignored_flag(!mounts),
+        trial(
+            "whichever_call_of_the_disk_fails_nothing_durable_is_lost_and_the_next_start_is_good",
+            whichever_call_of_the_disk_fails_nothing_durable_is_lost_and_the_next_start_is_good,
+        )
+        .with_ignored_flag(!compiles),
         trial(
             "a_read_only_disk_stops_the_daemon_and_loses_nothing",
             a_read_only_disk_stops_the_daemon_and_loses_nothing,
@@ -147,6 +164,66 @@ fn a_full_disk_loses_nothing_keeps_no_start_from_coming_up_and_ends_when_there_i
     drop(disk);
 }
 
+/// Token `barrier-token`, which may ask, and push as a camera.
+const BARRIER: &str = "[tokens.barrier]\n\
+    sha256 = \"b56805574f6747d85386072f1765ed01250a492907aee7d9f542e0951d1cbcd9\"\n\
+    scopes = [\"payment-status\", \"camera\"]\nrate_per_second = 1000\n";
+
+const LANE: &str = "[parking]\naccount = \"a-parking\"\nduplicate_within = \"30s\"\n\
+    expired_grace = \"5d\"\nretention = \"30d\"\n\
+    [[account]]\nid = \"a-parking\"\nbuilding = \"parking\"\n\
+    [[area]]\nid = \"yard\"\ncapacity = 200\ntariff = \"temporary\"\n\
+    [[lane]]\nid = \"in\"\nto = \"yard\"\n[[lane]]\nid = \"out\"\nfrom = \"yard\"\n\
+    [[camera]]\nid = \"cam-in\"\nlane = \"in\"\nvendor = \"generic\"\n\
+    [[barrier]]\nlane = \"out\"\nvendor = \"generic\"\nopen = \"answer\"\nfail_safe = \"ask\"\n\
+    [[barrier]]\nlane = \"in\"\nvendor = \"generic\"\nopen = \"answer\"\nfail_safe = \"ask\"\n\
+    [[permit]]\nid = \"p-1\"\nclass = \"monthly\"\nplates = [\"粤B12345\"]\naccount = \"a-parking\"\n";
+
+fn a_barrier_is_answered_while_the_disk_is_full() {
+    let mut gateway = Gateway::new(LANE);
+    let rules = std::fs::read_to_string(blockgate_e2e::source("rules/tariffs/parking.toml"));
+    gateway.write("rules.d/parking.toml", &rules.expect("the rules"));
+    let tokens = gateway.path("state/tokens.toml");
+    let own = std::fs::read_to_string(&tokens).expect("the tokens");
+    private(&tokens, &format!("{own}{BARRIER}"));
+    let disk = Mount::over(&gateway, "260m");
+    let post = |gateway: &Gateway, path: &str, body: &str| {
+        let fields =
+            [("Authorization", "Bearer barrier-token"), ("Content-Type", "application/json")];
+        let reply = page::ask(gateway.address(), "POST", path, &fields, body).expect("the page");
+        assert_eq!(reply.status, 200, "{reply:?}");
+        serde_json::from_str::<serde_json::Value>(&reply.body).expect("JSON")
+    };
+    let comes = |gateway: &Gateway, plate: &str| {
+        let id = plate.trim_start_matches('粤');
+        let body = format!("{{\"type\":\"car\",\"id\":\"{id}\",\"plate\":\"{plate}\"}}");
+        post(gateway, "/v1/cameras/cam-in/generic", &body)["action"].clone()
+    };
+    let asks = |gateway: &Gateway, plate: &str| {
+        let body = format!("{{\"lane\":\"out\",\"plate\":\"{plate}\"}}");
+        post(gateway, "/v1/payment-status", &body)["decision"].clone()
+    };
+    gateway.start();
+    assert_eq!(comes(&gateway, "粤A11111"), "open");
+    gateway.stop();
+    fill(&gateway.path("state"));
+
+    gateway.start();
+    assert!(gateway.log_since().contains("the disk is full"), "{}", gateway.log_since());
+    for n in 0..100 {
+        assert_eq!(asks(&gateway, "粤B12345"), "open", "the resident, question {n}");
+        assert_eq!(asks(&gateway, "粤A11111"), "open", "in the free time, question {n}");
+        let plate = format!("粤A2{n:04}");
+        assert_eq!(comes(&gateway, &plate), "open", "car {n}");
+        assert_eq!(asks(&gateway, &plate), "open", "what came on the full disk is known");
+    }
+    gateway.stop();
+    let journal = gateway.journal();
+    let passed = journal.iter().filter(|record| record["data"]["what"] == "passed").count();
+    assert_eq!(passed, 101, "each passage that was answered is in the journal");
+    drop(disk);
+}
+
 fn a_read_only_disk_stops_the_daemon_and_loses_nothing() {
     let slave = Slave::tcp(Framing::Mbap);
     let mut gateway = gateway(&slave);
@@ -165,6 +242,55 @@ fn a_read_only_disk_stops_the_daemon_and_loses_nothing() {
     gateway.start();
     gateway.stop();
     assert!(gateway.journal().starts_with(&before));
+}
+
+fn whichever_call_of_the_disk_fails_nothing_durable_is_lost_and_the_next_start_is_good() {
+    let every = std::env::var("BLOCKGATE_EVERY").ok().and_then(|text| text.parse().ok());
+    let every: u64 = every.unwrap_or(13);
+    let slave = Slave::tcp(Framing::Mbap);
+    let mut gateway = gateway(&slave);
+    let shim = Shim::compile(gateway.folder()).expect("cc");
+    gateway.start();
+    gateway.stop();
+    let (mut known, mut ends, mut goes_on) = (gateway.journal(), 0, 0);
+    for how in [How::Once, How::Ever] {
+        let mut at = 1;
+        loop {
+            let mut command = gateway.daemon();
+            shim.plan(&mut command, &gateway.path("state"), at, how);
+            let durable = gateway.run_frail(command, |durable| durable >= 12);
+            let said = gateway.log_since();
+            let journal = gateway.journal();
+            let what = format!("call {at}, {how:?}: {said}");
+            let wanted = known.len() as u64 + durable;
+            assert!(
+                journal.len() as u64 >= wanted,
+                "{} of {wanted} records: {what}",
+                journal.len()
+            );
+            assert!(journal.starts_with(&known), "what was there is another: {what}");
+            if !shim.struck() {
+                break;
+            }
+            if durable >= 12 {
+                goes_on += 1;
+            } else {
+                ends += 1;
+                assert!(said.contains("os error 5"), "it does not say why: {what}");
+            }
+            known = journal;
+            at += every;
+        }
+        assert!(at > every, "no call failed");
+    }
+    // And after all that it starts, and goes on.
+    gateway.start();
+    gateway.wait("records are made durable", |g| {
+        g.metric("blockgate_journal_records_total").filter(|n| *n > 12)
+    });
+    gateway.stop();
+    assert!(gateway.journal().starts_with(&known) && records(&gateway) > known.len() as u64);
+    eprintln!("{} calls failed: {ends} ended the daemon, {goes_on} did not", ends + goes_on);
 }
 
 /// Every file below a folder.

@@ -7,9 +7,13 @@
 //!
 //! Needs root, a loop device, `mkfs.ext4` and Debian's xfsprogs; without them it counts as ignored.
 //! `BLOCKGATE_CUTS` says how many cuts (12), `BLOCKGATE_SEED` where they fall.
+//!
+//! A second test cuts at the n-th call by which the daemon changes the disk, n from 1 until a run ends uncut, each
+//! n on a copy of the same disk; `BLOCKGATE_EVERY=1` takes every n (13: every 13th).
 
 use blockgate_e2e::broker::Broker;
 use blockgate_e2e::gateway::{Gateway, private, succeeds};
+use blockgate_e2e::shim::{How, Shim};
 use blockgate_e2e::slave::{Framing, Slave, profile};
 use blockgate_e2e::wait_until;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -31,8 +35,19 @@ fn main() {
         no_event_that_left_is_lost_in_a_power_cut();
         Ok::<(), Failed>(())
     });
-    let trial = trial.with_ignored_flag(missing.is_some());
-    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit();
+    let compiles = tempfile::tempdir().is_ok_and(|folder| Shim::compile(folder.path()).is_some());
+    let each = Trial::test("the_power_goes_at_the_nth_call_until_a_run_ends_uncut", || {
+        the_power_goes_at_the_nth_call_until_a_run_ends_uncut();
+        Ok::<(), Failed>(())
+    });
+    if !compiles {
+        eprintln!("ignored: a cut at the n-th call needs cc");
+    }
+    let trials = vec![
+        trial.with_ignored_flag(missing.is_some()),
+        each.with_ignored_flag(missing.is_some() || !compiles),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
 /// What of the machine is not there.
@@ -220,5 +235,58 @@ fn no_event_that_left_is_lost_in_a_power_cut() {
         (g.metric("blockgate_outbox_messages")? < 50).then_some(())
     });
     gateway.stop();
+    disk.unmount();
+}
+
+fn the_power_goes_at_the_nth_call_until_a_run_ends_uncut() {
+    /// So many records are a run that was long enough.
+    const ENOUGH: u64 = 12;
+    let every = number("BLOCKGATE_EVERY", 13).max(1);
+    let lines = [Slave::tcp(Framing::Mbap)];
+    let mut gateway = Gateway::new("");
+    let tokens = std::fs::read_to_string(gateway.path("state/tokens.toml")).expect("the tokens");
+    gateway.write("profiles.d/scripted-meter.toml", &profile());
+    let text = config(&lines, 1);
+    let (_, field) = text.split_once("[meter_defaults]").expect("the field's part");
+    gateway.write_config(&format!("[meter_defaults]{field}"));
+    let shim = Shim::compile(gateway.folder()).expect("cc");
+    let disk = Disk::new(gateway.path("disk.img"), gateway.path("state"));
+    private(&gateway.path("state/tokens.toml"), &tokens);
+    gateway.start();
+    gateway.stop();
+    let known = gateway.journal();
+    disk.unmount();
+    let (whole, mut cuts, mut at) = (gateway.path("whole.img"), 0, 1);
+    std::fs::rename(&disk.image, &whole).expect("a name");
+    loop {
+        let mut copy = Command::new("cp");
+        succeeds(copy.args(["--sparse=always"]).args([&whole, &disk.image]));
+        disk.mount();
+        let mut command = gateway.daemon();
+        shim.plan(&mut command, &gateway.path("state"), at, How::Cut);
+        let durable = gateway.run_frail(command, |durable| durable >= ENOUGH);
+        let said = gateway.log_since();
+        if !shim.struck() {
+            break;
+        }
+        disk.unmount();
+        disk.mount();
+        // A start on what is left: a command that opens the store as the daemon does.
+        let opened = gateway.command(&["outbox", "--json"]);
+        assert_eq!(opened.code, 0, "cut at call {at}: {opened:?}\n{said}");
+        let journal = gateway.journal();
+        let wanted = known.len() as u64 + durable;
+        assert!(
+            journal.len() as u64 >= wanted && journal.starts_with(&known),
+            "cut at call {at}: {} of {wanted} records\n{said}",
+            journal.len()
+        );
+        disk.unmount();
+        std::fs::remove_file(&disk.image).expect("the image");
+        cuts += 1;
+        at += every;
+    }
+    eprintln!("{cuts} cuts at every {every} calls, the last run ended uncut before call {at}");
+    assert!(cuts > 1, "no call was cut");
     disk.unmount();
 }

@@ -5,7 +5,9 @@ use super::{
     BackupError, End, Entry, FILE_BYTES_MAX, FILES_MAX, MARK, Manifest, Place, at, check_name,
 };
 use crate::limits::RECORD_BYTES_MAX;
+use crate::outbox::cursor::Cursor;
 use crate::ports::{Disk, RealDisk};
+use crate::store::checkpoint::replace;
 use crate::store::journal::{Hash, Journal, Options, frame};
 use serde::de::DeserializeOwned;
 use std::fs::{self, OpenOptions};
@@ -13,6 +15,8 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::Path;
 
+/// What the cloud has confirmed, in the state folder.
+const RECEIPTS: &str = "receipts";
 /// Records that are made durable at once.
 const AT_ONCE_BYTES: usize = 1024 * 1024;
 
@@ -190,6 +194,16 @@ fn is_empty(dir: &Path) -> Result<bool, BackupError> {
     }
 }
 
+/// Notes where the backup ends: receipts for what lies behind it may mean events that were lost.
+fn note_restored(state: &Path, last: u64) -> Result<(), BackupError> {
+    let path = state.join(RECEIPTS);
+    let mut cursor = Cursor::load(&RealDisk, &path).map_err(at(&path))?;
+    cursor.restored = Some(last);
+    cursor.changed();
+    let Some(bytes) = cursor.to_save() else { return Ok(()) };
+    replace(&RealDisk, &path, &bytes).map_err(at(&path))
+}
+
 /// Restores a backup that [`look`] has found whole into an empty state folder, its config files into
 /// `config` where one is named, which must be empty too. Blocks. What is made belongs to the folder's
 /// owner. Until the end [`MARK`] stands in the folder.
@@ -223,6 +237,8 @@ pub fn restore(
     for name in RealDisk.list(&journal_dir).map_err(at(&journal_dir))? {
         writer.own(&journal_dir.join(name))?;
     }
+    note_restored(state, contents.end.records)?;
+    writer.own(&state.join(RECEIPTS))?;
     RealDisk.sync_dir(state).map_err(at(state))?;
     fs::remove_file(&mark).map_err(at(&mark))?;
     RealDisk.sync_dir(state).map_err(at(state))?;

@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// bills and curves to look at
     #[arg(long, value_name = "DURATION")]
     warm_up: Option<Span>,
+    /// The broker and two lines misbehave at random, by the seed
+    #[arg(long)]
+    trouble: bool,
     /// Without the page
     #[arg(long)]
     headless: bool,
@@ -45,6 +48,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
         speed: args.speed.unwrap_or(if flat_out { 0 } else { 300 }),
         lasts: args.lasts,
         from: args.from,
+        trouble: args.trouble,
         warm_up: args.warm_up.unwrap_or(if flat_out { Span::ZERO } else { Span::from_days(33) }),
     })?;
     println!("{}", serde_json::to_string(&summary)?);

@@ -363,6 +363,7 @@ fn live() -> Message {
 fn receipt() -> Message {
     let examples = [
         ("through", json!({ "through": 1042 })),
+        ("through-id", json!({ "through": 1042, "through_id": "5f0c12ab-1042" })),
         ("ids", json!({ "ids": ["5f0c12ab-1043", "bill-5d1c0f3a9b7e4826"] })),
         (
             "refused",

@@ -14,6 +14,7 @@ pub mod cloud;
 pub mod common;
 pub mod consumption;
 pub mod doors;
+mod trouble;
 pub mod water;
 pub mod world;
 
@@ -49,6 +50,8 @@ pub struct Options {
     pub from: Time,
     /// Passed as fast as it can.
     pub warm_up: Span,
+    /// Broker and lines misbehave at random.
+    pub trouble: bool,
 }
 
 /// What came out; the demo's last line.
@@ -202,13 +205,14 @@ async fn run_block(
 
     std::fs::create_dir_all(data.join("tls"))?;
     let tls = certificates::write(&data.join("tls")).context("certificates")?;
-    let (cloud, broker_port) = {
+    let (cloud, broker, broker_port) = {
         let data = data.clone();
         let clock: Arc<dyn Clock> = clock.clone();
         thread.handle.spawn(async move { start_cloud(&data, &tls, clock).await }).await??
     };
     let listen = options.listen.map_or_else(|| "127.0.0.1:0".to_owned(), |a| a.to_string());
     let config = config(&data, &listen, broker_port, options.listen.is_none())?;
+    let wire = connect.clone();
     let ports = Ports::real(&config.state_dir, clock.clone(), Arc::new(connect));
     let (inner, outer) = build(&config, &ports, crate::new_boot_id()?)?;
     let shared = outer.shared().clone();
@@ -245,6 +249,11 @@ async fn run_block(
         Ok::<(), std::convert::Infallible>(())
     });
 
+    let calm = CancellationToken::new();
+    let troubles = options
+        .trouble
+        .then(|| thread.handle.spawn(trouble::run(broker, wire, options.seed, calm.clone())));
+
     let until = options.lasts.map(|lasts| options.from.plus(lasts));
     let started = RealTime::start();
     let pace = async {
@@ -261,6 +270,10 @@ async fn run_block(
         () = progress(&clock, &shared.board, &started, options.from, until) => {}
     }
     let ended = Clock::now(&*clock);
+    calm.cancel();
+    if let Some(troubles) = troubles {
+        troubles.await?;
+    }
     groups.stop_field().await;
     let outbox = shared.outbox.clone();
     let drained = thread.handle.spawn(async move {
@@ -381,7 +394,7 @@ async fn start_cloud(
     data: &Path,
     tls: &certificates::Folder,
     clock: Arc<dyn Clock>,
-) -> anyhow::Result<(Arc<cloud::Cloud>, u16)> {
+) -> anyhow::Result<(Arc<cloud::Cloud>, Arc<broker::Broker>, u16)> {
     let ends_with_the_runtime = CancellationToken::new();
     let (cert, key) = &tls.server;
     let broker = broker::Broker::new(ends_with_the_runtime.clone());
@@ -398,5 +411,5 @@ async fn start_cloud(
     std::fs::create_dir_all(data.join("cloud"))?;
     let file = data.join("cloud/events.jsonl");
     let cloud = cloud::Cloud::start(config, &gateway, wire, &file, ends_with_the_runtime)?;
-    Ok((cloud, port))
+    Ok((cloud, broker, port))
 }

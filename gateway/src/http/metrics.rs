@@ -60,6 +60,10 @@ pub(super) fn render(shared: &Shared, certificate: Option<&Certificate>) -> Stri
     lines(&mut text, shared);
     store(&mut text, shared);
     cloud(&mut text, shared, certificate);
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let tasks = runtime.metrics().num_alive_tasks();
+        text.one("tasks", "gauge", "Tasks of the page, the cloud and the doors.", tasks);
+    }
     text.family("alarms", "gauge", "Open alarms by severity.");
     for (severity, word) in
         [(Severity::Info, "info"), (Severity::Warning, "warning"), (Severity::Critical, "critical")]

@@ -588,7 +588,10 @@ async fn receipts_reach_the_outbox_and_bad_ones_do_not() {
     world.broker.publish(topic, r#"{"through":8}"#, false);
     world.shelf.until(|b| b.receipts.len() == 2).await;
     world.shelf.with(|b| {
-        assert_eq!(b.receipts[0], Receipt { through: Some(7), ids: vec!["5f0c12ab-9".into()] });
+        assert_eq!(
+            b.receipts[0],
+            Receipt { through: Some(7), through_id: None, ids: vec!["5f0c12ab-9".into()] }
+        );
         assert_eq!(b.receipts[1].through, Some(8));
         assert_eq!(b.refused[0].id, "bill-1");
     });

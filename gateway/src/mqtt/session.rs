@@ -397,7 +397,8 @@ impl<'a> Session<'a> {
             }
         }
         if said.through.is_some() || !said.ids.is_empty() {
-            let receipt = Receipt { through: said.through, ids: said.ids };
+            let receipt =
+                Receipt { through: said.through, through_id: said.through_id, ids: said.ids };
             match outbox.receipt(&receipt) {
                 Ok(outcome) if outcome.refused.is_empty() => {}
                 Ok(outcome) => tracing::warn!(

@@ -27,6 +27,10 @@ pub struct Cursor {
     pub through: u64,
     /// Confirmed above it: first to last seq.
     ranges: BTreeMap<u64, u64>,
+    /// The last record of the backup that this state was restored from: what follows may have numbers that the
+    /// cloud has seen on other events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u64>,
     /// Refused for good, with the reason. Dead letters up to `through` stay too.
     pub dead: BTreeMap<u64, String>,
     #[serde(skip)]

@@ -93,7 +93,8 @@ fn a_receipt_confirms_what_it_names_and_nothing_else() {
     world.take(9);
     let receipt = |through, ids: &[&str]| {
         let ids = ids.iter().map(|id| (*id).to_owned()).collect();
-        let outcome = world.outbox.receipt(&Receipt { through, ids }).unwrap();
+        let outcome =
+            world.outbox.receipt(&Receipt { through, ids, ..Receipt::default() }).unwrap();
         (outcome.confirmed, outcome.refused)
     };
     assert_eq!(receipt(Some(2), &[]), (2, vec![]));
@@ -110,6 +111,38 @@ fn a_receipt_confirms_what_it_names_and_nothing_else() {
     assert_eq!(world.outbox.through(), 4);
     world.outbox.reset_in_flight();
     assert_eq!(world.take(9), [5, 7, 8, 9]);
+}
+
+#[test]
+fn after_a_restore_a_receipt_of_the_lost_history_confirms_only_what_the_backup_held() {
+    let mut world = world();
+    world.push(&["bill"; 4]);
+    world.outbox.inner().cursor.restored = Some(4);
+    // The cloud has 9 events; five of them were lost with the disk, and other ones have their numbers.
+    let receipt = |world: &World, through, id: Option<&str>| {
+        let (through, through_id) = (Some(through), id.map(str::to_owned));
+        let receipt = Receipt { through, through_id, ..Receipt::default() };
+        let outcome = world.outbox.receipt(&receipt).unwrap();
+        (outcome.confirmed, outcome.refused)
+    };
+    assert_eq!(receipt(&world, 3, None), (3, vec![]));
+    world.push(&["bill"; 6]);
+    world.take(9);
+    let other = ReceiptRefusal::OtherHistory { through: 9, restored: 4 };
+    assert_eq!(receipt(&world, 9, None), (1, vec![other.clone()]));
+    assert_eq!(receipt(&world, 9, Some("zz-9")), (0, vec![other.clone()]));
+    assert_eq!(world.outbox.through(), 4);
+    // One that was confirmed by its id does not vouch for those before it.
+    let ids = vec!["aa-9".to_owned()];
+    world.outbox.receipt(&Receipt { ids, ..Receipt::default() }).unwrap();
+    assert_eq!(receipt(&world, 9, Some("zz-9")), (0, vec![other]));
+    assert_eq!(receipt(&world, 8, Some("aa-8")), (4, vec![]));
+    assert_eq!(world.outbox.through(), 9);
+    // And it is known over a restart.
+    world.outbox.save().unwrap();
+    let World { dir, journal, outbox } = world;
+    drop(outbox);
+    assert_eq!(open(dir.path(), &journal).inner().cursor.restored, Some(4));
 }
 
 #[test]
@@ -142,7 +175,7 @@ fn a_long_backlog_lies_in_sled_and_comes_back_in_order() {
         assert_eq!(sent, (expected..=n.min(expected + 99)).collect::<Vec<_>>());
         expected += 100;
         let last = *sent.last().unwrap();
-        world.outbox.receipt(&Receipt { through: Some(last), ids: vec![] }).unwrap();
+        world.outbox.receipt(&Receipt { through: Some(last), ..Receipt::default() }).unwrap();
     }
     assert_eq!(world.outbox.stats().waiting, 0);
     for _ in 0..30 {
@@ -167,7 +200,7 @@ fn resending_sends_the_same_bytes_receipted_or_not() {
     let mut world = world();
     world.push(&["bill"; 6]);
     let first = world.outbox.take(9, Time::EPOCH).unwrap();
-    world.outbox.receipt(&Receipt { through: Some(6), ids: vec![] }).unwrap();
+    world.outbox.receipt(&Receipt { through: Some(6), ..Receipt::default() }).unwrap();
     assert_eq!(world.outbox.resend(2, 4), Ok(3));
     let again = world.outbox.take(2, Time::EPOCH).unwrap();
     assert_eq!(again, first[1..3]);
@@ -183,7 +216,7 @@ fn resending_sends_the_same_bytes_receipted_or_not() {
 fn a_damaged_receipts_file_is_refused_with_what_to_do() {
     let mut world = world();
     world.push(&["bill"]);
-    world.outbox.receipt(&Receipt { through: Some(1), ids: vec![] }).unwrap();
+    world.outbox.receipt(&Receipt { through: Some(1), ..Receipt::default() }).unwrap();
     world.outbox.save().unwrap();
     let file = world.dir.path().join("receipts");
     let good = std::fs::read(&file).unwrap();
@@ -246,10 +279,10 @@ fn bills_are_counted_as_they_are_confirmed_one_by_one() {
     world.push(&["bill"; 300]);
     world.outbox.index().unwrap();
     let ids = (10..=19).map(|seq| format!("aa-{seq}")).collect();
-    world.outbox.receipt(&Receipt { through: None, ids }).unwrap();
+    world.outbox.receipt(&Receipt { ids, ..Receipt::default() }).unwrap();
     world.outbox.tend(Time::EPOCH).unwrap();
     assert_eq!(world.outbox.stats().bills, 290);
-    world.outbox.receipt(&Receipt { through: Some(5), ids: vec![] }).unwrap();
+    world.outbox.receipt(&Receipt { through: Some(5), ..Receipt::default() }).unwrap();
     world.outbox.tend(Time::EPOCH).unwrap();
     assert_eq!((world.outbox.stats().bills, world.outbox.stats().waiting), (285, 285));
     let sent = world.take(1000);

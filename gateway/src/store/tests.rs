@@ -123,7 +123,14 @@ fn deleting_the_sled_folder_changes_no_answer_and_no_waiting_message() {
     journal(&mut store, &mut block, 400);
     store.saver().save(&store.checkpoint(&block).unwrap()).unwrap();
     journal(&mut store, &mut block, 300);
-    store.outbox.receipt(&Receipt { through: Some(120), ids: vec!["bill-130".into()] }).unwrap();
+    store
+        .outbox
+        .receipt(&Receipt {
+            through: Some(120),
+            ids: vec!["bill-130".into()],
+            ..Receipt::default()
+        })
+        .unwrap();
     store.outbox.refused(140, "too large").unwrap();
     store.outbox.save().unwrap();
     store.outbox.tend(minute(0)).unwrap();
@@ -206,7 +213,7 @@ fn a_journal_that_ends_before_a_confirmed_record_stops_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, mut block, _) = Store::open(dir.path()).unwrap();
     journal(&mut store, &mut block, 20);
-    store.outbox.receipt(&Receipt { through: Some(20), ids: Vec::new() }).unwrap();
+    store.outbox.receipt(&Receipt { through: Some(20), ..Default::default() }).unwrap();
     store.outbox.save().unwrap();
     drop(store);
     let file = dir.path().join("journal/00000000000000000001.bgj");
