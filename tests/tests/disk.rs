@@ -276,7 +276,7 @@ fn whichever_call_of_the_disk_fails_nothing_durable_is_lost_and_the_next_start_i
                 goes_on += 1;
             } else {
                 ends += 1;
-                assert!(said.contains("os error 5"), "it does not say why: {what}");
+                assert!(said.contains("Input/output error"), "it does not say why: {what}");
             }
             known = journal;
             at += every;
