@@ -67,7 +67,7 @@ build() {
   local architecture=$1 triple program stage doc size
   triple=$(triple_of "$architecture")
   bash cross/build.sh "$architecture" --bin blockgate
-  program=target/$triple/release/blockgate
+  program=target/$triple/packaged/blockgate
   check_glibc "$program"
 
   stage=target/debian/stage-$architecture
