@@ -250,6 +250,11 @@ impl World {
         }
     }
 
+    /// A failure as it reads wherever the simulated state lies: the trace is the same each time.
+    fn named(&self, text: &str) -> String {
+        text.replace(&self.config.state_dir.display().to_string(), "STATE")
+    }
+
     /// The process is gone; what the disk has after it.
     fn after(&mut self, ended: Ended) -> Result<(), String> {
         if ended == Ended::Cut {
@@ -394,7 +399,7 @@ async fn life(
         Ok(built) => built,
         // A start on a failing or full disk fails with a sentence, and is made again.
         Err(error) if world.disk.struck() || world.full > 0 => {
-            world.log.push(format!("no start: {error:#}"));
+            world.log.push(world.named(&format!("no start: {error:#}")));
             return Ok((Ended::Killed, later(world, fates, &hub, from)));
         }
         Err(error) => return Err(format!("it does not start: {error:#}")),
@@ -419,7 +424,7 @@ async fn life(
             if !expected {
                 return Err(format!("it ended by itself at {now}: {failure}"));
             }
-            world.log.push(failure.to_string());
+            world.log.push(world.named(&failure.to_string()));
             let cut = world.disk.is_off();
             let then = if world.full > 0 { later(world, fates, &hub, now) } else { now };
             return Ok((if cut { Ended::Cut } else { Ended::Killed }, then));
