@@ -1,5 +1,4 @@
 # Runs in the virtual machine whose power is going to be cut: closes a month of many households.
-# The machine's clock begins a minute before the month's end (vm.sh, RTC).
 if [ ! -x /usr/bin/blockgate ]; then
   dpkg -i blockgate.deb >/dev/null 2>&1
   systemctl stop blockgate
@@ -7,6 +6,9 @@ if [ ! -x /usr/bin/blockgate ]; then
   cp property-fee.toml electricity.toml /etc/blockgate/rules.d/
   chown -R root:blockgate /etc/blockgate; chmod 640 /etc/blockgate/blockgate.toml /etc/blockgate/rules.d/*
 fi
+# Now, not by the machine's clock at its start: however long the installation took, the charges begin
+# before the month's end.
+date -u -s '2026-11-30 15:59:30' >/dev/null
 sync
 systemctl restart blockgate || { journalctl -u blockgate -n 30 -o cat; exit 4; }
 echo WRITING

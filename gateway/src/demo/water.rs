@@ -40,6 +40,9 @@ const CISTERN: u64 = 6;
 pub const OVER_BUDGET: &str =
     "what is planted is more than sixty households should have in a month";
 
+const HEATER: &str = "a heater of this household switches on and off for two days on end, and the demo derives \
+     its water from its electricity";
+
 /// Something that goes wrong in the demo on purpose.
 #[derive(Debug, Clone)]
 pub struct Planted {
@@ -90,6 +93,9 @@ pub fn planted() -> Vec<Planted> {
             Some((STUCK.0, STUCK.1)),
             "a water meter sticks from day 16 to day 45",
         ),
+        of(meter("w", 3), &["continuous-flow"], Some((108, 113)), HEATER),
+        // The same week of its data, 24 weeks later.
+        of(meter("w", 3), &["continuous-flow"], Some((276, 281)), HEATER),
         of("stay/*".to_owned(), &["long-stay"], None, "a car leaves and no camera sees it"),
         of(
             meter("m", 44),
