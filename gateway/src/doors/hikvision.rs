@@ -9,7 +9,7 @@
 //! 3. What the terminal has is what it said or confirmed, never what was only sent.
 //! 4. A password that was refused is not tried again and again: the terminal would lock its user.
 
-use super::worker::{AWAY, CLOCK_OFF, Failed, READ_BACK_EVERY, Step, Watch, Worker};
+use super::worker::{AWAY, CLOCK_OFF, Failed, Next, READ_BACK_EVERY, Step, Turn, Watch, Worker};
 use super::{Pending, words};
 use crate::config::secret;
 use crate::lanes::client::{self, Answered, Login};
@@ -89,12 +89,6 @@ struct Memory {
     refused: Option<(String, Instant)>,
 }
 
-enum Next {
-    AtOnce,
-    At(Instant),
-    Idle,
-}
-
 impl Task {
     /// The task of a terminal.
     pub(super) fn new(
@@ -113,7 +107,7 @@ impl Task {
         zone: TimeZone,
         stop: CancellationToken,
     ) {
-        let mut changed = self.worker.doors.changed.subscribe();
+        let mut pace = self.worker.pace();
         let mut memory = Memory {
             setup,
             zone,
@@ -129,37 +123,17 @@ impl Task {
             unable: BTreeSet::new(),
             refused: None,
         };
-        let (mut wake, mut pause) = (Instant::now(), limits::CONTROLLER_AWAY_MIN);
         loop {
-            let act = tokio::select! { biased;
-                () = stop.cancelled() => return,
-                act = self.worker.acts.recv() => match act {
-                    Some(act) => Some(act),
-                    None => return,
-                },
-                () = tokio::time::sleep_until(wake) => None,
-                _ = changed.changed() => {
-                    wake = wake.min(Instant::now() + limits::DOORS_LOOK_AFTER);
-                    continue;
-                }
-            };
-            let done = match act {
-                Some(act) => self.carry_out(&mut memory, act).await.map(|()| Next::AtOnce),
-                None => self.step(&mut memory).await,
+            let done = match self.worker.turn(&mut pace, &stop).await {
+                Turn::Over => return,
+                Turn::Act(act) => self.carry_out(&mut memory, act).await.map(|()| Next::AtOnce),
+                Turn::Look => self.step(&mut memory).await,
             };
             match done {
-                Ok(next) => {
-                    pause = limits::CONTROLLER_AWAY_MIN;
-                    wake = match next {
-                        Next::AtOnce => Instant::now(),
-                        Next::At(at) => at,
-                        Next::Idle => Instant::now() + self.worker.config.poll_every.into(),
-                    };
-                }
+                Ok(next) => pace.after(&next),
                 Err(Failed::Away(why)) => {
                     self.away(&mut memory, why);
-                    pause = (pause * 2).min(limits::CONTROLLER_AWAY_MAX);
-                    wake = Instant::now() + pause.max(self.worker.config.poll_every.into());
+                    pace.away();
                 }
                 Err(Failed::Over) => return stop.cancelled().await,
             }
@@ -496,17 +470,10 @@ impl Task {
         if work.is_empty() {
             return Ok(Next::Idle);
         }
-        let gap = Duration::from_secs(1) / self.worker.config.push_per_second.max(1);
+        let gap = self.worker.push_gap();
         let until = Instant::now() + self.worker.config.poll_every.into();
         for item in work {
-            if memory.next_push > Instant::now() {
-                if memory.next_push > until {
-                    break;
-                }
-                tokio::time::sleep_until(memory.next_push).await;
-            }
-            // Whoever waits at a door does not wait for a list.
-            if !self.worker.acts.is_empty() || Instant::now() >= until {
+            if !self.worker.may_push(memory.next_push, until).await {
                 break;
             }
             self.push(memory, item).await?;

@@ -8,7 +8,7 @@
 //!    gets home all the same and the entry follows; a right that is counted does not open then.
 //! 3. A reader with a key is never believed in the clear.
 
-use super::worker::{Step, Watch, Worker};
+use super::worker::{Next, Step, Turn, Watch, Worker};
 use super::{Pending, ReaderBoard, words};
 use crate::config::doors::ReaderConfig;
 use crate::config::reader_key;
@@ -148,27 +148,14 @@ impl Task {
 
     /// Works until told to stop.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut changed = self.worker.doors.changed.subscribe();
-        let mut wake = Instant::now();
+        let mut pace = self.worker.pace();
         loop {
-            let act = tokio::select! { biased;
-                () = stop.cancelled() => return,
-                act = self.worker.acts.recv() => match act {
-                    Some(act) => Some(act),
-                    None => return,
-                },
-                () = tokio::time::sleep_until(wake) => None,
-                _ = changed.changed() => {
-                    // What changed may be how a door is held: look soon, not at once for each entry.
-                    wake = wake.min(Instant::now() + limits::DOORS_LOOK_AFTER);
-                    continue;
-                }
-            };
-            let done = match act {
-                Some(act) => self.carry_out(act).await,
-                None => {
+            let done = match self.worker.turn(&mut pace, &stop).await {
+                Turn::Over => return,
+                Turn::Act(act) => self.carry_out(act).await,
+                Turn::Look => {
                     let done = self.round().await;
-                    wake = Instant::now() + self.worker.config.poll_every.into();
+                    pace.after(&Next::Idle);
                     done
                 }
             };

@@ -15,11 +15,13 @@ use blockgate_types::{ControllerId, DoorId, Span, Time};
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::{Notify, mpsc};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// An order that its controller could not do in this time is too late: whoever waited is gone.
-pub(super) const TOO_LATE: Span = Span::from_secs(20);
+const TOO_LATE: Span = Span::from_secs(20);
 /// A controller's clock that is off by more is set.
 pub(super) const CLOCK_OFF: Span = Span::from_secs(5);
 /// After an absence of this length the list is read back again.
@@ -58,6 +60,53 @@ pub(super) enum Failed {
 }
 
 pub(super) type Step<T> = Result<T, Failed>;
+
+/// When a task goes on after a step.
+pub(super) enum Next {
+    /// There is more to do.
+    AtOnce,
+    /// At this moment, within the rate of its pushes.
+    At(Instant),
+    /// At its next poll.
+    Idle,
+}
+
+/// What a task does next.
+pub(super) enum Turn {
+    /// Carries an order out.
+    Act(DoorAct),
+    /// Looks at its controller.
+    Look,
+    /// Nothing more.
+    Over,
+}
+
+/// When the task of a controller looks at it.
+pub(super) struct Pace {
+    wake: Instant,
+    /// How long one is left alone that did not answer: longer and longer.
+    pause: Duration,
+    poll_every: Duration,
+    changed: watch::Receiver<u64>,
+}
+
+impl Pace {
+    /// A step has been made.
+    pub(super) fn after(&mut self, next: &Next) {
+        self.pause = limits::CONTROLLER_AWAY_MIN;
+        self.wake = match next {
+            Next::AtOnce => Instant::now(),
+            Next::At(at) => *at,
+            Next::Idle => Instant::now() + self.poll_every,
+        };
+    }
+
+    /// The controller did not answer.
+    pub(super) fn away(&mut self) {
+        self.pause = (self.pause * 2).min(limits::CONTROLLER_AWAY_MAX);
+        self.wake = Instant::now() + self.pause.max(self.poll_every);
+    }
+}
 
 /// What is remembered about a controller for its alarms.
 pub(super) struct Watch {
@@ -110,6 +159,48 @@ impl Worker {
                 task.run(stop).await;
             }
         }
+    }
+
+    /// The pace of its task, which begins with a look.
+    pub(super) fn pace(&self) -> Pace {
+        Pace {
+            wake: Instant::now(),
+            pause: limits::CONTROLLER_AWAY_MIN,
+            poll_every: self.config.poll_every.into(),
+            changed: self.doors.changed.subscribe(),
+        }
+    }
+
+    /// Waits for what its task does next. A change, which may be how a door is held, and a hint, which is
+    /// asked about and never believed, bring the next look nearer; many of them no nearer than one.
+    pub(super) async fn turn(&mut self, pace: &mut Pace, stop: &CancellationToken) -> Turn {
+        loop {
+            tokio::select! { biased;
+                () = stop.cancelled() => return Turn::Over,
+                act = self.acts.recv() => return act.map_or(Turn::Over, Turn::Act),
+                () = tokio::time::sleep_until(pace.wake) => return Turn::Look,
+                () = self.hint.notified() => {}
+                _ = pace.changed.changed() => {}
+            }
+            pace.wake = pace.wake.min(Instant::now() + limits::DOORS_LOOK_AFTER);
+        }
+    }
+
+    /// Whether the next change of a list may be pushed, after the pause that its rate asks for: whoever
+    /// waits at a door does not wait for a list, nor does the next look at `until`.
+    pub(super) async fn may_push(&self, next_push: Instant, until: Instant) -> bool {
+        if next_push > Instant::now() {
+            if next_push > until {
+                return false;
+            }
+            tokio::time::sleep_until(next_push).await;
+        }
+        self.acts.is_empty() && Instant::now() < until
+    }
+
+    /// The pause between two pushes.
+    pub(super) fn push_gap(&self) -> Duration {
+        Duration::from_secs(1) / self.config.push_per_second.max(1)
     }
 
     /// Changes what people see of it.

@@ -9,13 +9,12 @@
 
 use super as uhppote;
 use super::super::worker::{
-    AWAY, CLOCK_OFF, Failed, READ_BACK_EVERY, Step, TOO_LATE, Watch, Worker,
+    AWAY, CLOCK_OFF, Failed, Next, READ_BACK_EVERY, Step, Turn, Watch, Worker,
 };
 use super::super::{Pending, words};
-use crate::limits;
 use blockgate_drivers::door::uhppote::{Client, NoAnswer, Reply, Request, Status};
 use blockgate_drivers::door::{Entry, Happened};
-use blockgate_rules::access::event::{DoorAct, DoorOutcome, Hold, Told};
+use blockgate_rules::access::event::{DoorAct, Hold, Told};
 use blockgate_rules::access::{AccessSetup, Heard, List, Push, diff};
 use blockgate_rules::event::Outcome;
 use blockgate_types::{ClockState, Time};
@@ -69,13 +68,6 @@ struct Memory {
     unable: BTreeMap<u64, String>,
 }
 
-/// Whether there is more to do at once.
-enum Next {
-    AtOnce,
-    At(Instant),
-    Idle,
-}
-
 impl From<NoAnswer> for Failed {
     fn from(fault: NoAnswer) -> Self {
         Self::Away(fault.to_string())
@@ -95,7 +87,7 @@ impl Task {
         zone: TimeZone,
         stop: CancellationToken,
     ) {
-        let mut changed = self.worker.doors.changed.subscribe();
+        let mut pace = self.worker.pace();
         let mut memory = Memory {
             setup,
             zone,
@@ -111,59 +103,23 @@ impl Task {
             fire: None,
             unable: BTreeMap::new(),
         };
-        let mut wake = Instant::now();
-        let mut pause = limits::CONTROLLER_AWAY_MIN;
         loop {
-            let act = tokio::select! { biased;
-                () = stop.cancelled() => return,
-                act = self.worker.acts.recv() => match act {
-                    Some(act) => Some(act),
-                    None => return,
-                },
-                () = tokio::time::sleep_until(wake) => None,
-                () = self.worker.hint.notified() => {
-                    // A datagram says that something happened. It is asked, and only that counts; whoever
-                    // sends many makes it ask no more often than this.
-                    wake = wake.min(Instant::now() + limits::DOORS_LOOK_AFTER);
-                    continue;
-                }
-                _ = changed.changed() => {
-                    // What changed may be how a door is held: look soon, not at once for each entry.
-                    wake = wake.min(Instant::now() + limits::DOORS_LOOK_AFTER);
-                    continue;
-                }
+            let done = match self.worker.turn(&mut pace, &stop).await {
+                Turn::Over => return,
+                Turn::Act(act) => self.carry_out(&mut memory, act).await,
+                Turn::Look => self.step(&mut memory).await.map(|next| pace.after(&next)),
             };
-            let over = match act {
-                Some(act) => self.carry_out(&mut memory, act).await.is_err(),
-                None => match self.step(&mut memory).await {
-                    Ok(Next::AtOnce) => {
-                        pause = limits::CONTROLLER_AWAY_MIN;
-                        wake = Instant::now();
-                        false
-                    }
-                    Ok(Next::At(at)) => {
-                        pause = limits::CONTROLLER_AWAY_MIN;
-                        wake = at;
-                        false
-                    }
-                    Ok(Next::Idle) => {
-                        pause = limits::CONTROLLER_AWAY_MIN;
-                        wake = Instant::now() + self.worker.config.poll_every.into();
-                        false
-                    }
-                    Err(Failed::Away(fault)) => {
-                        self.away(&mut memory, fault);
-                        // One that is away is asked less and less often.
-                        pause = (pause * 2).min(limits::CONTROLLER_AWAY_MAX);
-                        wake = Instant::now() + pause.max(self.worker.config.poll_every.into());
-                        false
-                    }
-                    Err(Failed::Over) => true,
-                },
+            let over = match done {
+                Ok(()) => false,
+                Err(Failed::Away(fault)) => {
+                    self.away(&mut memory, fault);
+                    pace.away();
+                    false
+                }
+                Err(Failed::Over) => true,
             };
             if over || self.worker.judge(&mut memory.watch).await.is_err() {
-                stop.cancelled().await;
-                return;
+                return stop.cancelled().await;
             }
         }
     }
@@ -497,17 +453,10 @@ impl Task {
         if work.is_empty() {
             return Ok(Next::Idle);
         }
-        let gap = std::time::Duration::from_secs(1) / self.worker.config.push_per_second.max(1);
+        let gap = self.worker.push_gap();
         let until = Instant::now() + self.worker.config.poll_every.into();
         for push in &work {
-            if memory.next_push > Instant::now() {
-                if memory.next_push > until {
-                    break;
-                }
-                tokio::time::sleep_until(memory.next_push).await;
-            }
-            // Whoever waits at a door does not wait for a list.
-            if !self.worker.acts.is_empty() || Instant::now() >= until {
+            if !self.worker.may_push(memory.next_push, until).await {
                 break;
             }
             self.push(memory, push).await?;
@@ -561,11 +510,10 @@ impl Task {
 
     /// Carries an order out, once, and reports.
     async fn carry_out(&self, memory: &mut Memory, act: DoorAct) -> Step<()> {
-        let late = self.worker.clock.now().since(act.at).is_some_and(|span| span > TOO_LATE);
         let door = memory.setup.doors.get(&act.door).cloned();
         let (outcome, detail) = match (door, act.told) {
             (None, _) => (Outcome::Failed, "the config has no such door any more".to_owned()),
-            (Some(_), Told::Open) if late => {
+            (Some(_), Told::Open) if self.worker.is_late(&act) => {
                 (Outcome::Expired, "it came too late: whoever waited is gone".to_owned())
             }
             (Some(door), Told::Open) => {
@@ -595,12 +543,7 @@ impl Task {
                 }
             }
         };
-        if outcome != Outcome::Done {
-            tracing::error!(controller = %self.worker.id, action = %act.action, why = %detail,
-                "a door did not do what it was told");
-        }
-        let (action, door, at) = (act.action, act.door, self.worker.clock.now());
-        self.worker.tell(Heard::Acted(DoorOutcome { action, door, at, outcome, detail })).await
+        self.worker.report(act, outcome, detail).await
     }
 }
 
