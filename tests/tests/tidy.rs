@@ -754,6 +754,18 @@ fn what_the_documents_point_to_exists() {
 }
 
 #[test]
+fn the_unit_lets_the_daemon_see_whether_the_clock_is_set() {
+    let unit = read("systemd/blockgate.service");
+    let filters: Vec<&str> =
+        unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")).collect();
+    let allowed = |list: &str| !list.starts_with('~') && list.split(' ').any(|c| c == "adjtimex");
+    let asked = filters.iter().rposition(|list| allowed(list));
+    let forbidden = filters.iter().rposition(|list| list.contains("@privileged"));
+    assert!(asked > forbidden, "@privileged forbids adjtimex: {filters:?}");
+    assert!(!unit.lines().any(|line| line == "ProtectClock=yes"), "it forbids adjtimex");
+}
+
+#[test]
 fn the_unit_gives_an_ordered_stop_the_time_that_it_needs() {
     use blockgate::limits;
     let unit = read("systemd/blockgate.service");
