@@ -60,6 +60,10 @@ pub const SESSIONS_MAX: usize = 64;
 pub const USERS_MAX: usize = 32;
 /// Sources of wrong passwords that are remembered; the one that may try soonest is forgotten.
 pub const GUESS_SOURCES_MAX: usize = 256;
+/// Secrets of the config that are known by their value, to be taken out of texts; more are known by name and shape.
+pub const SECRETS_KNOWN_MAX: usize = 4096;
+/// Browsers of one user in which they have logged in before; the oldest is a stranger again.
+pub const BROWSERS_PER_USER_MAX: usize = 16;
 /// Passwords hashed at once (19 MiB each); more wait.
 pub const HASHES_AT_ONCE: usize = 2;
 /// Connections of one address at once; more are closed at once.

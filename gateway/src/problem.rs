@@ -182,8 +182,8 @@ codes! {
         "密码太短。" "请用至少 10 个字符。"
         "The password is too short." "Use at least 10 characters.";
     TooManyTries "too-many-tries" 429
-        "试得太快了。" "请等到 Retry-After 所说的时间再试。"
-        "Too many tries." "Wait as long as Retry-After says, then try again.";
+        "试得太快了。" "请过一会儿再试。"
+        "Too many tries." "Wait as long as is said, then try again.";
     TooManyStreams "too-many-streams" 429
         "打开的事件流太多。" "请关掉不用的页面，或者稍后再试。"
         "Too many event streams are open." "Close pages that nobody looks at, or try again later.";

@@ -109,7 +109,8 @@ pub fn units(text: &str) -> Result<(u8, u8), String> {
 }
 
 fn serial_port(path: &str) -> Result<Target, String> {
-    if !path.starts_with('/') || path.contains("/../") {
+    let plain = path.bytes().all(|b| b.is_ascii_graphic());
+    if !path.starts_with("/dev/") || path.split('/').any(|part| part == "..") || !plain {
         return Err(format!("{path:?} is no serial port like /dev/ttyUSB0"));
     }
     let (parity, path) = (Parity::Even, path.to_owned());

@@ -15,6 +15,7 @@
 //! TRACE 7.
 
 pub mod recent;
+pub mod redact;
 
 use crate::limits;
 use std::fmt::Write as _;

@@ -1146,6 +1146,19 @@ pub enum Upkeep {
         /// Hash of the whole config with them.
         config_hash: String,
     },
+    /// All logins were forgotten at the console, and a new set-up code made. It comes once more at each
+    /// start until somebody has set a password again.
+    LoginsReset {
+        /// When, by the clock of that moment.
+        at: Time,
+    },
+    /// A user's name is tried with wrong passwords, so that tries from unknown browsers wait now.
+    LoginsBraked {
+        /// The login name.
+        user: String,
+        /// How many tries were wrong until now.
+        wrong: u32,
+    },
     /// A backup was taken away.
     BackupTaken {
         /// Records of the journal in it.

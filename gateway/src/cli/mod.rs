@@ -12,6 +12,7 @@ mod demo;
 mod doors;
 mod generate;
 mod journal;
+mod logins;
 mod order;
 mod preview;
 mod profile;
@@ -166,6 +167,12 @@ enum Command {
     /// Shows, requests and installs the certificate towards the cloud
     #[command(subcommand, after_help = "Example:\n  blockgate certificate request > gw-1.csr")]
     Certificate(provision::CertificateCommand),
+    /// Forgets every login of the page and prints a new set-up code: for a password that nobody knows any more
+    #[command(
+        after_help = "Example:\n  blockgate reset-logins --yes && systemctl restart blockgate\n\n\
+        Who did it and when goes into the audit trail. Tokens of devices stay."
+    )]
+    ResetLogins(logins::Args),
     /// Writes the manual pages and the shells' completions, for packages
     #[command(hide = true, after_help = "Example:\n  blockgate generate target/manual")]
     Generate(generate::Args),
@@ -181,6 +188,7 @@ impl Command {
             | Self::Rebuild(_)
             | Self::Provision(_)
             | Self::Certificate(_)
+            | Self::ResetLogins(_)
             | Self::Generate(_) => false,
             Self::Read(args) => args.json,
             Self::Order(command) => command.json(),
@@ -222,6 +230,7 @@ pub fn main() -> ExitCode {
         Command::Provision(args) => provision::provision(&args),
         Command::Certificate(command) => provision::certificate(&command),
         Command::Generate(args) => generate::run(&args),
+        Command::ResetLogins(args) => logins::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Order(command) => order::run(&command),
         Command::Decode(args) => decode::run(&args),

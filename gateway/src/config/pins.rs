@@ -8,6 +8,7 @@
 //! ```
 
 use crate::http::secret_file;
+use crate::telemetry::redact;
 use blockgate_types::PersonId;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +24,9 @@ pub(super) fn read(file: &Path) -> Result<BTreeMap<PersonId, u32>, String> {
     let text = secret_file::read(file).map_err(|fault| format!("pins_file {fault}"))?;
     let text =
         text.ok_or_else(|| format!("pins_file {}: there is no such file", file.display()))?;
-    parse(&text).map_err(|why| format!("pins_file {}: {why}", file.display()))
+    let pins = parse(&text).map_err(|why| format!("pins_file {}: {why}", file.display()))?;
+    pins.values().for_each(|pin| redact::remember(&pin.to_string()));
+    Ok(pins)
 }
 
 fn parse(text: &str) -> Result<BTreeMap<PersonId, u32>, String> {

@@ -2,6 +2,7 @@
 //! text, never in a log.
 
 use crate::http::secret_file;
+use crate::telemetry::redact;
 use blockgate_drivers::door::osdp::{DEFAULT_KEY, Key};
 use std::path::Path;
 
@@ -22,7 +23,10 @@ pub fn read(file: &Path) -> Result<Key, String> {
             "key_file {place}: this is the key that every reader comes with, which everybody knows: \
              give the reader one of its own"
         )),
-        Some(key) => Ok(key),
+        Some(key) => {
+            redact::remember(line);
+            Ok(key)
+        }
     }
 }
 

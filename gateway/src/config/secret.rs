@@ -1,6 +1,7 @@
 //! Files with a password in their first line: never in the config's text, never in a log.
 
 use crate::http::secret_file;
+use crate::telemetry::redact;
 use std::path::Path;
 
 /// Reads a password; others must not be able to read the file.
@@ -15,5 +16,6 @@ pub fn password(file: &Path) -> Result<String, String> {
     if line.is_empty() {
         return Err(format!("password_file {}: its first line is empty", file.display()));
     }
+    redact::remember(line);
     Ok(line.to_owned())
 }

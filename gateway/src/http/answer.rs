@@ -1,6 +1,6 @@
 //! The API's answers. Reads come from the board and the archive; the only change is a command.
 
-use super::auth::{Caller, Login};
+use super::auth::{Caller, Login, Origin};
 use super::barrier;
 use super::certificate::Certificate;
 use super::commands::{self, Answers};
@@ -24,6 +24,9 @@ use warp::reply::Response;
 
 /// The OpenAPI 3.1 document; a test holds it against the routes.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
+
+/// For how long a browser is told to keep that somebody logged in with it: half a year.
+const BROWSER_AGE_S: u32 = 15_552_000;
 
 /// Rows of a query without `limit`.
 const ROWS: usize = 100;
@@ -181,12 +184,18 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
             let fields = form(request, &body, &["user", "password", "next", "to", "kept"])?;
             let (user, password) = (fields.get("user"), fields.get("password"));
             let (user, password) = (user.unwrap_or(""), password.unwrap_or(""));
-            let login = shared.accounts.log_in(request.peer, user, password).await?;
+            let login = shared.accounts.log_in(origin(desk, request), user, password).await;
+            shared.tell_accounts().await;
+            let login = login?;
+            // The session that came with the login is over: none goes on under another name.
+            if let Caller::Person(before) = caller {
+                shared.accounts.log_out(before);
+            }
             let person = shared.accounts.person(&login.cookie, true);
             if let Some(person) = person
                 && let Some(resumed) = page::resume(desk, request, &person, &fields)
             {
-                return Ok(with_cookie(resumed, &cookie(desk, &login)));
+                return Ok(with_login(desk, resumed, &login));
             }
             Ok(entered(desk, &login, local(fields.get("next"))))
         }
@@ -197,7 +206,7 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
                 return Err(Problem::new(Code::BadRequest, "the two passwords differ"));
             }
             let code = fields.get("code").unwrap_or("");
-            let login = shared.accounts.set_up(request.peer, code, password).await?;
+            let login = shared.accounts.set_up(origin(desk, request), code, password).await?;
             Ok(entered(desk, &login, "/start"))
         }
         Ask::Logout(body) => {
@@ -263,12 +272,27 @@ pub(super) fn local(next: Option<&str>) -> &str {
     }
 }
 
-fn cookie(desk: &Desk, login: &Login) -> String {
-    format!("{}={}{}", desk.site.cookie(), login.cookie, desk.site.attributes())
+/// Where a login comes from.
+fn origin<'r>(desk: &Desk, request: &'r Request) -> Origin<'r> {
+    Origin { peer: request.peer, browser: request.cookie(desk.site.browser_cookie()) }
+}
+
+/// The cookies of a login: the session's, and the browser's own where it is new.
+fn with_login(desk: &Desk, response: Response, login: &Login) -> Response {
+    let (site, attributes) = (&desk.site, desk.site.attributes());
+    let response =
+        with_cookie(response, &format!("{}={}{attributes}", site.cookie(), login.cookie));
+    match &login.browser {
+        Some(known) => {
+            let name = site.browser_cookie();
+            with_cookie(response, &format!("{name}={known}; Max-Age={BROWSER_AGE_S}{attributes}"))
+        }
+        None => response,
+    }
 }
 
 fn entered(desk: &Desk, login: &Login, next: &str) -> Response {
-    with_cookie(see_other(next), &cookie(desk, login))
+    with_login(desk, see_other(next), login)
 }
 
 fn language(desk: &Desk, request: &Request, lang: &str) -> Answered {

@@ -184,6 +184,9 @@ impl Feeder {
             if events.is_empty() {
                 return true;
             }
+            if !self.may_go_on() {
+                return false;
+            }
             if let Some((from, to)) = hole
                 && !self.say(format!("event: gap\ndata: {{\"from\":{from},\"to\":{to}}}\n\n"))
             {
@@ -206,10 +209,16 @@ impl Feeder {
         }
     }
 
+    /// A session that is over hears nothing more.
+    fn may_go_on(&self) -> bool {
+        match &self.caller {
+            Caller::Person(person) => self.shared.accounts.holds(person),
+            Caller::Device(_) | Caller::Nobody => true,
+        }
+    }
+
     fn live(&mut self) -> bool {
-        if let Caller::Person(person) = &self.caller
-            && !self.shared.accounts.holds(person)
-        {
+        if !self.may_go_on() {
             return false;
         }
         let changed = wire::changed_meters(&self.shared, &mut self.sent);

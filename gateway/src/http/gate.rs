@@ -22,6 +22,11 @@ impl Site {
         if self.tls { "__Host-session" } else { "session" }
     }
 
+    /// The name of the cookie of a browser in which somebody has logged in.
+    pub(super) fn browser_cookie(&self) -> &'static str {
+        if self.tls { "__Host-browser" } else { "browser" }
+    }
+
     /// The attributes of every cookie of ours.
     pub(super) fn attributes(&self) -> &'static str {
         if self.tls {

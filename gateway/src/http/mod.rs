@@ -125,6 +125,13 @@ impl Shared {
         // An engine that has ended ends the process too; the change itself was made.
         let _ = self.hand.send(input).await;
     }
+
+    /// Tells the journal what the accounts have for it.
+    pub(crate) async fn tell_accounts(&self) {
+        for (by, did) in self.accounts.take_untold() {
+            self.tell(by, did).await;
+        }
+    }
 }
 
 /// Doors and controllers as the API answers them, in one document.
@@ -160,6 +167,7 @@ pub async fn run(
         // In the text too: `journalctl` shows no fields of its own accord.
         tracing::warn!(%code, "no password yet: open /setup with the code {code}, it is valid once");
     }
+    shared.tell_accounts().await;
     let ring = Arc::new(events::Ring::new());
     let durable = shared.durable.subscribe();
     let archive = shared.trees.clone();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 /// Reads a secret; `None` when there is no such file.
@@ -48,6 +48,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
         .map_err(of)?;
     // An old leftover keeps the mode it had.
     file.set_permissions(fs::Permissions::from_mode(mode)).map_err(of)?;
+    own(&file, path).map_err(of)?;
     file.write_all(content).map_err(of)?;
     file.sync_all().map_err(of)?;
     fs::rename(&fresh, path).map_err(of)?;
@@ -64,6 +65,18 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
         Err(fault) => Err(fault),
         Ok(()) => sync_dir(path),
     }
+}
+
+/// Gives a file to whoever owns its folder: root resets, the daemon reads.
+fn own(file: &File, path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let (owner, had) = (fs::metadata(folder)?, file.metadata()?);
+    if had.uid() != 0 || (had.uid(), had.gid()) == (owner.uid(), owner.gid()) {
+        return Ok(()); // only root gives files away
+    }
+    fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {

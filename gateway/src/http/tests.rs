@@ -1,5 +1,8 @@
 //! The doors from outside: who may ask what, where a change may come from, and how refusals look.
 
+mod attacks;
+mod matrix;
+
 use super::archive::{Archive, Fault};
 use super::*;
 use crate::command::Answer;
@@ -28,6 +31,7 @@ impl Clock for Noon {
     }
 }
 
+/// Beside the bill, one command in the audit trail, its every text evil.
 struct One(Bill);
 
 impl Archive for One {
@@ -56,6 +60,14 @@ impl Archive for One {
     fn alarms(&self, _: Option<u64>, _: usize) -> Result<Vec<(u64, Alarm)>, Fault> {
         Ok(Vec::new())
     }
+    fn newest(&self, _: usize) -> Result<Vec<(u64, Bytes)>, Fault> {
+        let data = json!({
+            "kind": "audit", "what": "command", "name": EVIL, "actor": EVIL, "outcome": EVIL,
+            "detail": EVIL, "did": { "done": EVIL, "user": EVIL, "meters": [EVIL] },
+            "at": "2026-03-01T00:00:00Z",
+        });
+        Ok(vec![(9, Bytes::from(json!({ "data": data }).to_string()))])
+    }
 }
 
 /// Text that would run in a page that forgets to escape.
@@ -81,6 +93,8 @@ struct House {
     ordered: Arc<Mutex<Vec<blockgate_rules::input::Command>>>,
     cookie: String,
     csrf: String,
+    /// What the journal is told beside orders.
+    told: Mutex<mpsc::Receiver<Input>>,
     _dir: tempfile::TempDir,
 }
 
@@ -224,7 +238,7 @@ async fn house(login: bool) -> House {
     let mut csrf = String::new();
     if login {
         let (user, password) = accounts.one_time_login().await.unwrap();
-        let peer = [127, 0, 0, 1].into();
+        let peer = std::net::IpAddr::from([127, 0, 0, 1]);
         cookie = accounts.log_in(peer, &user, &password).await.unwrap().cookie;
         csrf = accounts.person(&cookie, true).unwrap().csrf;
     }
@@ -252,6 +266,7 @@ async fn house(login: bool) -> House {
         }
     });
     let (store, ..) = crate::store::Store::open(dir.path()).unwrap();
+    let (hand, told) = mpsc::channel(16);
     let shared = Arc::new(Shared {
         board,
         trees: Arc::new(One(bill())),
@@ -278,7 +293,7 @@ async fn house(login: bool) -> House {
             crate::scans::Scans::new(std::collections::BTreeMap::new(), Arc::new(Noon)).0,
         ),
         upkeep: Arc::default(),
-        hand: mpsc::channel(16).0,
+        hand,
     });
     let (stop, ring) = (CancellationToken::new(), Arc::new(events::Ring::new()));
     let desk = Arc::new(answer::Desk {
@@ -291,7 +306,8 @@ async fn house(login: bool) -> House {
         stop: stop.clone(),
     });
     let routes = routes::routes(desk);
-    House { shared, routes, stop, ring, ordered, cookie, csrf, _dir: dir }
+    let told = Mutex::new(told);
+    House { shared, routes, stop, ring, ordered, cookie, csrf, told, _dir: dir }
 }
 
 fn ask(method: &str, path: &str) -> RequestBuilder {
@@ -774,7 +790,7 @@ async fn an_event_stream_replays_what_was_missed_and_ends_with_the_stop() {
 async fn person_of(house: &House, name: &str, role: auth::Role) -> (String, String) {
     let password = "a long enough one";
     house.shared.accounts.set_person(name, role, Some(password)).await.unwrap();
-    let peer = [127, 0, 0, 1].into();
+    let peer = std::net::IpAddr::from([127, 0, 0, 1]);
     let cookie = house.shared.accounts.log_in(peer, name, password).await.unwrap().cookie;
     let csrf = house.shared.accounts.person(&cookie, true).unwrap().csrf;
     (cookie, csrf)
@@ -945,7 +961,7 @@ async fn the_last_operator_stays_and_a_changed_user_must_log_in_again() {
     assert_eq!(set("boss", auth::Role::Auditor).await, Err(Code::BadRequest));
     assert_eq!(accounts.remove_person("boss").map_err(|p| p.code), Err(Code::BadRequest));
     assert_eq!(set("Big Boss", auth::Role::Operator).await, Err(Code::BadRequest));
-    let peer = [127, 0, 0, 1].into();
+    let peer = std::net::IpAddr::from([127, 0, 0, 1]);
     let login = accounts.log_in(peer, "clerk", "a long enough one").await.unwrap();
     assert_eq!(accounts.person(&login.cookie, true).unwrap().role, auth::Role::Finance);
     accounts.set_person("clerk", auth::Role::Auditor, None).await.unwrap();

@@ -155,6 +155,8 @@ fn what_is_wanted_is_read_or_refused_with_what_is_wrong() {
             r#"{"port":"/dev/../etc/shadow"}"#,
             "\"/dev/../etc/shadow\" is no serial port like /dev/ttyUSB0",
         ),
+        (r#"{"port":"/etc/shadow"}"#, "\"/etc/shadow\" is no serial port like /dev/ttyUSB0"),
+        (r#"{"port":"/dev/.."}"#, "\"/dev/..\" is no serial port like /dev/ttyUSB0"),
         (r#"{"tcp":":4001"}"#, "\":4001\" is not host:port"),
         (r#"{"tcp":"host:x"}"#, "\"host:x\" is not host:port"),
     ] {

@@ -1,7 +1,8 @@
 //! The last lines of the log in memory, for the page: as many as [`limits::LOG_RECENT_MAX`], cut to
-//! [`limits::LOG_RECENT_BYTES_MAX`] each. What the log's filter lets through comes here too; nothing is
-//! read back from the journal of the system.
+//! [`limits::LOG_RECENT_BYTES_MAX`] each. What the log's filter lets through comes here too, without what
+//! [`redact`] takes for a secret; nothing is read back from the journal of the system.
 
+use super::redact;
 use crate::clock::SystemClock;
 use crate::limits;
 use crate::ports::Clock as _;
@@ -41,7 +42,7 @@ pub fn lines() -> Vec<Line> {
 
 /// Keeps what passes the log's filter.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Recent;
+pub(crate) struct Recent;
 
 impl<S: Subscriber> Layer<S> for Recent {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -51,6 +52,8 @@ impl<S: Subscriber> Layer<S> for Recent {
         event.record(&mut text);
         let mut line = text.message;
         line.push_str(&text.fields);
+        // Before it is cut: half a secret has no end that tells it.
+        let mut line = redact::text(&line);
         if let Some((end, _)) =
             line.char_indices().find(|(at, _)| *at >= limits::LOG_RECENT_BYTES_MAX)
         {
@@ -63,12 +66,17 @@ impl<S: Subscriber> Layer<S> for Recent {
             target: of.target().to_owned(),
             text: line,
         };
-        let mut kept = kept();
-        while kept.len() >= limits::LOG_RECENT_MAX {
-            kept.pop_front();
-        }
-        kept.push_back(line);
+        keep(line);
     }
+}
+
+/// Takes a line in; the oldest goes when there are too many.
+pub(crate) fn keep(line: Line) {
+    let mut kept = kept();
+    while kept.len() >= limits::LOG_RECENT_MAX {
+        kept.pop_front();
+    }
+    kept.push_back(line);
 }
 
 #[derive(Default)]

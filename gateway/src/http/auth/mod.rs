@@ -2,13 +2,15 @@
 //!
 //! The state directory holds, each 0600 and replaced as a whole:
 //! ```text
-//! password     USER ROLE ARGON2ID-PHC\n…     a line for each person; no default: absent until the set-up
-//! setup-code   ARGON2ID-PHC\n                valid once, gone with the first password
-//! tokens.toml  see `tokens`
+//! password        USER ROLE ARGON2ID-PHC\n…  a line for each person; no default: absent until the set-up
+//! setup-code      ARGON2ID-PHC [AT BY]\n     valid once, gone with the first password; AT and BY of a reset
+//! known-browsers  see `browsers`
+//! tokens.toml     see `tokens`
 //! ```
 //! No secret is ever kept in clear, logged (but the set-up code, once) or compared other than as a
 //! hash. Hashing takes 19 MiB and runs off the runtime's threads, two at a time.
 
+mod browsers;
 mod devices;
 mod guesses;
 mod roles;
@@ -25,7 +27,10 @@ use crate::limits;
 use crate::problem::{Code, Problem};
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Argon2, Params};
-use guesses::Guesses;
+use blockgate_rules::event::Upkeep;
+use blockgate_types::Time;
+use browsers::Browsers;
+use guesses::{Brake, Guesses, Name, Source};
 use ring::rand::{SecureRandom, SystemRandom};
 use sessions::Sessions;
 use std::io;
@@ -121,6 +126,31 @@ impl Caller {
 pub struct Login {
     /// 256 random bits in hexadecimal.
     pub cookie: String,
+    /// The same, for the browser itself, where it had none of ours: it outlives sessions, lets nobody in,
+    /// and only keeps others' wrong tries from making this browser wait.
+    pub browser: Option<String>,
+}
+
+/// Where a login comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The address.
+    pub peer: IpAddr,
+    /// The cookie of [`Login::browser`], as the browser says.
+    pub browser: Option<&'a str>,
+}
+
+impl From<IpAddr> for Origin<'_> {
+    fn from(peer: IpAddr) -> Self {
+        Self { peer, browser: None }
+    }
+}
+
+/// All logins were forgotten at the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reset {
+    at: Time,
+    by: String,
 }
 
 #[derive(Debug, Clone)]
@@ -140,6 +170,11 @@ struct State {
     fresh_code: Option<String>,
     sessions: Sessions,
     guesses: Guesses,
+    browsers: Browsers,
+    /// Stays until somebody has set a password again.
+    reset: Option<Reset>,
+    /// For the audit trail: who did it, and what.
+    untold: Vec<(String, Upkeep)>,
 }
 
 /// The accounts of one gateway.
@@ -168,11 +203,14 @@ impl Accounts {
             })?,
             None => Vec::new(),
         };
-        let mut setup_code =
-            secret_file::read(&dir.join("setup-code"))?.map(|t| t.trim().to_owned());
+        let (mut setup_code, reset) = match secret_file::read(&dir.join("setup-code"))? {
+            Some(text) => parse_code(&text),
+            None => (None, None),
+        };
+        let browsers = secret_file::read(&dir.join("known-browsers"))?;
         let mut fresh_code = None;
         if users.is_empty() && setup_code.is_none() {
-            let (code, phc) = new_code(dir, &random)?;
+            let (code, phc) = new_code(dir, &random, None)?;
             (setup_code, fresh_code) = (Some(phc), Some(code));
         }
         let tokens = match secret_file::read(&dir.join("tokens.toml"))? {
@@ -180,6 +218,8 @@ impl Accounts {
                 .map_err(|why| io::Error::other(format!("tokens.toml: {why}")))?,
             None => Tokens::default(),
         };
+        // Told at each start until somebody has set a password: better twice than not at all.
+        let told = |reset: &Reset| (reset.by.clone(), Upkeep::LoginsReset { at: reset.at });
         Ok(Self {
             dir: dir.to_owned(),
             random,
@@ -193,6 +233,9 @@ impl Accounts {
                 fresh_code,
                 sessions: Sessions::default(),
                 guesses: Guesses::new(Instant::now()),
+                browsers: browsers.map_or_else(Browsers::default, |text| Browsers::parse(&text)),
+                untold: reset.iter().map(told).collect(),
+                reset,
             }),
         })
     }
@@ -203,6 +246,10 @@ impl Accounts {
         let (mut old, mut new) = (before.state(), self.state());
         new.guesses = std::mem::replace(&mut old.guesses, Guesses::new(Instant::now()));
         new.sessions = std::mem::take(&mut old.sessions);
+        if new.reset == old.reset {
+            new.untold.clear();
+        }
+        new.untold.append(&mut old.untold);
         let of = |users: &[User], name: &str| {
             users.iter().find(|user| user.name == name).map(|user| (user.role, user.phc.clone()))
         };
@@ -215,13 +262,16 @@ impl Accounts {
         gone.iter().for_each(|user| new.sessions.end_of(user));
     }
 
-    /// Forgets the password and makes a new set-up code: the console's answer to a lost password.
-    /// A running daemon sees it at its next start.
+    /// Forgets all logins and makes a new set-up code: the console's answer to a lost password. A
+    /// running daemon sees it at its next start, and tells the audit trail who did it and when.
     ///
     /// # Errors
     /// When the files cannot be replaced.
-    pub fn reset(dir: &Path) -> io::Result<String> {
-        let (code, _) = new_code(dir, &SystemRandom::new())?;
+    pub fn reset(dir: &Path, at: Time, by: &str) -> io::Result<String> {
+        let by = by.split_whitespace().collect::<Vec<_>>().join("-");
+        let reset = Reset { at, by: if by.is_empty() { "console".to_owned() } else { by } };
+        let (code, _) = new_code(dir, &SystemRandom::new(), Some(&reset))?;
+        secret_file::remove(&dir.join("known-browsers"))?;
         match std::fs::remove_file(dir.join("password")) {
             Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
             Ok(()) | Err(_) => Ok(code),
@@ -249,6 +299,12 @@ impl Accounts {
     #[must_use]
     pub fn take_set_up_code(&self) -> Option<String> {
         self.state().fresh_code.take()
+    }
+
+    /// What the audit trail has not been told yet: who did it, and what.
+    #[must_use]
+    pub fn take_untold(&self) -> Vec<(String, Upkeep)> {
+        std::mem::take(&mut self.state().untold)
     }
 
     /// A login for this run only, kept in memory: `(user, password)`. For the demo.
@@ -297,6 +353,7 @@ impl Accounts {
             Some(password) => Some(self.hash_checked(password).await?),
             None => None,
         };
+        let has_new = phc.is_some();
         let mut state = self.state();
         let mut users = state.users.clone();
         match (users.iter_mut().find(|user| user.name == name), phc) {
@@ -317,6 +374,9 @@ impl Accounts {
         }
         self.keep(&mut state, users)?;
         state.sessions.end_of(name);
+        if has_new {
+            self.forget_browsers(&mut state, name);
+        }
         Ok(())
     }
 
@@ -333,7 +393,29 @@ impl Accounts {
         }
         self.keep(&mut state, users)?;
         state.sessions.end_of(name);
+        self.forget_browsers(&mut state, name);
         Ok(())
+    }
+
+    /// Whoever knew the old password had time to log in with it: their browsers are strangers again.
+    fn forget_browsers(&self, state: &mut State, name: &str) {
+        state.browsers.forget(name);
+        self.keep_browsers(state);
+    }
+
+    /// Writes the browsers of the users that are on disk themselves.
+    fn keep_browsers(&self, state: &State) {
+        let text = state.browsers.text(|name| state.users.iter().any(|user| user.name == name));
+        let path = self.dir.join("known-browsers");
+        let written = if text.is_empty() {
+            secret_file::remove(&path)
+        } else {
+            secret_file::write(&path, text.as_bytes())
+        };
+        if let Err(fault) = written {
+            // A login must not fail for it: all that it costs is a wait after the next start.
+            tracing::warn!(%fault, "known browsers could not be written");
+        }
     }
 
     /// Writes the password file and takes `users` over.
@@ -368,12 +450,14 @@ impl Accounts {
         self.hash(password.to_owned()).await
     }
 
-    /// Whether it is the person's password; a wrong one counts as a wrong login.
+    /// Whether it is the person's password. A wrong one makes this session's next try wait, and
+    /// nobody else's.
     ///
     /// # Errors
     /// [`Code::WrongPassword`], [`Code::TooManyTries`].
-    pub async fn check(&self, peer: IpAddr, user: &str, password: &str) -> Result<(), Problem> {
-        self.right(peer, user, password).await.map(|_| ())
+    pub async fn check(&self, person: &Person, password: &str) -> Result<(), Problem> {
+        let source = Source::Known(person.session);
+        self.right(&source, &person.user, password).await.map(|_| ())
     }
 
     /// Opens a locked session again.
@@ -386,12 +470,19 @@ impl Accounts {
     /// # Errors
     /// [`Code::WrongPassword`] for a wrong or used code, [`Code::TooManyTries`],
     /// [`Code::WeakPassword`] (the code stays valid).
-    pub async fn set_up(&self, peer: IpAddr, code: &str, password: &str) -> Result<Login, Problem> {
+    pub async fn set_up<'a>(
+        &self,
+        from: impl Into<Origin<'a>>,
+        code: &str,
+        password: &str,
+    ) -> Result<Login, Problem> {
+        let from: Origin<'a> = from.into();
+        let source = Source::of(from.peer);
         if password.chars().count() < PASSWORD_CHARS_MIN {
             return Err(Code::WeakPassword.into());
         }
         let _one = self.set_up.lock().await;
-        self.take_guess(peer)?;
+        self.take_guess(&source, None)?;
         let phc = self.state().setup_code.clone();
         let right = match phc {
             Some(phc) if self.state().users.is_empty() => self.verify(plain(code), phc).await?,
@@ -406,31 +497,47 @@ impl Accounts {
             let mut state = self.state();
             state.setup_code = None;
             state.fresh_code = None;
-            state.guesses.right(peer);
+            state.reset = None;
+            state.guesses.right(&source, None);
         }
-        self.begin(USER, Role::Operator)
+        self.begin(&from, USER, Role::Operator)
     }
 
     /// Logs a person in.
     ///
     /// # Errors
     /// [`Code::WrongPassword`], [`Code::TooManyTries`].
-    pub async fn log_in(&self, peer: IpAddr, user: &str, password: &str) -> Result<Login, Problem> {
-        let (role, stale) = self.right(peer, user, password).await?;
+    pub async fn log_in<'a>(
+        &self,
+        from: impl Into<Origin<'a>>,
+        user: &str,
+        password: &str,
+    ) -> Result<Login, Problem> {
+        let from: Origin<'a> = from.into();
+        let known = from.browser.and_then(|cookie| self.state().browsers.find(user, cookie));
+        let source = known.map_or_else(|| Source::of(from.peer), Source::Known);
+        let (role, stale) = match self.right(&source, user, password).await {
+            Ok(right) => right,
+            Err(problem) => {
+                tracing::warn!(peer = %from.peer, why = problem.code.text(), "a login failed");
+                return Err(problem);
+            }
+        };
         if stale {
             self.set_person(user, role, Some(password)).await?;
         }
-        self.begin(user, role)
+        self.begin(&from, user, role)
     }
 
     /// The role of a user whose password this is, and whether its hash should be made anew.
     async fn right(
         &self,
-        peer: IpAddr,
+        source: &Source,
         user: &str,
         password: &str,
     ) -> Result<(Role, bool), Problem> {
-        self.take_guess(peer)?;
+        let name = self.name(user);
+        self.take_guess(source, Some(&name))?;
         if password.len() > PASSWORD_BYTES_MAX {
             return Err(Code::WrongPassword.into());
         }
@@ -459,28 +566,59 @@ impl Accounts {
         for (known, kept) in candidates.drain(..) {
             let right = self.verify(password.to_owned(), known.phc.clone()).await?;
             if right && known.name == user {
-                self.state().guesses.right(peer);
+                self.state().guesses.right(source, Some(&name));
                 return Ok((known.role, kept && outdated(&known.phc)));
             }
         }
-        tracing::warn!(peer = %peer, "a login failed");
+        let mut state = self.state();
+        let tell = state.guesses.wrong(&name).filter(|_| state.untold.len() < limits::USERS_MAX);
+        if let Some(wrong) = tell {
+            tracing::warn!(%user, wrong, "a user's name is tried with wrong passwords");
+            let did = Upkeep::LoginsBraked { user: user.to_owned(), wrong };
+            state.untold.push(("nobody".to_owned(), did));
+        }
         Err(Code::WrongPassword.into())
     }
 
-    fn take_guess(&self, peer: IpAddr) -> Result<(), Problem> {
-        self.state().guesses.take(peer, Instant::now()).map_err(|wait| Problem {
-            code: Code::TooManyTries,
-            detail: String::new(),
-            retry_after: Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))),
+    /// Whose name it is; names that are nobody's share a few.
+    fn name(&self, user: &str) -> Name {
+        let state = self.state();
+        let known = state.users.iter().chain(&state.one_time).any(|known| known.name == user);
+        if known { Name::User(user.to_owned()) } else { Name::Nobody(sessions::hash(user)[0]) }
+    }
+
+    fn take_guess(&self, source: &Source, name: Option<&Name>) -> Result<(), Problem> {
+        let taken = self.state().guesses.take(source, name, Instant::now());
+        taken.map_err(|(brake, wait)| {
+            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+            let detail = match brake {
+                Brake::Source => format!("wait {seconds} s"),
+                Brake::Name => format!(
+                    "others try this name with wrong passwords: wait {seconds} s, or use a browser in \
+                     which you have logged in before"
+                ),
+                Brake::All => format!("too many log in at once: wait {seconds} s"),
+            };
+            Problem { code: Code::TooManyTries, detail, retry_after: Some(seconds) }
         })
     }
 
     /// A new session: the cookie changes at every login, so none can be planted before.
-    fn begin(&self, user: &str, role: Role) -> Result<Login, Problem> {
+    fn begin(&self, from: &Origin<'_>, user: &str, role: Role) -> Result<Login, Problem> {
         let cookie = hex(&random_bytes::<32>(&self.random).map_err(internal)?);
         let csrf = hex(&random_bytes::<32>(&self.random).map_err(internal)?);
-        self.state().sessions.begin(&cookie, csrf, user, role, Instant::now());
-        Ok(Login { cookie })
+        let fresh = hex(&random_bytes::<32>(&self.random).map_err(internal)?);
+        let mut state = self.state();
+        state.sessions.begin(&cookie, csrf, user, role, Instant::now());
+        if from.browser.is_some_and(|had| state.browsers.find(user, had).is_some()) {
+            return Ok(Login { cookie, browser: None });
+        }
+        // Two people at one computer share what names it.
+        let ours = from.browser.filter(|had| state.browsers.is_ours(had));
+        state.browsers.add(user, ours.unwrap_or(&fresh));
+        let browser = if ours.is_some() { None } else { Some(fresh) };
+        self.keep_browsers(&state);
+        Ok(Login { cookie, browser })
     }
 
     /// Whose cookie it is; `touch` unless nobody need be there (an event stream).
@@ -583,11 +721,26 @@ fn hash_now(password: &str, salt: &[u8]) -> io::Result<String> {
     Ok(phc.to_string())
 }
 
+/// The hash of a set-up code, and which reset made it. Text after the hash that is none is left out: the
+/// code works all the same.
+fn parse_code(text: &str) -> (Option<String>, Option<Reset>) {
+    let mut words = text.split_whitespace();
+    let code = words.next().map(str::to_owned);
+    let at = words.next().and_then(|at| at.parse().ok());
+    let reset = at.zip(words.next()).map(|(at, by)| Reset { at, by: by.to_owned() });
+    (code, reset)
+}
+
 /// A new set-up code of 60 random bits, its hash on disk.
-fn new_code(dir: &Path, random: &SystemRandom) -> io::Result<(String, String)> {
+fn new_code(
+    dir: &Path,
+    random: &SystemRandom,
+    reset: Option<&Reset>,
+) -> io::Result<(String, String)> {
     let plain_code = readable(&random_bytes::<12>(random)?, 12);
     let phc = hash_now(&plain_code, &random_bytes::<16>(random)?)?;
-    secret_file::write(&dir.join("setup-code"), format!("{phc}\n").as_bytes())?;
+    let of = reset.map_or_else(String::new, |reset| format!(" {} {}", reset.at, reset.by));
+    secret_file::write(&dir.join("setup-code"), format!("{phc}{of}\n").as_bytes())?;
     let grouped: Vec<&str> =
         [0..4, 4..8, 8..12].into_iter().filter_map(|r| plain_code.get(r)).collect();
     Ok((grouped.join("-"), phc))
@@ -662,11 +815,81 @@ mod tests {
         assert_eq!(wrong.code, Code::WrongPassword);
         let early = accounts.log_in(PEER, USER, "correct horse").await.unwrap_err();
         assert_eq!((early.code, early.retry_after), (Code::TooManyTries, Some(1)));
+    }
 
-        let code = Accounts::reset(dir.path()).unwrap();
+    #[tokio::test(start_paused = true)]
+    async fn a_reset_at_the_console_ends_every_login_and_is_told_until_there_is_a_password_again() {
+        let dir = tempfile::tempdir().unwrap();
         let accounts = Accounts::open(dir.path()).unwrap();
-        assert!(!accounts.is_set_up());
-        assert!(accounts.set_up(PEER, &code, "a third one!").await.is_ok());
+        let code = accounts.take_set_up_code().unwrap();
+        let login = accounts.set_up(PEER, &code, "correct horse").await.unwrap();
+        assert!(accounts.take_untold().is_empty());
+
+        let at: Time = "2026-11-29T08:00:00Z".parse().unwrap();
+        let code = Accounts::reset(dir.path(), at, "console/li wei").unwrap();
+        let told = [("console/li-wei".to_owned(), Upkeep::LoginsReset { at })];
+        let again = Accounts::open(dir.path()).unwrap();
+        again.go_on_from(&accounts);
+        assert!(!again.is_set_up());
+        assert_eq!(again.person(&login.cookie, true), None, "a reload ends the old sessions");
+        assert_eq!(again.take_set_up_code(), None, "the console has shown it");
+        assert_eq!(again.take_untold(), told);
+        let reloaded = Accounts::open(dir.path()).unwrap();
+        reloaded.go_on_from(&again);
+        assert_eq!(reloaded.take_untold(), [], "a reload tells it once");
+        let restarted = Accounts::open(dir.path()).unwrap();
+        assert_eq!(restarted.take_untold(), told);
+        assert!(restarted.set_up(PEER, &code, "a third one!").await.is_ok());
+        assert_eq!(Accounts::open(dir.path()).unwrap().take_untold(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_guesses_a_clerks_password_from_everywhere_does_not_keep_the_clerk_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = Accounts::open(dir.path()).unwrap();
+        accounts.set_password("correct horse").await.unwrap();
+        accounts.set_person("clerk", Role::Finance, Some("correct horse")).await.unwrap();
+        let own = accounts.log_in(PEER, "clerk", "correct horse").await.unwrap();
+        let cookie = own.browser.unwrap();
+        let at = |n: u32| IpAddr::V4((0x0A00_0000 + n).into());
+        let mut held = None;
+        for n in 0..12 {
+            match accounts.log_in(at(n), "clerk", "a wild guess").await {
+                Err(problem) if problem.code == Code::TooManyTries => held = Some(problem),
+                other => assert_eq!(other.unwrap_err().code, Code::WrongPassword),
+            }
+        }
+        let held = held.expect("the name is braked");
+        assert!(held.detail.contains("others try this name"), "{held:?}");
+        assert!(held.retry_after.is_some_and(|wait| wait <= 60), "{held:?}");
+        let told = accounts.take_untold();
+        let did = Upkeep::LoginsBraked { user: "clerk".to_owned(), wrong: 5 };
+        assert_eq!(told, [("nobody".to_owned(), did)]);
+        // A name that is nobody's waits like one that is somebody's.
+        let nobody = (20..32).map(at);
+        let mut waits = 0;
+        for peer in nobody {
+            let problem = accounts.log_in(peer, "nosuch", "a wild guess").await.unwrap_err();
+            waits += u32::from(problem.code == Code::TooManyTries);
+        }
+        assert!(waits > 0);
+        assert!(accounts.take_untold().is_empty(), "nobody's name may be a password typed there");
+        // The clerk's own browser comes in, from whatever address, also after a restart.
+        let from = Origin { peer: at(3), browser: Some(&cookie) };
+        let login = accounts.log_in(from, "clerk", "correct horse").await.unwrap();
+        assert_eq!(login.browser, None);
+        let person = accounts.person(&login.cookie, true).unwrap();
+        assert!(accounts.check(&person, "correct horse").await.is_ok(), "a locked session opens");
+        let restarted = Accounts::open(dir.path()).unwrap();
+        restarted.go_on_from(&accounts);
+        assert!(restarted.log_in(from, "clerk", "correct horse").await.is_ok());
+        let planted = Origin { peer: at(40), browser: Some("planted") };
+        let other = restarted.log_in(planted, "admin", "correct horse").await.unwrap();
+        assert!(other.browser.is_some_and(|fresh| fresh != "planted"), "nobody plants a cookie");
+        // With the password goes what was known by it.
+        restarted.set_person("clerk", Role::Finance, Some("another horse")).await.unwrap();
+        let stranger = restarted.log_in(from, "clerk", "another horse").await.unwrap_err();
+        assert_eq!(stranger.code, Code::TooManyTries);
     }
 
     #[tokio::test]

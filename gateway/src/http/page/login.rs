@@ -124,7 +124,7 @@ pub(super) async fn unlock(
     let accounts = &desk.shared.accounts;
     let password = fields.get("password").unwrap_or_default();
     let kept = Kept::again(fields);
-    if let Err(problem) = accounts.check(page.request.peer, &person.user, password).await {
+    if let Err(problem) = accounts.check(person, password).await {
         let mut response = locked(page, kept.as_ref(), Some(&problem));
         if let Ok(status) = warp::http::StatusCode::from_u16(problem.code.status()) {
             *response.status_mut() = status;

@@ -34,7 +34,13 @@ pub(super) fn list(desk: &Desk, page: &Page<'_>) -> Answered {
     let trouble = fields.get("show") == Some("trouble");
     let wanted = fields.get("q").unwrap_or("").trim().to_lowercase();
     let mut all = wire::meters(&desk.shared);
-    let none = if all.is_empty() { say.no_meters() } else { say.no_trouble() };
+    let none = if all.is_empty() {
+        say.no_meters()
+    } else if trouble && wanted.is_empty() {
+        say.no_trouble()
+    } else {
+        say.no_meter_fits()
+    };
     all.retain(|m| {
         let line = m.board.line.as_ref().map_or("", |line| line.as_str());
         (!trouble || m.freshness != Freshness::Good || !m.held().is_empty())

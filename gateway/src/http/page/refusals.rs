@@ -242,6 +242,12 @@ const REFUSALS: &[(&str, &str)] = &[
     ("unknown parameter {}; known here: {}", "不认识的参数 {}；这里有：{}。"),
     ("{} is given twice", "{} 填了两次。"),
     ("the store does not answer", "存储没有应答。"),
+    ("wait {} s", "请等 {} 秒。"),
+    (
+        "others try this name with wrong passwords: wait {} s, or use a browser in which you have logged in before",
+        "有人在用错误的密码试这个用户名：请等 {} 秒，或者换用以前登录过的浏览器。",
+    ),
+    ("too many log in at once: wait {} s", "同时登录的人太多：请等 {} 秒。"),
 ];
 
 /// A refusal in Chinese; `None` where none is known.

@@ -313,7 +313,7 @@ impl Act {
     }
 
     /// The fields of its form beside the page's own tokens.
-    pub(super) fn fields(&self) -> &'static [&'static str] {
+    pub(in crate::http) fn fields(&self) -> &'static [&'static str] {
         match self {
             Self::ReadMeter(_) | Self::TestMeter(_) | Self::CancelScan(_) => &[],
             Self::ExchangeMeter(_) => &["register", "final_value", "initial_value"],

@@ -9,7 +9,7 @@ use crate::http::request::Fields;
 use crate::http::wire;
 use crate::mqtt::trouble::Trouble;
 use crate::problem::{Code, Problem};
-use crate::telemetry::recent;
+use crate::telemetry::{recent, redact};
 use blockgate_types::{ClockState, Time};
 use maud::{Markup, html};
 use serde_json::{Value, json};
@@ -387,10 +387,11 @@ pub(super) fn diagnostics_file(desk: &Desk) -> Answered {
         .iter()
         .map(|line| json!({ "at": line.at, "level": line.level, "target": line.target, "text": line.text }))
         .collect();
-    let document = json!({
+    let mut document = json!({
         "status": wire::status_json(shared), "meters": meters, "outbox": wire::outbox_json(shared),
         "alarms": alarms, "log": log,
     });
+    redact::document(&mut document);
     let text =
         serde_json::to_string_pretty(&document).map_err(|_| Problem::from(Code::Internal))?;
     let mut response = content(text, "application/json");

@@ -41,7 +41,7 @@ words! {
     set_up_code "安装码" "Set-up code";
     set_up_do "设置密码并登录" "Set password and log in";
     login_why "本机维护页面" "Local maintenance page";
-    forgot "忘记密码？请在控制台重置；之后日志里会有新的安装码。" "Lost the password? Reset it on the console; the log then shows a new set-up code.";
+    forgot "忘记密码？可以请管理员重设；都忘了，请在控制台运行 blockgate reset-logins。" "Lost the password? An operator can set a new one; if nobody can, run on the console: blockgate reset-logins";
     plain_http "本连接未加密，仅限本机回环地址。" "This connection is not encrypted; it is open on loopback only.";
     offline "实时更新中断，正在重连；数值保持最后一次的样子。" "Live updates are interrupted, reconnecting; values stay as they were.";
     good "正常" "good";
@@ -81,6 +81,7 @@ words! {
     all "全部" "All";
     with_trouble "有问题的" "With trouble";
     no_meters "没有表计。" "There are no meters.";
+    no_meter_fits "没有符合条件的表。" "No meter fits.";
     no_trouble "所有表计都正常。" "Every meter is fine.";
     details "详情" "Details";
     seconds_ago "{} 秒前" "{} s ago";

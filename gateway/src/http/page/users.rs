@@ -188,7 +188,7 @@ pub(super) async fn act(
             if !read.is_good() {
                 return Ok(Outcome::Again(read.typed(true), None));
             }
-            match accounts.check(page.request.peer, &person.user, &old).await {
+            match accounts.check(person, &old).await {
                 Ok(()) => {
                     let done = accounts.set_person(&person.user, person.role, Some(&new)).await;
                     if done.is_ok() {
