@@ -67,6 +67,21 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Time;
     /// Whether it can be believed.
     fn state(&self) -> ClockState;
+    /// Who sets it and how far it may be off; `None` where nobody can say.
+    fn discipline(&self) -> Option<Discipline> {
+        None
+    }
+}
+
+/// Who sets a clock, and how well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discipline {
+    /// The program that sets it, as far as it is known: `chrony`, `systemd-timesyncd`.
+    pub source: Option<&'static str>,
+    /// What is still to be corrected, in microseconds; positive where the clock is behind.
+    pub offset_us: i64,
+    /// The most that the clock can be off, in microseconds.
+    pub error_us: i64,
 }
 
 /// A connection to the broker, below MQTT: certificates checked, encrypted, both ways.

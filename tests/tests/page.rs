@@ -90,6 +90,21 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
     sorted.sort_unstable();
     sorted.dedup();
     assert_eq!((sorted.len(), &sorted), (20, &receipts), "twenty receipts, each its own");
+    // Two at the counter take the same household's money: the second is told what the first one did.
+    let (twice, owed) = &debtors[20];
+    let screen = format!("/households/{twice}");
+    let action = format!("{screen}/pay");
+    let late = chief.fill(&screen, &action, &[("channel", "cash"), ("toward", "bills")]);
+    let _ = pay(&clerk, twice, *owed);
+    taken += owed;
+    for _ in 0..2 {
+        let refused = chief.send(&action, &late);
+        assert_eq!(refused.status, 422, "{}", refused.body);
+        let saw = format!("You saw: owed {}.{:02}, prepaid 0.00", owed / 100, owed % 100);
+        assert!(refused.body.contains(&saw), "{saw}: {}", refused.body);
+        assert!(refused.body.contains("now: owed 0.00, prepaid 0.00"), "{}", refused.body);
+    }
+    assert_eq!(json(&clerk, &format!("/v1/accounts/{twice}"))["prepaid_fen"], 0, "paid once");
     let printed = clerk.see(&format!("/receipts/{}?paper=a4", receipts[0]));
     assert!(printed.contains("page/clerk") && printed.contains("paper a4"), "{printed}");
     // Who takes no money sees the household and no form, and is refused without one.
@@ -152,7 +167,7 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
         with_cash.cloned()
     });
     let cash = &day["channels"]["cash"];
-    assert_eq!(cash["payments"], 21, "{day:#}");
+    assert_eq!(cash["payments"], 22, "{day:#}");
     assert_eq!(cash["paid_fen"], taken);
     assert_eq!((&cash["refunds"], &cash["refunded_fen"]), (&1.into(), &2000.into()));
     let net = taken - 2000;
@@ -234,6 +249,9 @@ fn a_new_box_is_put_into_service_from_the_page() {
     assert_eq!((first.status, location(&first)), (303, Some(scan.clone())), "{}", first.body);
     let again = installer.send(&add, &body);
     assert_eq!(again.status, 303, "a nervous finger adds nothing twice: {}", again.body);
+    let other = installer.send(&add, &body.replace("m%2D01", "m%2D99"));
+    assert_eq!(other.status, 422, "{}", other.body);
+    assert!(other.body.contains("This device is meter m-01 now, not m-99"), "{}", other.body);
     // The reload keeps the session and what the scan found.
     gateway.wait("the new config runs", |g| g.log().contains("the config changed").then_some(()));
     let html = installer.see(&scan);

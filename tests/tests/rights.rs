@@ -106,7 +106,18 @@ fn rights_are_given_and_taken_by_the_command_line_and_on_the_page() {
         ("grant_group", "home"),
         ("grant_hours", "4"),
     ];
+    // Another hand fills the same form with another card, and is told who came first.
+    let other = [("grant_card", "20000003")];
+    let other: Vec<_> = fields.iter().copied().chain(other).collect();
+    let late = person.fill("/door-rights", "/door-rights/grant", &other);
     let _ = person.submit("/door-rights", "/door-rights/grant", &fields);
+    let refused = person.send("/door-rights/grant", &late);
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(
+        refused.body.contains("You saw: nothing; now: visit-8: card 20000002, until"),
+        "{}",
+        refused.body
+    );
     let seen = person.see("/door-rights");
     assert!(seen.contains("visit-8"), "{seen}");
     assert_eq!(may(&gateway), [10_058_400, 20_000_002]);
@@ -114,6 +125,14 @@ fn rights_are_given_and_taken_by_the_command_line_and_on_the_page() {
     let _ = person.submit("/door-rights", "/door-rights/revoke", &shut);
     assert_eq!(may(&gateway), [20_000_002]);
     let back = [("of_kind", "person"), ("of", "p-1")];
+    // Let in and shut out once more by somebody else: that is not what was seen.
+    let late = person.fill("/door-rights", "/door-rights/restore", &back);
+    let _ = person.submit("/door-rights", "/door-rights/restore", &back);
+    let _ = person.submit("/door-rights", "/door-rights/revoke", &shut);
+    let refused = person.send("/door-rights/restore", &late);
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(refused.body.contains("You saw: shut out since"), "{}", refused.body);
+    assert_eq!(may(&gateway), [20_000_002]);
     let _ = person.submit("/door-rights", "/door-rights/restore", &back);
     assert_eq!(may(&gateway), [10_058_400, 20_000_002]);
     let named = [("by", "Chen, 12"), ("arrears_reason", "assembly")];

@@ -57,6 +57,16 @@ impl Answers {
         None
     }
 
+    /// Whether a key has come before.
+    pub(super) fn knows(&self, key: &(String, String)) -> bool {
+        self.kept().contains_key(key)
+    }
+
+    /// Remembers that a key has come.
+    pub(super) fn note(&self, key: (String, String)) {
+        let _ = self.enter(&key, &[], Instant::now());
+    }
+
     fn leave(&self, key: &(String, String), answer: &Result) {
         if let Some(kept) = self.kept().get_mut(key) {
             kept.answer = Some(answer.clone());

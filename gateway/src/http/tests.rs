@@ -1034,4 +1034,18 @@ async fn three_thousand_meters_are_looked_through_by_the_page_at_a_time() {
         assert!(rest.starts_with(first), "{path}: {}", &rest[..20]);
         assert!(html.len() < 128 * 1024, "{path}: {} bytes", html.len());
     }
+    // No other screen grows with the block either, but the sheet, which is printed with all meters on it.
+    let screens = ROUTES.iter().filter(|(m, t, _)| *m == "GET" && *t != "/sheet");
+    let mut looked = 0;
+    for path in screens.map(|(_, t, _)| filled(t)).filter(|p| page::Screen::of(p).is_some()) {
+        let answer = house.person("GET", &path).reply(&house.routes).await;
+        let html = String::from_utf8_lossy(answer.body()).into_owned();
+        if html.starts_with("<!DOCTYPE") {
+            let elements = html.matches('<').count() - html.matches("</").count();
+            assert!(html.len() < 128 * 1024, "{path}: {} bytes", html.len());
+            assert!(elements < 4_000, "{path}: {elements} elements");
+            looked += 1;
+        }
+    }
+    assert!(looked > 30, "{looked}");
 }

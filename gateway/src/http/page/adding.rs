@@ -124,6 +124,13 @@ pub(super) async fn act(
         wish.only = read.parsed("nth");
         wish.id = read.parsed("meter_id");
         let known = wish.only.and_then(|nth| wish.finds.found.get(nth));
+        let is = known.and_then(|found| wish.finds.known.get(&found.address));
+        if let (Some(is), Some(wanted)) = (is, &wish.id)
+            && is != wanted
+        {
+            let text = say.fill(say.found_is_known(), &[is.as_str(), wanted.as_str()]);
+            return Ok(again(read, text));
+        }
         if known.is_none_or(|found| wish.finds.known.contains_key(&found.address)) {
             // The second press of the same button, or a list that has grown old.
             return Ok(Outcome::Done(say.added_before().to_owned(), act.screen().path()));

@@ -106,7 +106,7 @@ fn follows(month: &str, next: &str) -> bool {
 }
 
 fn money(amount: Fen, currency: &str) -> String {
-    if currency == "CNY" { format!("¥ {amount}") } else { format!("{amount} {currency}") }
+    if currency == "CNY" { format!("¥\u{a0}{amount}") } else { format!("{amount} {currency}") }
 }
 
 fn revision(view: &View, bill: &Bill) -> String {

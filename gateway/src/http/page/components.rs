@@ -22,10 +22,13 @@ pub(super) struct View {
 impl View {
     /// A point in time as the block's people read it.
     pub(super) fn time(&self, at: Time) -> Markup {
+        html! { time datetime=(at) title=(at) { (self.civil(at)) } }
+    }
+
+    /// The same as text.
+    pub(super) fn civil(&self, at: Time) -> String {
         let civil = jiff::Timestamp::from(at).to_zoned(self.zone.clone());
-        html! {
-            time datetime=(at) title=(at) { (civil.strftime("%Y-%m-%d %H:%M:%S").to_string()) }
-        }
+        civil.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
     /// How long ago; the script keeps it moving.
@@ -226,9 +229,9 @@ pub(super) fn unit(unit: Unit) -> &'static str {
     }
 }
 
-/// An amount of money.
+/// An amount of money; no line breaks between sign and number.
 pub(super) fn money(amount: Fen) -> String {
-    format!("¥ {amount}")
+    format!("¥\u{a0}{amount}")
 }
 
 /// The screens of a section, as links.

@@ -59,7 +59,9 @@ pub(super) fn list(desk: &Desk, page: &Page<'_>) -> Answered {
             div.head { h1 { (say.doors()) } }
             (section(page))
             @if let Some(since) = all["emergency"].as_str() {
-                p.note.bad role="alert" { strong { (say.emergency()) } " " (since) }
+                p.note.bad role="alert" { strong { (say.emergency()) } " "
+                    @match since.parse() { Ok(at) => (page.view.time(at)), Err(_) => (since) }
+                }
             }
             @for warning in rows(&all["warnings"]) {
                 p.note.late { (text(if say.0 == crate::problem::Lang::Zh { &warning["zh"] } else { &warning["en"] })) }

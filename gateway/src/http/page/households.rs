@@ -3,7 +3,7 @@
 
 use super::components::{View, empty, money, tabs};
 use super::forms::{Field, Input, Reader};
-use super::{Act, Page, chart};
+use super::{Act, Page, chart, seen};
 use crate::http::answer::{Answered, Desk, query, see_other};
 use crate::http::money::{fund_of, known, overdue_of, setup_of, today, trees};
 use crate::http::request::Fields;
@@ -169,6 +169,8 @@ struct Household {
     refunds: Vec<Refund>,
     bills: Vec<(u64, Bill)>,
     steps: Vec<Step>,
+    /// What forms about its money carry.
+    seen: String,
 }
 
 /// One household.
@@ -246,6 +248,7 @@ async fn picture(desk: &Desk, id: &AccountId) -> Result<Household, crate::proble
         return Err(Code::NotFound.into());
     }
     let standing = ledger.standing(id);
+    let seen = seen::of_standing(&standing);
     let mut due = BTreeMap::new();
     for (item, open) in ledger.open_bills_of(id) {
         if let Some(day) = open.due {
@@ -263,6 +266,7 @@ async fn picture(desk: &Desk, id: &AccountId) -> Result<Household, crate::proble
         refunds: ledger.refunds().values().filter(|r| r.account == *id).cloned().collect(),
         bills,
         steps,
+        seen,
     })
 }
 
@@ -297,6 +301,7 @@ fn pay_form(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
         section.card #pay {
             header { h2 { (say.take_payment()) } }
             (page.form(&format!("/households/{id}/pay"), html! {
+                (seen::field(&of.seen))
                 div.columns {
                     (page.field(&Field::new("amount", say.amount_yuan(), Input::Money).value(&owed)))
                     (page.field(&Field::new("channel", say.channel_word(), Input::Choice(&channels(page)))))
@@ -394,6 +399,7 @@ fn refunds(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                 details open[page.typed.has("r_amount")] {
                     summary { (say.ask_refund()) }
                     (page.form(&format!("/households/{id}/refund"), html! {
+                        (seen::field(&of.seen))
                         div.columns {
                             (page.field(&Field::new("r_source", say.refund_from(), Input::Choice(&sources))))
                             (page.field(&Field::new("r_amount", say.amount_yuan(), Input::Money)))

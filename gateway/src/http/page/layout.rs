@@ -53,7 +53,7 @@ const SECTIONS: &[Section] = &[
     },
     Section {
         path: "/doors",
-        also: &["/door-events", "/controllers"],
+        also: &["/door-events", "/controllers", "/door-rights"],
         area: Area::Parking,
         drawing: "M6 21V3h12v18M3 21h18M14.500 12h.01",
         name: Say::doors,

@@ -9,6 +9,8 @@
 //! | `forms` | fields with their faults, amounts as people type them, sent once |
 //! | `components` | times, ages, pills, money, tables' cells, empty states |
 //! | `text`, `refusals` | every word in both languages; what rules refuse, in Chinese |
+//! | `seen` | what stood there when a form was opened, against what stands there now |
+//! | `network` | addresses, gateway and name servers, for the first run |
 //! | `chart` | drawings by the server |
 //! | `backup` | a backup to take away, and one to be tried |
 //! | `login` | login, first set-up, what went wrong; what was typed is kept over a login |
@@ -35,6 +37,7 @@ mod lines;
 mod login;
 mod meters;
 mod moveout;
+mod network;
 mod outbox;
 mod overview;
 mod parking;
@@ -42,6 +45,7 @@ mod refusals;
 mod rights;
 mod rules;
 mod screens;
+mod seen;
 mod system;
 mod text;
 mod users;
@@ -56,7 +60,7 @@ use super::auth::{Caller, Note, Person, Role};
 use super::commands;
 use super::request::{Fields, Request};
 use super::routes::Ask;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Lang, Problem};
 use blockgate_rules::Fen;
 use blockgate_rules::input::Order;
 use components::View;
@@ -328,6 +332,14 @@ async fn outcome(
     let Some(order) = order.filter(|_| read.is_good()) else {
         return Ok(Outcome::Again(read.typed(act.is_secret()), None));
     };
+    // The second press of a button finds what the first one changed: that is no surprise to anybody.
+    let sent = (person.user.clone(), format!("page {}", fields.get("once").unwrap_or_default()));
+    if !desk.answers.knows(&sent) {
+        if let Some(note) = seen::changed(desk, page, act, &read) {
+            return Ok(Outcome::Again(read.typed(act.is_secret()), Some(note)));
+        }
+        desk.answers.note(sent);
+    }
     let caller = Caller::Person(person.clone());
     let done = commands::from_page(&desk.shared, &caller, fields.get("once"), order).await;
     let to = match act {
@@ -433,7 +445,11 @@ pub(super) fn finish(desk: &Desk, request: &Request, mut response: Response) -> 
 
 fn show_problem(desk: &Desk, request: &Request, problem: &Problem) -> Response {
     let mut response = if request.is_api() {
-        let document = problem.document(request.lang, &request.path);
+        // A program that names no language reads the same detail everywhere.
+        let asked = request.header("accept-language").and_then(Lang::accepted);
+        let detail = asked.map_or_else(|| problem.detail.clone(), |l| Say(l).told(&problem.detail));
+        let told = Problem { detail, ..problem.clone() };
+        let document = told.document(request.lang, &request.path);
         answer::content(document.to_string(), "application/problem+json")
     } else if problem.code == Code::Unauthenticated && !request.mutates() {
         return see_other(&format!("/login?next={}", request.path));

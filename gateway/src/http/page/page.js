@@ -12,8 +12,13 @@
   const skew = (Date.parse(words.now) - Date.now()) / 1000;
   const age = () => document.querySelectorAll('time[data-age]').forEach((t) => { t.textContent = ago(t.dateTime); });
 
+  // Found once: the stream tells of every meter of the block, and few of them are on this screen.
+  const cards = new Map();
+  for (const card of document.querySelectorAll('[data-meter]')) {
+    cards.set(card.dataset.meter, [...(cards.get(card.dataset.meter) || []), card]);
+  }
   const show = (meter) => {
-    for (const card of document.querySelectorAll(`[data-meter="${CSS.escape(meter.id)}"]`)) {
+    for (const card of cards.get(meter.id) || []) {
       for (const pill of card.querySelectorAll('[data-freshness]')) {
         pill.className = `pill ${meter.freshness}`;
         pill.textContent = words[meter.freshness];
@@ -49,6 +54,25 @@
   const code = document.querySelector('input[name="code"]');
   const given = /[#&]setup=([^&]+)/.exec(location.hash);
   if (code && given) { code.value = decodeURIComponent(given[1]); history.replaceState(null, '', location.pathname); }
+  // The log follows while a person wants it to, and stands still while it is read.
+  const follow = document.querySelector('[data-follow]');
+  let following = 0;
+  const more = async () => {
+    if (document.hidden) return;
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer || !answer.ok || answer.redirected || !following) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById('log');
+    if (fresh && following) document.getElementById('log').replaceWith(fresh);
+  };
+  if (follow) {
+    follow.hidden = false;
+    follow.addEventListener('click', () => {
+      following = following ? (clearInterval(following), 0) : setInterval(more, 2000);
+      follow.textContent = following ? follow.dataset.pause : follow.dataset.follow;
+      follow.setAttribute('aria-pressed', following ? 'true' : 'false');
+      if (following) more();
+    });
+  }
   document.addEventListener('click', (e) => { if (e.target.closest('[data-print]')) print(); });
   // A command is sent once, however often its button is pressed.
   document.addEventListener('submit', (e) => {

@@ -248,6 +248,50 @@ const REFUSALS: &[(&str, &str)] = &[
         "有人在用错误的密码试这个用户名：请等 {} 秒，或者换用以前登录过的浏览器。",
     ),
     ("too many log in at once: wait {} s", "同时登录的人太多：请等 {} 秒。"),
+    ("the two passwords differ", "两次输入的密码不同。"),
+    ("there are no bills to look at", "还没有账单可以对照。"),
+    ("at most {} baud rates", "最多 {} 个波特率。"),
+    ("{} is no baud rate: 300 to 4000000", "{} 不是波特率：300 到 4000000。"),
+    ("there is no protocol {}; there are: {}", "没有协议 {}；有：{}。"),
+    // What is asked in an address, by page and program.
+    ("by must be hour, day or month", "by 写 hour、day 或 month。"),
+    ("from must lie before to", "起始时间要在结束时间之前。"),
+    ("from must not be after to", "起始时间不能在结束时间之后。"),
+    ("from must not lie after to", "起始日期不能在结束日期之后。"),
+    ("limit must be from 1 to {}, not {}", "limit 要在 1 到 {} 之间，不是 {}。"),
+    ("more than {} rows: ask for less at once", "超过 {} 行：请缩小范围。"),
+    (
+        "parameter {}: {} is not a day like \"2026-03-01\"",
+        "参数 {}：{} 不是 2026-03-01 这样的日期。",
+    ),
+    ("parameter {}: {}", "参数 {} 不对：{}"),
+    ("{}: {} is no day", "{}：{} 不是日期。"),
+    // What only programs do wrong.
+    ("Idempotency-Key must have 1 to 255 characters", "Idempotency-Key 要有 1 到 255 个字符。"),
+    ("Last-Event-ID must be a sequence number", "Last-Event-ID 要是序号。"),
+    ("header {} is missing", "缺少标头 {}。"),
+    ("header {}", "标头 {} 不对。"),
+    ("it has another serial number", "序列号不同。"),
+    ("it speaks another protocol", "协议不同。"),
+    ("it needs the scope {}", "需要 {} 权限。"),
+    ("the command: {}", "命令写得不对：{}"),
+    ("the opening: {}", "开门请求写得不对：{}"),
+    ("the question: {}", "问题写得不对：{}"),
+    ("the scan: {}", "搜索请求写得不对：{}"),
+    (
+        "the page's forms are for people; use /v1/commands",
+        "页面的表单给人用；程序请用 /v1/commands。",
+    ),
+    (
+        "the request is not new: its time or nonce was used",
+        "请求不是新的：它的时间或随机数用过了。",
+    ),
+    ("the request names no host, or two", "请求没有主机名，或者有两个。"),
+    ("this token asks for other lanes", "这个令牌不管这条车道。"),
+    ("this token pushes for other cameras", "这个令牌不管这台相机。"),
+    ("lane: {}", "车道写得不对：{}"),
+    ("ticket: longer than {} bytes", "票号超过 {} 字节。"),
+    ("command {}", "命令 {}"),
 ];
 
 /// A refusal in Chinese; `None` where none is known.
@@ -346,6 +390,63 @@ mod tests {
             }
         }
         found
+    }
+
+    /// The texts of problems' details in a source, up to its tests, `{…}` as `{}`.
+    fn details(source: &str) -> Vec<String> {
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let mut found = Vec::new();
+        for begin in ["Problem::new(", "let detail =", "Err(format!(", "bad(format!(", "Err(\""] {
+            for rest in source.split(begin).skip(1) {
+                let begin =
+                    if begin.ends_with('"') { Some(0) } else { rest.find('"').map(|at| at + 1) };
+                // What stands before it is the code at most.
+                let Some(begin) = begin.filter(|at| !rest[..*at].contains(';')) else { continue };
+                let text = rest[begin..].replace("\\\"", "\u{1}");
+                let text = text.split('"').next().unwrap_or_default().replace('\u{1}', "\"");
+                let mut plain = String::new();
+                for (n, part) in text.split('{').enumerate() {
+                    let part = if n == 0 { part } else { part.split_once('}').map_or("", |p| p.1) };
+                    plain.push_str(if n == 0 { "" } else { "{}" });
+                    plain.push_str(part);
+                }
+                found.push(plain);
+            }
+        }
+        found
+    }
+
+    fn sources(folder: &Path, all: &mut Vec<std::path::PathBuf>) {
+        for row in std::fs::read_dir(folder).unwrap() {
+            let path = row.unwrap().path();
+            if path.is_dir() {
+                sources(&path, all);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                all.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn what_page_and_api_refuse_is_said_in_chinese() {
+        let gateway = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut all = vec![gateway.join("scans.rs")];
+        sources(&gateway.join("http"), &mut all);
+        let (mut seen, mut missing) = (0, Vec::new());
+        // The faults of tokens.toml are told at the start, in the log.
+        let asked = |path: &Path| !path.ends_with("tests.rs") && !path.ends_with("tokens.rs");
+        for path in all.iter().filter(|path| asked(path)) {
+            let is_test = path.components().any(|part| part.as_os_str() == "tests");
+            let source = std::fs::read_to_string(path).unwrap();
+            for text in details(&source).into_iter().filter(|text| !is_test && text.contains(' ')) {
+                seen += 1;
+                if in_chinese(&text.replace("{}", "x-1")).is_none() {
+                    missing.push(format!("{}: {text}", path.display()));
+                }
+            }
+        }
+        assert!(seen > 50, "{seen} details found");
+        assert!(missing.is_empty(), "{missing:#?}");
     }
 
     #[test]

@@ -4,12 +4,12 @@
 use super::components::empty;
 use super::doors::section;
 use super::forms::{Field, Input, Reader};
-use super::{Act, Page};
+use super::{Act, Page, seen};
 use crate::http::answer::{Answered, Desk};
 use blockgate_rules::access::event::{Credential, Grant};
 use blockgate_rules::access::setup::AccessSetup;
 use blockgate_rules::input::{ConfirmArrears, DoorsOrder, GrantOrder, Order, RevokeOrder};
-use blockgate_types::{GrantId, GroupId, Span};
+use blockgate_types::{GrantId, GroupId, Span, Time};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                     header { h2 { (say.visitors()) } }
                     @if state.grants().is_empty() { (empty(say.no_visitors())) } @else {
                         table.stack {
-                            thead { tr { th { (say.visit()) } th { (say.card()) } th { (say.account()) } th { (say.until()) } th { (say.used_times()) } th {} } }
+                            thead { tr { th { (say.visit()) } th.num { (say.card()) } th { (say.account()) } th.num { (say.until()) } th.num { (say.used_times()) } th {} } }
                             tbody { @for (id, used) in state.grants() {
                                 tr {
                                     td.lead { (id) }
@@ -51,19 +51,19 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                             } }
                         }
                     }
-                    (give(page, setup))
+                    (give(page, setup, &seen::of_grants(desk)))
                 }
                 section.card {
                     header { h2 { (say.shut_out()) } }
                     @if state.revoked().is_empty() { (empty(say.nobody_shut_out())) } @else {
                         table.stack {
-                            thead { tr { th { (say.what()) } th { (say.when()) } th {} } }
+                            thead { tr { th { (say.what()) } th.num { (say.when()) } th {} } }
                             tbody { @for (of, since) in state.revoked() {
                                 @let (kind, id) = named(of);
                                 tr {
                                     td.lead { (say.kind_of(kind)) " " (id) }
                                     td.num data-name=(say.when()) { (page.view.time(*since)) }
-                                    td { (back(page, kind, &id)) }
+                                    td { (back(page, kind, &id, *since)) }
                                 }
                             } }
                         }
@@ -134,7 +134,7 @@ fn arrears(page: &Page<'_>, setup: &AccessSetup, confirmed: bool) -> Markup {
         }
 }
 
-fn give(page: &Page<'_>, setup: &AccessSetup) -> Markup {
+fn give(page: &Page<'_>, setup: &AccessSetup, seen: &str) -> Markup {
     let say = page.view.say;
     let hours: Vec<(String, String)> = HOURS
         .iter()
@@ -147,6 +147,7 @@ fn give(page: &Page<'_>, setup: &AccessSetup) -> Markup {
             details open[page.typed.has("grant_card")] {
                 summary { (say.give_card()) }
                 (page.form("/door-rights/grant", html! {
+                    (seen::field(seen))
                     (page.field(&Field::new("grant", say.visit(), Input::Code).hint(say.visit_hint())))
                     (page.field(&Field::new("grant_card", say.card(), Input::Code)))
                     (page.field(&Field::new("grant_group", say.door_group(), Input::Choice(&groups))))
@@ -174,11 +175,12 @@ fn take(page: &Page<'_>, kind: &str, id: &str) -> Markup {
     }
 }
 
-fn back(page: &Page<'_>, kind: &str, id: &str) -> Markup {
+fn back(page: &Page<'_>, kind: &str, id: &str, since: Time) -> Markup {
     let say = page.view.say;
     html! {
         @if page.may(&Order::Restore { of: Credential::Card(0) }) {
             (page.form("/door-rights/restore", html! {
+                (seen::field(&since.to_string()))
                 input type="hidden" name="of_kind" value=(kind);
                 input type="hidden" name="of" value=(id);
                 button.button.second type="submit" { (say.let_in_again()) }
@@ -204,6 +206,12 @@ fn shut_out(page: &Page<'_>) -> Markup {
             }
         }
     }
+}
+
+/// A credential's kind and what names it, as its forms say it.
+pub(super) fn named_right(of: &Credential) -> (String, String) {
+    let (kind, id) = named(of);
+    (kind.to_owned(), id)
 }
 
 /// A credential's kind and what names it.

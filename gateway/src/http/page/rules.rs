@@ -3,7 +3,7 @@
 use super::components::{empty, money};
 use super::forms::{Field, Input, Reader};
 use super::households::section;
-use super::{Act, Outcome, Page};
+use super::{Act, Outcome, Page, seen};
 use crate::http::answer::{Answered, Desk};
 use crate::http::money::{books, setup_of, today, trees};
 use crate::preview::Question;
@@ -31,7 +31,7 @@ fn framed(desk: &Desk, page: &Page<'_>, tried: Option<(&Preview, &Question)>) ->
         html! {
             div.head { h1 { (say.rules()) } }
             (section(page))
-            @if let Some((preview, question)) = tried { (result(page, preview, question)) }
+            @if let Some((preview, question)) = tried { (result(page, preview, question, &seen::of_rules(desk, &question.file))) }
             section.card {
                 header { h2 { (say.rules_in_force()) } }
                 table.stack {
@@ -75,7 +75,7 @@ fn framed(desk: &Desk, page: &Page<'_>, tried: Option<(&Preview, &Question)>) ->
     ))
 }
 
-fn result(page: &Page<'_>, preview: &Preview, question: &Question) -> Markup {
+fn result(page: &Page<'_>, preview: &Preview, question: &Question, seen: &str) -> Markup {
     let say = page.view.say;
     let (more, less) = (preview.more, preview.less);
     html! {
@@ -115,6 +115,7 @@ fn result(page: &Page<'_>, preview: &Preview, question: &Question) -> Markup {
                 summary { (say.apply_rules()) }
                 p.mute { (say.apply_rules_why()) }
                 (page.form("/rules/apply", html! {
+                    (seen::field(seen))
                     input type="hidden" name="file" value=(question.file);
                     input type="hidden" name="text" value=(question.text);
                     (page.field(&Field::new("reason", say.reason(), Input::Text)))

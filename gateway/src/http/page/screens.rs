@@ -321,11 +321,13 @@ impl Act {
             Self::AddFound(_) => &["nth", "meter_id", "profile"],
             Self::AddAllFound(_) => &["profile"],
             Self::DecideHeld(_) => &["register", "decision", "seen"],
-            Self::Pay(_) => &["amount", "channel", "tendered", "reference", "toward", "payer"],
+            Self::Pay(_) => {
+                &["amount", "channel", "tendered", "reference", "toward", "payer", "seen"]
+            }
             Self::TakeDeposit(_) => {
                 &["d_kind", "d_amount", "d_channel", "d_reference", "d_contract", "d_condition"]
             }
-            Self::AskRefund(_) => &["r_source", "r_amount", "r_channel", "r_reason"],
+            Self::AskRefund(_) => &["r_source", "r_amount", "r_channel", "r_reason", "seen"],
             Self::MoveOut(_) => {
                 &["until", "deduct_owed", "inspection", "damage", "damage_reason", "m_channel"]
             }
@@ -350,7 +352,7 @@ impl Act {
                 &["tariff", "reason", "evidence", "approver", "limit", "since", "threshold"]
             }
             Self::PreviewRules => &["file", "month", "text"],
-            Self::ApplyRules => &["file", "text", "reason"],
+            Self::ApplyRules => &["file", "text", "reason", "seen"],
             Self::OpenLane(_) => &["lane", "open_reason"],
             Self::TestPlate => &["test_plate", "test_lane"],
             Self::PayStay => &["stay", "stay_amount", "stay_channel", "stay_reference"],
@@ -367,9 +369,10 @@ impl Act {
                 "grant_account",
                 "grant_hours",
                 "grant_count",
+                "seen",
             ],
             Self::RevokeRight => &["of_kind", "of", "revoke_reason"],
-            Self::RestoreRight => &["of_kind", "of"],
+            Self::RestoreRight => &["of_kind", "of", "seen"],
             Self::ConfirmArrears | Self::TakeArrearsBack => &["entrances", "by", "arrears_reason"],
             Self::OpenAllDoors => &["emergency_reason"],
             Self::EndEmergency => &["end_reason"],

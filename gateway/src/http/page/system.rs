@@ -2,17 +2,20 @@
 //! diagnostics, and what is still to be done when it is new.
 
 use super::components::{View, empty, tabs};
+use super::network::Network;
 use super::{Page, overview};
 use crate::board::MqttBoard;
 use crate::http::answer::{Answered, Desk, content, query};
 use crate::http::request::Fields;
 use crate::http::wire;
 use crate::mqtt::trouble::Trouble;
+use crate::ports::Discipline;
 use crate::problem::{Code, Problem};
 use crate::telemetry::{recent, redact};
 use blockgate_types::{ClockState, Time};
 use maud::{Markup, html};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use warp::http::HeaderValue;
 
 /// Lines of the log on one screen.
@@ -138,6 +141,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                     header { h2 { (say.clock()) } }
                     (clock(view, shared.clock.state()))
                     p { (view.time(view.now)) " " span.mute { (shared.status.zone) } }
+                    (discipline(view, shared.clock.discipline().as_ref()))
                 }
                 section.card {
                     header { h2 { (say.disk()) } }
@@ -230,9 +234,13 @@ pub(super) fn log(page: &Page<'_>) -> Answered {
                 }
             }
             section.card {
-                p.small.mute { (say.log_why()) }
+                div.row {
+                    p.small.mute { (say.log_why()) }
+                    // Shown by the page's script, which alone can follow.
+                    button.button.second type="button" data-follow=(say.log_follow()) data-pause=(say.log_pause()) hidden { (say.log_follow()) }
+                }
                 @if shown.is_empty() { (empty(say.no_log())) }
-                ul.log lang="en" {
+                ul.log #log lang="en" {
                     @for line in shown {
                         li {
                             span.num { (page.view.time(line.at)) } " "
@@ -278,6 +286,14 @@ pub(super) async fn audit(desk: &Desk, page: &Page<'_>) -> Answered {
         Value::Null => String::new(),
         other => other.to_string(),
     };
+    // A cell without anything in it is not shown on a phone.
+    let result = |data: &Value| {
+        let outcome = say.outcome(&text(&data["outcome"])).to_owned();
+        let parts = [outcome, say.told(&text(&data["detail"])), did(&data["did"])];
+        let said: Vec<&str> =
+            parts.iter().map(|part| part.trim()).filter(|p| !p.is_empty()).collect();
+        said.join(" ")
+    };
     Ok(page.framed(
         say.audit(),
         false,
@@ -303,7 +319,7 @@ pub(super) async fn audit(desk: &Desk, page: &Page<'_>) -> Answered {
                                     td.lead.num { @if let Some(at) = at { (view.time(at)) } }
                                     td.mono data-name=(say.what()) { (name) @if let Some(done) = data["did"]["done"].as_str() { " · " (done) } }
                                     td data-name=(say.by()) { (text(&data["actor"])) (text(&data["by"])) }
-                                    td data-name=(say.result()) lang="en" { (text(&data["outcome"])) " " (text(&data["detail"])) (did(&data["did"])) }
+                                    td data-name=(say.result()) { (result(data)) }
                                     td.num data-name=(say.seq()) { (seq) }
                                 }
                             }
@@ -313,6 +329,21 @@ pub(super) async fn audit(desk: &Desk, page: &Page<'_>) -> Answered {
             }
         },
     ))
+}
+
+impl super::text::Say {
+    /// How a command ended, as the journal says it; what it does not say so stays as it is.
+    fn outcome(self, word: &str) -> &str {
+        match word {
+            "done" => self.outcome_done(),
+            "failed" => self.outcome_failed(),
+            "expired" => self.outcome_expired(),
+            "duplicate" => self.outcome_duplicate(),
+            "refused" => self.outcome_refused(),
+            "unknown" => self.outcome_unknown(),
+            other => other,
+        }
+    }
 }
 
 /// What upkeep was about: `user clerk · role finance`.
@@ -400,6 +431,70 @@ pub(super) fn diagnostics_file(desk: &Desk) -> Answered {
     Ok(response)
 }
 
+/// Who sets the clock, and how well.
+fn discipline(view: &View, discipline: Option<&Discipline>) -> Markup {
+    let say = view.say;
+    let milli = |us: i64| format!("{}.{:03} ms", us / 1000, (us % 1000).abs());
+    html! {
+        dl.wide-list {
+            dt { (say.clock_source()) } dd { (discipline.and_then(|d| d.source).unwrap_or(say.clock_source_unknown())) }
+            @if let Some(discipline) = discipline {
+                dt { (say.clock_offset()) } dd { (milli(discipline.offset_us)) }
+                dt { (say.clock_error()) } dd { "± " (milli(discipline.error_us)) }
+            }
+        }
+    }
+}
+
+/// Whether names have been answered: the way to the cloud has passed its first step, or there is none
+/// and somebody is there to be asked.
+fn names_answer(network: &Network, mqtt: &MqttBoard) -> Option<bool> {
+    match &mqtt.trouble {
+        _ if mqtt.broker.is_empty() => Some(!network.names.is_empty()),
+        _ if mqtt.connected => Some(true),
+        Some(trouble) => Some(place(trouble) > 0),
+        None => None,
+    }
+}
+
+/// Whether the network has been looked at and is whole: an address, a way out, names that are answered.
+fn is_checked(network: &Network, mqtt: &MqttBoard) -> bool {
+    !network.addresses.is_empty()
+        && !network.gateways.is_empty()
+        && names_answer(network, mqtt) == Some(true)
+}
+
+/// Addresses, gateway and names, each with what to do where it is missing.
+fn addresses(view: &View, network: &Network, mqtt: &MqttBoard) -> Markup {
+    let say = view.say;
+    let on = |all: &[(String, IpAddr)]| {
+        html! { @for (port, address) in all { span.mono { (address) } " " span.mute { (port) } br; } }
+    };
+    let mark = |good: Option<bool>, name: &str| {
+        html! {
+            @match good {
+                Some(true) => span.pill.good { (name) },
+                Some(false) => span.pill.bad { (name) },
+                None => span.pill { (name) " · " (say.step_waits()) },
+            }
+        }
+    };
+    html! {
+        dl.wide-list {
+            dt { (mark(Some(!network.addresses.is_empty()), say.net_addresses())) }
+            dd { (on(&network.addresses)) @if network.addresses.is_empty() { (say.net_no_address()) } }
+            dt { (mark(Some(!network.gateways.is_empty()), say.net_gateway())) }
+            dd { (on(&network.gateways)) @if network.gateways.is_empty() { (say.net_no_gateway()) } }
+            dt { (mark(names_answer(network, mqtt), say.net_names())) }
+            dd {
+                @for server in &network.names { span.mono { (server) } br; }
+                @if network.names.is_empty() { (say.net_no_names()) }
+                @else if names_answer(network, mqtt) == Some(false) { (say.net_names_silent()) }
+            }
+        }
+    }
+}
+
 /// What is still to be done on a new box, each with how it stands.
 pub(super) fn first_run(desk: &Desk, page: &Page<'_>) -> Answered {
     let (view, say) = (&page.view, page.view.say);
@@ -416,6 +511,7 @@ pub(super) fn first_run(desk: &Desk, page: &Page<'_>) -> Answered {
         }
     };
     let clock_good = shared.clock.state() == ClockState::Synced;
+    let network = Network::read();
     Ok(page.framed(
         say.first_run(),
         false,
@@ -429,9 +525,11 @@ pub(super) fn first_run(desk: &Desk, page: &Page<'_>) -> Answered {
                 (step(true, say.run_password(), html! { p { (say.run_password_why()) " " a href="/me" { (say.change_password()) } } }))
                 (step(clock_good, say.run_clock(), html! {
                     p { (clock(view, shared.clock.state())) " " span.num { (view.time(view.now)) } " " span.mute { (shared.status.zone) } }
-                    @if !clock_good { p { (say.run_clock_why()) } }
+                    (discipline(view, shared.clock.discipline().as_ref()))
+                    @if !clock_good { p { (say.run_clock_why()) } ol { li { (say.run_clock_1()) } li { (say.run_clock_2()) } li { (say.run_clock_3()) } } }
                 }))
-                (step(true, say.run_network(), html! {
+                (step(is_checked(&network, &mqtt), say.run_network(), html! {
+                    (addresses(view, &network, &mqtt))
                     p { (say.run_network_why()) " " span.mono { (page.request.authority.as_deref().unwrap_or_default()) } }
                     p.small.mute { @if page.tls { (say.run_network_tls()) } @else { (say.plain_http()) } }
                 }))
@@ -467,5 +565,30 @@ mod tests {
         let mqtt = MqttBoard { connected: true, published: 3, ..MqttBoard::default() };
         let all: Vec<_> = steps(&view, &mqtt).into_iter().map(|step| step.state).collect();
         assert_eq!(all, [good, good, good, good, good, None]);
+    }
+
+    #[test]
+    fn the_network_is_checked_once_it_has_an_address_a_way_out_and_names_that_answer() {
+        let port = |text: &str| ("eth0".to_owned(), text.parse().unwrap());
+        let whole = Network {
+            addresses: vec![port("192.168.1.41")],
+            gateways: vec![port("192.168.1.1")],
+            names: vec![IpAddr::from([192, 168, 1, 1])],
+        };
+        let broker = || MqttBoard { broker: "b:8883".to_owned(), ..MqttBoard::default() };
+        let with = |trouble| MqttBoard { trouble: Some(trouble), ..broker() };
+        assert!(is_checked(&whole, &MqttBoard::default()), "no cloud is configured");
+        assert!(!is_checked(&whole, &broker()), "nothing was tried yet");
+        assert!(!is_checked(&whole, &with(Trouble::Dns(String::new()))));
+        assert!(is_checked(&whole, &with(Trouble::Refused)), "its name was answered");
+        assert!(is_checked(&whole, &MqttBoard { connected: true, ..broker() }));
+        for lacks in [
+            Network { addresses: Vec::new(), ..whole.clone() },
+            Network { gateways: Vec::new(), ..whole.clone() },
+        ] {
+            assert!(!is_checked(&lacks, &MqttBoard { connected: true, ..broker() }));
+        }
+        let no_names = Network { names: Vec::new(), ..whole };
+        assert!(!is_checked(&no_names, &MqttBoard::default()));
     }
 }
