@@ -1,5 +1,6 @@
-//! The maintenance page over invented data: for looking at it, and for screenshots. Nothing is
-//! polled or billed; the bills, faults and alarms below are made up.
+//! The maintenance page over invented data: for looking at it, for screenshots, and for measuring it. Nothing
+//! is polled or billed; the bills, faults and alarms below are made up, and every meter is as if it was read
+//! every two seconds.
 //!
 //! `cargo run -p blockgate --example page -- 127.0.0.1:8080 [METERS]`
 #![allow(clippy::print_stdout)]
@@ -319,6 +320,22 @@ fn bills() -> Anyhow<Vec<(u64, Bill)>> {
     Ok(all)
 }
 
+/// Every meter that answers is read once more, and has counted a little.
+async fn count_on(board: Arc<Board>) {
+    let mut every = tokio::time::interval(std::time::Duration::from_secs(2));
+    loop {
+        every.tick().await;
+        for meter in board.meters().values_mut() {
+            if let Some((at, values)) = &mut meter.last {
+                *at = Wall.now();
+                if let Some(Some(counter)) = values.values.first_mut() {
+                    *counter += Decimal::new(1, 2);
+                }
+            }
+        }
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Anyhow<()> {
     let listen = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned()).parse()?;
@@ -338,6 +355,7 @@ async fn main() -> Anyhow<()> {
             let _ = order.reply.send(Answer { outcome: Outcome::Done, detail });
         }
     });
+    tokio::spawn(count_on(board.clone()));
     let accounts = Accounts::open(&dir)?;
     let (user, password) = accounts.one_time_login().await?;
     let shared = Arc::new(Shared {
