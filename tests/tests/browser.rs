@@ -147,9 +147,12 @@ fn the_keyboard_scripts_off_and_large_letters_reach_everything() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let demo = lived_in(folder.path());
-    let seen = seen("reach.py", &demo, &["zh"]);
-    assert!(seen["controls"].as_u64() > Some(800), "{seen:#}");
-    nothing_in(&seen, &["missing", "keyboard", "log", "scripts_off", "large", "contained"]);
+    for language in ["zh", "en"] {
+        let seen = seen("reach.py", &demo, &[language]);
+        assert!(seen["controls"].as_u64() > Some(800), "{seen:#}");
+        let kinds = ["missing", "keyboard", "log", "scripts_off", "large", "contained"];
+        nothing_in(&seen, &kinds);
+    }
 }
 
 #[test]
