@@ -422,14 +422,32 @@ async fn what_a_forgetful_broker_acknowledged_still_waits_for_its_receipt() {
 
 #[tokio::test(start_paused = true)]
 async fn each_refusal_has_its_word_on_the_board_and_its_patience() {
+    use ConnectReturnCode as C;
     for (code, word, least) in [
-        (ConnectReturnCode::NotAuthorized, "not-authorised", 7),
-        (ConnectReturnCode::BadUserNamePassword, "not-authorised", 7),
-        (ConnectReturnCode::Banned, "banned", 7),
-        (ConnectReturnCode::ClientIdentifierNotValid, "client-id", 7),
-        (ConnectReturnCode::QuotaExceeded, "quota", 7),
-        (ConnectReturnCode::ServerBusy, "server-busy", 0),
-        (ConnectReturnCode::ServerUnavailable, "server-busy", 0),
+        (C::NotAuthorized, "not-authorised", 7),
+        (C::BadUserNamePassword, "not-authorised", 7),
+        (C::BadAuthenticationMethod, "not-authorised", 7),
+        (C::Banned, "banned", 7),
+        (C::ClientIdentifierNotValid, "client-id", 7),
+        (C::BadClientId, "client-id", 7),
+        (C::QuotaExceeded, "quota", 7),
+        (C::ServerBusy, "server-busy", 0),
+        (C::ServerUnavailable, "server-busy", 0),
+        (C::ServiceUnavailable, "server-busy", 0),
+        (C::ConnectionRateExceeded, "server-busy", 0),
+        (C::UseAnotherServer, "server-moved", 7),
+        (C::ServerMoved, "server-moved", 7),
+        (C::PacketTooLarge, "packet-too-large", 0),
+        (C::QoSNotSupported, "unsupported", 7),
+        (C::RetainNotSupported, "unsupported", 0),
+        (C::UnsupportedProtocolVersion, "server-busy", 0), // said in MQTT 3.1.1, to which it falls back
+        (C::RefusedProtocolVersion, "server-busy", 0),
+        (C::UnspecifiedError, "protocol", 0),
+        (C::MalformedPacket, "protocol", 0),
+        (C::ProtocolError, "protocol", 0),
+        (C::ImplementationSpecificError, "protocol", 0),
+        (C::TopicNameInvalid, "protocol", 0),
+        (C::PayloadFormatInvalid, "protocol", 0),
     ] {
         let mut world = World::new().faults(Faults { refuse: Some(code), ..Faults::default() });
         world.shelf.put(1, "bill", event(1));

@@ -28,10 +28,11 @@ use blockgate_drivers::sim::{Fault as MeterFault, SimClock, When};
 use blockgate_types::{Decimal, Span, Time};
 use fate::{Dice, Fate, Kind};
 use ring::digest::{Context, SHA256};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use world::{Cloud, EDGES, Edge, SharedCloud, Wall, Way};
@@ -147,9 +148,28 @@ pub fn run(seed: u64, days: u32, canary: Canary) -> Report {
     lived(&mut world, plan)
 }
 
+thread_local! {
+    /// The first panic of this thread's month, and where it was: a task that nobody waits for takes its panic with it.
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Notes the panics of every thread from now on; they are printed as before.
+fn note_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANIC.with_borrow_mut(|noted| noted.get_or_insert_with(|| panic.to_string()).len());
+            before(panic);
+        }));
+    });
+    PANIC.take();
+}
+
 /// Lives through it.
 fn lived(world: &mut World, plan: Plan) -> Report {
     let Plan { seed, edge, from, until, mut fates, mut dice, forgets_trees } = plan;
+    note_panics();
     world.plan_meters(&fates);
     let (mut at, mut lives) = (from, 0);
     let wrong = loop {
@@ -173,6 +193,7 @@ fn lived(world: &mut World, plan: Plan) -> Report {
         at = then.plus(dice.span(Span::from_secs(2), Span::from_mins(30)));
         at = at.min(until.minus(Span::from_hours(20)).max(then));
     };
+    let wrong = wrong.or_else(|| PANIC.take().map(|panic| format!("a task is lost: {panic}")));
     let judged = match wrong {
         Some(wrong) => Err(wrong),
         None => judge::all_is_well(&world.folder, &world.cloud, edge, until),
@@ -295,7 +316,7 @@ impl World {
                 use rumqttc::ConnectReturnCode as Code;
                 let codes = [
                     Code::ServerBusy,
-                    Code::ServiceUnavailable,
+                    Code::ServerUnavailable,
                     Code::NotAuthorized,
                     Code::Banned,
                     Code::QuotaExceeded,

@@ -311,7 +311,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<'_, S> {
 
     fn put(&mut self, packet: &Packet) -> Result<(), Error> {
         match self.version {
-            Version::V5 => packet.write(&mut self.outgoing, None).map(|_| ()),
+            Version::V5 => match packet {
+                // The library's encoder panics at a code that only MQTT 3.1.1 has.
+                Packet::ConnAck(connack) => {
+                    ConnAck { code: newer(connack.code), ..connack.clone() }
+                        .write(&mut self.outgoing)
+                        .map(|_| ())
+                }
+                packet => packet.write(&mut self.outgoing, None).map(|_| ()),
+            },
             Version::V4 => v4::write(packet, &mut self.outgoing),
         }
     }
@@ -329,6 +337,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<'_, S> {
             self.stream.flush().await?;
         }
         Ok(())
+    }
+}
+
+/// A refusal as MQTT 5 says it.
+fn newer(code: ConnectReturnCode) -> ConnectReturnCode {
+    match code {
+        ConnectReturnCode::RefusedProtocolVersion => ConnectReturnCode::UnsupportedProtocolVersion,
+        ConnectReturnCode::BadClientId => ConnectReturnCode::ClientIdentifierNotValid,
+        ConnectReturnCode::ServiceUnavailable => ConnectReturnCode::ServerUnavailable,
+        code => code,
     }
 }
 
