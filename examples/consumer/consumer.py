@@ -8,7 +8,9 @@
 What it does, in the order in which it matters (docs/cloud.md explains why):
 
 1. Takes every event of every gateway of the tenant; keeps it once, by its id and sequence number, in
-   one transaction for many events. A repetition changes nothing.
+   one transaction for many events. A repetition changes nothing. A gateway that was restored from a backup
+   counts some numbers again, under another `epoch`: such a history is kept beside the first one, as
+   `tenant/gateway#epoch`, and is complete by itself from where its first event says.
 2. Only after the commit it confirms: `{"through": n}` for what is whole, `{"ids": […]}` for what lies
    behind a gap. A gateway forgets an event when, and only when, this has reached it.
 3. A gap that stays for a while is asked for by the command `resend`.
@@ -104,7 +106,15 @@ class Store:
         )
         altered = set(cursor.fetchall())
         gateways = sorted({event[0] for event in events})
-        cursor.executemany("INSERT INTO gateway (gateway) VALUES (%s) ON CONFLICT DO NOTHING", [(g,) for g in gateways])
+        # Where the history of a restored gateway begins is known when its first event is here.
+        cursor.executemany(
+            "INSERT INTO gateway (gateway, through) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [(g, None if "#" in g else 0) for g in gateways],
+        )
+        cursor.execute(
+            "UPDATE gateway g SET through = (a.body #>> '{data,after}')::bigint FROM arrived a WHERE g.gateway = a.gateway"
+            " AND g.through IS NULL AND a.body #>> '{data,what}' = 'restored'"
+        )
         # The longest run without a gap from where it stood: rows whose number is `through` plus their rank.
         cursor.execute(
             "UPDATE gateway g SET through = g.through + coalesce((SELECT count(*) FROM (SELECT seq,"
@@ -117,7 +127,7 @@ class Store:
         stand = {gateway: (through, highest, []) for gateway, through, highest in cursor.fetchall()}
         for gateway, seq, identity, *_ in events:
             through, _, ids = stand[gateway]
-            if seq > through and (gateway, seq) not in altered:
+            if seq > (through or 0) and (gateway, seq) not in altered:
                 ids.append(identity)
         return stand, altered
 
@@ -137,10 +147,13 @@ class Store:
         with self.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO gateway (gateway, state) VALUES (%s, %s)"
-                " ON CONFLICT (gateway) DO UPDATE SET state = excluded.state RETURNING through",
+                " ON CONFLICT (gateway) DO UPDATE SET state = excluded.state",
                 (gateway, json.dumps(state)),
             )
-            return cursor.fetchone()[0]
+            cursor.execute(
+                "SELECT gateway, through FROM gateway WHERE split_part(gateway, '#', 1) = %s", (gateway,)
+            )
+            return cursor.fetchall()
 
 
 def event_of(topic, payload):
@@ -148,7 +161,8 @@ def event_of(topic, payload):
     try:
         envelope = json.loads(payload)
         _, _, tenant, gateway, _, kind = topic.split("/")
-        row = (f"{tenant}/{gateway}", envelope["seq"], envelope["id"], kind, envelope["time"],
+        history = f"#{envelope['epoch']}" if "epoch" in envelope else ""
+        row = (f"{tenant}/{gateway}{history}", envelope["seq"], envelope["id"], kind, envelope["time"],
                hashlib.sha256(payload).digest(), payload.decode())
     except (ValueError, KeyError, TypeError):
         return None
@@ -188,13 +202,16 @@ class Consumer:
         self.arrived.put((message.topic, message.payload))
 
     def publish(self, gateway, what, document):
-        self.client.publish(f"blockgate/v1/{gateway}/{what}", json.dumps(document), qos=1)
+        place, _, _ = gateway.partition("#")
+        self.client.publish(f"blockgate/v1/{place}/{what}", json.dumps(document), qos=1)
 
     def confirm(self, gateway, through, ids):
+        _, _, epoch = gateway.partition("#")
+        history = {"epoch": epoch} if epoch else {}
         if through:
-            self.publish(gateway, "receipt", {"through": through})
+            self.publish(gateway, "receipt", {"through": through, **history})
         for first in range(0, len(ids), IDS_MAX):
-            self.publish(gateway, "receipt", {"ids": ids[first:first + IDS_MAX]})
+            self.publish(gateway, "receipt", {"ids": ids[first:first + IDS_MAX], **history})
 
     def resend(self, gateway, first, last):
         now = datetime.now(timezone.utc)
@@ -242,10 +259,11 @@ class Consumer:
                 state = json.loads(payload)
             except ValueError:
                 continue
-            through = self.store.state(f"{tenant}/{gateway}", state)
+            histories = self.store.state(f"{tenant}/{gateway}", state)
             # It is there again and may not have heard the last receipt.
             if state.get("online"):
-                self.confirm(f"{tenant}/{gateway}", through, [])
+                for history, through in histories:
+                    self.confirm(history, through, [])
 
     def run(self):
         options = self.options

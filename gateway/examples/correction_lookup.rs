@@ -39,7 +39,8 @@ fn main() {
     let count: u64 = args.next().map_or(200_000, |n| n.parse().unwrap());
     let _ = std::fs::remove_dir_all(&dir);
     let (mut store, _, _) = Store::open(&dir).unwrap();
-    let origin = Origin { source: "/blockgate/t/g".to_owned(), boot: "example".to_owned() };
+    let origin =
+        Origin { source: "/blockgate/t/g".to_owned(), boot: "example".to_owned(), epoch: None };
     let mut batch = Vec::new();
     for n in 0..count {
         let (seq, event) = (store.journal.next_seq(), bill(n));

@@ -167,7 +167,8 @@ async fn close(dir: &Path, households: i64) -> Close {
         clock: clock.clone(),
         durable: broadcast::channel(16).0,
     });
-    let origin = Origin { source: "/blockgate/t/g".to_owned(), boot: "example".to_owned() };
+    let origin =
+        Origin { source: "/blockgate/t/g".to_owned(), boot: "example".to_owned(), epoch: None };
     let (hand, inbox) = mpsc::channel(4096);
     let (errand, _errands) = mpsc::channel(1);
     let (_door, orders) = CommandDoor::new();

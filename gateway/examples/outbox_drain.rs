@@ -91,8 +91,11 @@ fn main() {
     let (mut broker, port) = mosquitto(&dir, &tls);
     for round in 1..=rounds {
         let state = dir.join(format!("state-{round}"));
-        let origin =
-            Origin { source: "/blockgate/t1/gw-7".to_owned(), boot: "5f0c12ab".to_owned() };
+        let origin = Origin {
+            source: "/blockgate/t1/gw-7".to_owned(),
+            boot: "5f0c12ab".to_owned(),
+            epoch: None,
+        };
         let store = fill(&state, &origin, messages);
         drain(&store, origin, &tls, port, messages);
         drop(store);

@@ -87,7 +87,8 @@ fn main() {
 
     std::fs::remove_dir_all(&dir).unwrap();
     let (mut journaled, mut block, _) = Store::open(&dir).unwrap();
-    let origin = Origin { source: "/blockgate/t/g".to_owned(), boot: "5f0c12ab".to_owned() };
+    let origin =
+        Origin { source: "/blockgate/t/g".to_owned(), boot: "5f0c12ab".to_owned(), epoch: None };
     let mut payload = Vec::new();
     for seq in 1..=records {
         let event = readings(seq);

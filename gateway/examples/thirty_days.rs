@@ -158,7 +158,11 @@ impl Writer {
     }
 
     fn new(store: Store) -> Self {
-        let origin = Origin { source: "/blockgate/t/g".to_owned(), boot: "5f0c12ab".to_owned() };
+        let origin = Origin {
+            source: "/blockgate/t/g".to_owned(),
+            boot: "5f0c12ab".to_owned(),
+            epoch: None,
+        };
         let mut bill =
             Self::event(include_str!("../../docs/contract/examples/0.1.0/bill.v1/bill.json"));
         if let Event::Bill(bill) = &mut bill {

@@ -996,7 +996,8 @@ mod tests {
             clock: Arc::new(Fixed),
             durable: broadcast::channel(16).0,
         });
-        let origin = Origin { source: "/blockgate/t/g".to_owned(), boot: "b".to_owned() };
+        let origin =
+            Origin { source: "/blockgate/t/g".to_owned(), boot: "b".to_owned(), epoch: None };
         let (errand, _errands) = mpsc::channel(1);
         let second = Duration::from_secs(1);
         let mut engine = Engine::new(store, block, shared, origin, second, errand);

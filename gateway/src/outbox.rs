@@ -26,6 +26,7 @@ use crate::limits::{
 use crate::ports::Disk;
 use crate::store::journal::{JournalError, Position, Reader, Records};
 use crate::store::trees::{Trees, TreesError};
+use blockgate_rules::block::Epoch;
 use blockgate_types::{Span, Time};
 use bytes::Bytes;
 use cursor::Cursor;
@@ -75,12 +76,12 @@ pub struct Outgoing {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
-    /// Everything up to this seq is safe.
+    /// Everything of the epoch up to this seq is safe.
     #[serde(default)]
     pub through: Option<u64>,
-    /// The id of that event: which history is meant. Asked for once a backup was restored.
+    /// Which history is meant, as the events say it: none is the first one.
     #[serde(default)]
-    pub through_id: Option<String>,
+    pub epoch: Option<String>,
     /// These events are safe.
     #[serde(default)]
     pub ids: Vec<String>,
@@ -106,14 +107,15 @@ pub enum ReceiptRefusal {
         /// Our last durable record.
         last: u64,
     },
-    /// A backup was restored, and `through` may mean the events that were lost: its id is missing or is no
-    /// event of ours. Confirmed is what the backup held.
+    /// `through` means events that were lost before a backup was restored. Confirmed is what the backup held of them.
     OtherHistory {
         /// What it said.
         through: u64,
-        /// The last record of the backup.
-        restored: u64,
+        /// The last record that we have of that history.
+        ours: u64,
     },
+    /// We have no history of this name.
+    UnknownEpoch(String),
     /// No event of ours has this id.
     Unknown(String),
     /// Nothing in it.
@@ -198,6 +200,8 @@ struct Inner {
     oldest: Option<(u64, Time)>,
     /// What has this number or a higher one is live: it came since we are connected.
     live_from: u64,
+    /// Histories that began with a restored backup.
+    epochs: Vec<Epoch>,
 }
 
 /// The outbox, shared by the engine (pushes) and the MQTT client (takes).
@@ -224,6 +228,11 @@ struct Envelope<'a> {
 
 fn envelope(payload: &[u8]) -> Option<Envelope<'_>> {
     serde_json::from_slice(payload).ok()
+}
+
+/// Whether an id is that of one start alone. A bill's is not: one that was lost with a disk and made anew has the same.
+fn is_numbered(id: &str, seq: u64) -> bool {
+    id.rsplit_once('-').is_some_and(|(_, number)| number == seq.to_string())
 }
 
 /// The kind in an envelope: `bill` of `blockgate.bill.v1`.
@@ -284,6 +293,7 @@ impl Outbox {
             acknowledged: 0,
             oldest: None,
             live_from: u64::MAX,
+            epochs: Vec::new(),
         };
         let inner = Mutex::new(inner);
         let receipt_ms = i64::try_from(limits::RECEIPT_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
@@ -293,6 +303,17 @@ impl Outbox {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the journal ended when a backup was restored, the last time.
+    #[must_use]
+    pub fn restored(&self) -> Option<u64> {
+        self.inner().cursor.restored
+    }
+
+    /// The histories that began with a restored backup, the oldest first: receipts are told apart by them.
+    pub fn set_epochs(&self, epochs: Vec<Epoch>) {
+        self.inner().epochs = epochs;
     }
 
     /// The last record that the outbox knows.
@@ -444,22 +465,29 @@ impl Outbox {
         if receipt.through.is_none() && receipt.ids.is_empty() {
             outcome.refused.push(ReceiptRefusal::Empty);
         }
+        let Some((from, to)) = inner.numbers_of(receipt.epoch.as_deref()) else {
+            let name = receipt.epoch.clone().unwrap_or_default();
+            outcome.refused.push(ReceiptRefusal::UnknownEpoch(name));
+            return Ok(outcome);
+        };
         match receipt.through {
-            Some(through) if through > inner.last => {
+            Some(through) if through > inner.last && to == u64::MAX => {
                 let last = inner.last;
                 outcome.refused.push(ReceiptRefusal::Future { through, last });
             }
-            Some(through) => match inner.cursor.restored {
-                Some(restored) if !self.is_ours(&inner, restored, through, receipt)? => {
-                    outcome.refused.push(ReceiptRefusal::OtherHistory { through, restored });
-                    inner.confirm_through(restored)?;
+            Some(through) => {
+                if through > to {
+                    outcome.refused.push(ReceiptRefusal::OtherHistory { through, ours: to });
                 }
-                Some(_) | None => inner.confirm_through(through)?,
-            },
+                inner.confirm_part(from, through.min(to))?;
+            }
             None => {}
         }
         for id in &receipt.ids {
             match self.seq_of(&inner, id)? {
+                Some(seq) if !(from..=to).contains(&seq) && !is_numbered(id, seq) => {
+                    outcome.refused.push(ReceiptRefusal::Unknown(id.clone()));
+                }
                 Some(seq) if inner.cursor.settled(seq) => {}
                 Some(seq) => {
                     inner.cursor.confirm(seq);
@@ -474,24 +502,6 @@ impl Outbox {
         drop(inner);
         self.changed.notify_one(); // a class may have waited for room
         Ok(outcome)
-    }
-
-    /// Whether `through` of a receipt means our event of that number, and not one that was lost with the disk
-    /// before a backup was restored. Up to the backup's end both histories are one.
-    fn is_ours(
-        &self,
-        inner: &Inner,
-        restored: u64,
-        through: u64,
-        receipt: &Receipt,
-    ) -> Result<bool, OutboxError> {
-        if through <= restored.max(inner.cursor.through) {
-            return Ok(true);
-        }
-        let Some(id) = &receipt.through_id else { return Ok(false) };
-        let mut reader = self.records.from(through);
-        let item = reader.read().map_err(OutboxError::Journal)?;
-        Ok(item.and_then(|item| envelope(item.payload).map(|e| e.id == *id)).unwrap_or(false))
     }
 
     /// The record that has this id, when it is ours.
@@ -710,6 +720,29 @@ impl Inner {
             }
         }
         Ok(None)
+    }
+
+    /// The first and last number that a history has here; `None` for a name that is none of ours.
+    fn numbers_of(&self, epoch: Option<&str>) -> Option<(u64, u64)> {
+        let begun = match epoch {
+            None => 0,
+            Some(name) => 1 + self.epochs.iter().position(|epoch| epoch.name == name)?,
+        };
+        let from = begun.checked_sub(1).and_then(|at| self.epochs.get(at));
+        let to = self.epochs.get(begun).map_or(u64::MAX, |next| next.after);
+        Some((from.map_or(1, |epoch| epoch.after + 1), to))
+    }
+
+    /// Confirms what one history has up to a number; what lies before it is another one's.
+    fn confirm_part(&mut self, from: u64, through: u64) -> Result<(), OutboxError> {
+        if from <= self.cursor.through + 1 {
+            return self.confirm_through(through);
+        }
+        for seq in self.cursor.open_from(from)..=through {
+            self.cursor.confirm(seq);
+            self.drop_one(seq);
+        }
+        Ok(())
     }
 
     fn confirm_through(&mut self, through: u64) -> Result<(), OutboxError> {

@@ -35,6 +35,7 @@ use blockgate_drivers::transport::{Connect, Target};
 use blockgate_rules::Input;
 use blockgate_rules::access::Access;
 use blockgate_rules::act::{Acted, Acting, Looked, outcome_of};
+use blockgate_rules::block::Epoch;
 use blockgate_rules::event::{AlarmCode, Event, Outcome};
 use blockgate_rules::input::{Command, Order};
 use blockgate_types::{ActResult, Frozen, LineId, MeterId, MeterState, Time};
@@ -181,7 +182,6 @@ impl Groups {
 pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Field, Doors)> {
     let Ports { clock, connect, folder, offload, pulse, upkeep } = ports;
     let source = format!("/blockgate/{}/{}", config.identity.tenant, config.identity.gateway);
-    let origin = Origin { source, boot: boot.clone() };
     let (store, block, found) = Store::open_at(folder, &mut |_, _| {})
         .with_context(|| format!("the store in {}", config.state_dir.display()))?;
     info!(
@@ -193,6 +193,14 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
     if let Some(cut) = &found.cut {
         info!(seq = cut.seq, bytes = cut.bytes, "a torn tail, never acknowledged, was cut");
     }
+    let mut epochs = block.epochs().to_vec();
+    if let Some(after) = found.restored {
+        warn!(after, epoch = boot, "a backup was restored: another history begins behind it");
+        epochs.push(Epoch { after, name: boot.clone() });
+    }
+    let epoch = epochs.last().map(|epoch| epoch.name.clone());
+    let origin = Origin { source, boot: boot.clone(), epoch };
+    store.outbox.set_epochs(epochs);
     let (key, replaced) = HeadKey::open(&config.state_dir)
         .with_context(|| format!("the key in {}", config.state_dir.display()))?;
     let board = Arc::new(Board::default());
@@ -238,7 +246,14 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
         locked_out: false,
     });
     let gates = gates.collect();
-    let mut first = vec![
+    // The first record of another history says so.
+    let restored = found.restored.map(|after| Input::Restored {
+        now: clock.now(),
+        after,
+        epoch: boot.clone(),
+    });
+    let mut first: Vec<Input> = restored.into_iter().collect();
+    first.extend([
         Input::Started {
             now: clock.now(),
             boot: boot.clone(),
@@ -246,7 +261,7 @@ pub fn build(config: &Config, ports: &Ports, boot: String) -> anyhow::Result<(Fi
             config_hash: config.hash.clone(),
         },
         Input::Setup { now: clock.now(), setup: Box::new(config.setup.clone()) },
-    ];
+    ]);
     for warning in found.warnings.iter().chain(&replaced) {
         warn!("{warning}");
         first.push(Input::Condition {

@@ -1065,6 +1065,16 @@ pub enum Audit {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         detail: String,
     },
+    /// A backup was restored: the first record of another history. What this gateway wrote behind `after` before that is
+    /// lost here, and the numbers from there on are used again; every record from this one on says `epoch`.
+    Restored {
+        /// When the gateway started on it.
+        at: Time,
+        /// The last record of the backup.
+        after: u64,
+        /// The new history's name: the id of the start that began it, eight hexadecimal digits.
+        epoch: String,
+    },
     /// The journal's head, signed: what stands up to there can no longer be changed unseen by whoever
     /// has kept this. At each start, at least once an hour, and with every bill run.
     HeadSigned {

@@ -54,6 +54,15 @@ pub enum Input {
         /// The wanted setup.
         setup: Box<Setup>,
     },
+    /// The process starts for the first time on what a backup held.
+    Restored {
+        /// Wall time.
+        now: Time,
+        /// The last record of the backup.
+        after: u64,
+        /// The name of the history that begins.
+        epoch: String,
+    },
     /// The process started.
     Started {
         /// Wall time.

@@ -73,8 +73,8 @@ class Cloud:
         return True
 
     def event(self, document, payload):
-        """Once by its id; the same id with other bytes is never taken."""
-        seq, identity = document["seq"], document["id"]
+        """Once by its epoch and id; the same id with other bytes is never taken."""
+        seq, identity = document["seq"], (document.get("epoch"), document["id"])
         if identity in self.ids:
             if self.ids[identity] == payload:
                 self.duplicates += 1

@@ -4,7 +4,7 @@
 use blockgate::demo::certificates::{Authority, Pair, Purpose};
 use blockgate_e2e::broker::{Broker, PREFIX};
 use blockgate_e2e::dlt645;
-use blockgate_e2e::gateway::{Gateway, private, succeeds};
+use blockgate_e2e::gateway::{Gateway, blockgate, private, succeeds};
 use blockgate_e2e::postgres::Postgres;
 use blockgate_e2e::slave::{Framing, Slave, profile};
 use blockgate_e2e::{Running, python, source, wait_until};
@@ -243,6 +243,60 @@ fn the_reference_consumer_is_complete_and_exact_whatever_fails() {
     let kept = database.ask("SELECT body #>> '{data,boot}' FROM event WHERE seq = 1");
     assert_eq!(kept.as_deref(), Ok(first["data"]["boot"].as_str().expect("a boot id")));
     holds_all(&site, &database);
+    drop(consumer);
+    site.gateway.stop();
+}
+
+#[test]
+fn what_a_restored_gateway_counts_again_is_not_taken_for_what_it_lost() {
+    let mut site = Site::new("");
+    let database = Postgres::start(&site.gateway.path("postgres"));
+    let consumer = Consumer::start(&site, &database);
+    let journal_of =
+        |n: usize| move |gateway: &Gateway| (gateway.journal().len() >= n).then_some(());
+    site.gateway.start();
+    site.gateway.wait("some events", journal_of(8));
+    site.gateway.stop();
+    let file = site.gateway.path("gw.bgbackup").display().to_string();
+    let said = site.gateway.command(&["backup", &file, "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let after = said.json()["records"].as_u64().expect("a number");
+    site.gateway.start();
+    let events = site.gateway.journal().len();
+    site.gateway.wait("more events", journal_of(events + 8));
+    holds_all(&site, &database);
+    site.gateway.stop();
+
+    // The disk is lost with what came after the backup.
+    let state = site.gateway.path("state");
+    std::fs::rename(&state, site.gateway.path("lost")).expect("a name");
+    let said = blockgate(&["restore", &file, "--state", &state.display().to_string()]);
+    assert_eq!(said.code, 0, "{said:?}");
+    for name in ["tokens.toml", "password"] {
+        std::fs::copy(site.gateway.path("lost").join(name), state.join(name)).expect("a file");
+    }
+    let count = |what: &str| {
+        let answer = database.ask(&format!("SELECT count(*) FROM {what}")).expect("a count");
+        answer.parse::<usize>().expect("a number")
+    };
+    let old = count("event");
+    site.gateway.start();
+    site.gateway.wait("it has counted beyond what it lost", journal_of(old + 4));
+    let journal = site.gateway.journal_from(after + 1);
+    let epoch = journal[0]["epoch"].as_str().expect("an epoch").to_owned();
+    let last = journal.last().and_then(|event| event["seq"].as_u64()).expect("a seq");
+    site.gateway.wait("the database has the new history", |_| {
+        let query = format!("SELECT through FROM gateway WHERE gateway = 't/gw#{epoch}'");
+        (database.ask(&query).ok()?.parse::<u64>().ok()? >= last).then_some(())
+    });
+    let new = count(&format!("event WHERE gateway = 't/gw#{epoch}' AND seq <= {last}"));
+    assert_eq!((new, count("altered")), (journal.len(), 0));
+    assert_eq!(count("event WHERE gateway = 't/gw'"), old);
+    let lost = count(&format!("event WHERE gateway = 't/gw' AND seq > {after}"));
+    assert!(lost >= 8 && count("lost") == lost, "{lost}: what nobody else has any more");
+    site.gateway.wait("the receipts have come home", |g| {
+        (g.json("/v1/outbox")["through"].as_u64()? >= last).then_some(())
+    });
     drop(consumer);
     site.gateway.stop();
 }

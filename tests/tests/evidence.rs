@@ -7,6 +7,7 @@ use blockgate::store::journal::{Hash, Journal, Options};
 use blockgate_e2e::gateway::{Gateway, Said, blockgate, private};
 use blockgate_e2e::slave::{Framing, Slave, profile};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A gateway that has run twice, and what the cloud would have of its journal.
@@ -181,4 +182,30 @@ fn a_backup_made_while_the_daemon_runs_becomes_the_same_gateway_on_another_box()
     assert_eq!(conf, std::fs::read(gateway.config()).expect("the config"));
     let again = blockgate(&["restore", &file, "--state", &target, "--passphrase-file", &phrase]);
     assert!(again.code == 1 && again.err.contains("is not empty"), "{again:?}");
+
+    // The new box goes on under another epoch, whose first record says where it begins. The old one's events have the
+    // same numbers and are other events.
+    let old = gateway.journal_from(records + 1);
+    std::fs::rename(gateway.path("state"), gateway.path("lost")).expect("a name");
+    std::fs::rename(&state, gateway.path("state")).expect("a name");
+    for _ in 0..2 {
+        gateway.start();
+        gateway.stop();
+    }
+    let new = gateway.journal_from(records + 1);
+    let epoch = &new[0]["bootid"];
+    assert_eq!(
+        (&new[0]["data"]["what"], &new[0]["data"]["after"], &new[0]["data"]["epoch"]),
+        (&"restored".into(), &records.into(), epoch),
+        "{}",
+        new[0]
+    );
+    assert!(new.iter().all(|event| &event["epoch"] == epoch), "also after another start");
+    assert!(old.iter().all(|event| event["epoch"].is_null()));
+    let key = |event: &Value| [&event["epoch"], &event["seq"]].map(Value::to_string);
+    let known: BTreeSet<_> = old.iter().map(key).collect();
+    assert_eq!(old[0]["seq"], new[0]["seq"], "the same number");
+    assert!(new.iter().all(|event| !known.contains(&key(event))), "another key");
+    let verified = gateway.command(&["journal", "verify"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
 }

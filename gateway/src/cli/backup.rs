@@ -200,9 +200,12 @@ fn print(contents: &Contents, done: bool, args: &RestoreArgs) {
         println!(
             "restored. Compare the head with the cloud's newest signed head, and start the daemon;"
         );
+        println!(
+            "what came after the backup is known to the cloud alone; new events say another epoch."
+        );
         println!("the old box must never run again: two gateways with one name confuse the cloud.");
         println!(
-            "已恢复。请与云端最新的签名核对后再启动；旧网关绝不能再运行：同名的两台网关会让云端混乱。"
+            "已恢复。备份之后的事件只有云端知道，新事件带有新的 epoch。请与云端最新的签名核对后再启动；旧网关绝不能再运行：同名的两台网关会让云端混乱。"
         );
     } else {
         println!("nothing was written (--dry-run)");

@@ -149,7 +149,7 @@ fn envelope(kind: &str, journaled: bool, data: &Value) -> Value {
     let mut properties = json!({
         "specversion": { "const": "1.0" },
         "id": { "type": "string", "minLength": 1, "maxLength": 128,
-            "description": "The same event has the same id and the same bytes, however often it comes: deduplicate by it" },
+            "description": "The same event has the same id and the same bytes, however often it comes: deduplicate by it and `epoch`" },
         "source": { "type": "string", "pattern": "^/blockgate/[a-z0-9._-]+/[a-z0-9._-]+$",
             "description": "/blockgate/{tenant}/{gateway}" },
         "type": { "const": format!("blockgate.{kind}.v1") },
@@ -165,12 +165,15 @@ fn envelope(kind: &str, journaled: bool, data: &Value) -> Value {
         let seq = json!({ "type": "integer", "minimum": 1,
             "description": "Counts the gateway's events without a gap, over restarts: a number that is missing was not received" });
         properties.insert("seq".to_owned(), seq);
+        let epoch = json!({ "type": "string", "pattern": "^[0-9a-f]{8}$",
+            "description": "Only since the gateway was restored from a backup: the history in which `seq` counts" });
+        properties.insert("epoch".to_owned(), epoch);
     }
     properties
 }
 
 fn origin() -> Origin {
-    Origin { source: "/blockgate/t1/gw-7".to_owned(), boot: "5f0c12ab".to_owned() }
+    Origin { source: "/blockgate/t1/gw-7".to_owned(), boot: "5f0c12ab".to_owned(), epoch: None }
 }
 
 fn now() -> Time {
@@ -363,7 +366,7 @@ fn live() -> Message {
 fn receipt() -> Message {
     let examples = [
         ("through", json!({ "through": 1042 })),
-        ("through-id", json!({ "through": 1042, "through_id": "5f0c12ab-1042" })),
+        ("epoch", json!({ "through": 1042, "epoch": "77aa0191" })),
         ("ids", json!({ "ids": ["5f0c12ab-1043", "bill-5d1c0f3a9b7e4826"] })),
         (
             "refused",

@@ -60,7 +60,8 @@ fn store(events: &[Event]) -> (tempfile::TempDir, Store, Books) {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, block, _) = Store::open(dir.path()).unwrap();
     let mut books = Books::of(&block);
-    let origin = Origin { source: "/blockgate/t/g".to_owned(), boot: "5f0c12ab".to_owned() };
+    let origin =
+        Origin { source: "/blockgate/t/g".to_owned(), boot: "5f0c12ab".to_owned(), epoch: None };
     for event in events {
         let (seq, time) = (store.journal.next_seq(), Time::EPOCH);
         let mut payload = Vec::new();

@@ -256,7 +256,11 @@ impl World {
         let link = Link {
             config,
             identity: Identity { tenant: "t1".into(), gateway: "gw-7".into() },
-            origin: Origin { source: "/blockgate/t1/gw-7".into(), boot: "5f0c12ab".into() },
+            origin: Origin {
+                source: "/blockgate/t1/gw-7".into(),
+                boot: "5f0c12ab".into(),
+                epoch: None,
+            },
             config_hash: "c0ffee".into(),
             head_key: "5eed".into(),
             outbox: shelf.clone(),
@@ -608,7 +612,7 @@ async fn receipts_reach_the_outbox_and_bad_ones_do_not() {
     world.shelf.with(|b| {
         assert_eq!(
             b.receipts[0],
-            Receipt { through: Some(7), through_id: None, ids: vec!["5f0c12ab-9".into()] }
+            Receipt { through: Some(7), epoch: None, ids: vec!["5f0c12ab-9".into()] }
         );
         assert_eq!(b.receipts[1].through, Some(8));
         assert_eq!(b.refused[0].id, "bill-1");

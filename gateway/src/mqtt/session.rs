@@ -397,8 +397,7 @@ impl<'a> Session<'a> {
             }
         }
         if said.through.is_some() || !said.ids.is_empty() {
-            let receipt =
-                Receipt { through: said.through, through_id: said.through_id, ids: said.ids };
+            let receipt = Receipt { through: said.through, epoch: said.epoch, ids: said.ids };
             match outbox.receipt(&receipt) {
                 Ok(outcome) if outcome.refused.is_empty() => {}
                 Ok(outcome) => tracing::warn!(

@@ -27,10 +27,10 @@ pub struct Receipt {
     /// Every event up to this sequence number is stored.
     #[serde(default)]
     pub through: Option<u64>,
-    /// The id of that event. Asked for by a gateway that was restored from a backup: without it `through` beyond
-    /// the backup's end confirms nothing, because the number may be that of an event that was lost.
+    /// The `epoch` of the events that are meant, where they have one: a gateway that was restored from a backup has
+    /// used numbers again.
     #[serde(default)]
-    pub through_id: Option<String>,
+    pub epoch: Option<String>,
     /// These events are stored, by id.
     #[serde(default)]
     pub ids: Vec<String>,

@@ -34,7 +34,7 @@ fn receipts_confirm_by_sequence_by_id_or_refuse() {
             r#"{"through":7,"ids":["x"],"refused":[{"id":"y","code":"schema","reason":"no"}],"later":1}"#,
             Some(Receipt {
                 through: Some(7),
-                through_id: None,
+                epoch: None,
                 ids: ids(&["x"]),
                 refused: vec![Refused {
                     id: "y".into(),

@@ -27,8 +27,8 @@ pub struct Cursor {
     pub through: u64,
     /// Confirmed above it: first to last seq.
     ranges: BTreeMap<u64, u64>,
-    /// The last record of the backup that this state was restored from: what follows may have numbers that the
-    /// cloud has seen on other events.
+    /// The last record of the backup that this state was restored from: what follows is another history, whose
+    /// numbers the cloud may have seen on other events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<u64>,
     /// Refused for good, with the reason. Dead letters up to `through` stay too.
@@ -84,6 +84,13 @@ impl Cursor {
 
     fn in_ranges(&self, seq: u64) -> bool {
         self.ranges.range(..=seq).next_back().is_some_and(|(_, end)| seq <= *end)
+    }
+
+    /// The first record from `from` on that no run of confirmed ones from there covers.
+    #[must_use]
+    pub fn open_from(&self, from: u64) -> u64 {
+        let run = self.ranges.range(..=from).next_back().filter(|(_, end)| from <= **end);
+        run.map_or(from, |(_, end)| end + 1).max(self.through + 1)
     }
 
     /// How many records above the cursor, up to `last`, are settled.

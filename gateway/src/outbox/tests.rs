@@ -1,6 +1,8 @@
 use super::*;
 use crate::ports::RealDisk;
 use crate::store::journal::{Journal, Options};
+use crate::store::record;
+use crate::store::trees::Applied;
 
 struct World {
     dir: tempfile::TempDir,
@@ -114,35 +116,55 @@ fn a_receipt_confirms_what_it_names_and_nothing_else() {
 }
 
 #[test]
-fn after_a_restore_a_receipt_of_the_lost_history_confirms_only_what_the_backup_held() {
+fn after_a_restore_a_receipt_confirms_only_events_of_the_history_that_it_names() {
     let mut world = world();
-    world.push(&["bill"; 4]);
-    world.outbox.inner().cursor.restored = Some(4);
-    // The cloud has 9 events; five of them were lost with the disk, and other ones have their numbers.
-    let receipt = |world: &World, through, id: Option<&str>| {
-        let (through, through_id) = (Some(through), id.map(str::to_owned));
-        let receipt = Receipt { through, through_id, ..Receipt::default() };
-        let outcome = world.outbox.receipt(&receipt).unwrap();
+    world.push(&["bill"; 9]);
+    // Two backups were restored: the first history ends with 3, the second with 6.
+    let epoch = |after, name: &str| Epoch { after, name: name.to_owned() };
+    world.outbox.set_epochs(vec![epoch(3, "bb"), epoch(6, "cc")]);
+    assert_eq!(world.take(9), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    let receipt = |through, epoch: Option<&str>| {
+        let (through, epoch) = (Some(through), epoch.map(str::to_owned));
+        let outcome = world.outbox.receipt(&Receipt { through, epoch, ..Receipt::default() });
+        let outcome = outcome.unwrap();
         (outcome.confirmed, outcome.refused)
     };
-    assert_eq!(receipt(&world, 3, None), (3, vec![]));
-    world.push(&["bill"; 6]);
-    world.take(9);
-    let other = ReceiptRefusal::OtherHistory { through: 9, restored: 4 };
-    assert_eq!(receipt(&world, 9, None), (1, vec![other.clone()]));
-    assert_eq!(receipt(&world, 9, Some("zz-9")), (0, vec![other.clone()]));
-    assert_eq!(world.outbox.through(), 4);
-    // One that was confirmed by its id does not vouch for those before it.
-    let ids = vec!["aa-9".to_owned()];
-    world.outbox.receipt(&Receipt { ids, ..Receipt::default() }).unwrap();
-    assert_eq!(receipt(&world, 9, Some("zz-9")), (0, vec![other]));
-    assert_eq!(receipt(&world, 8, Some("aa-8")), (4, vec![]));
-    assert_eq!(world.outbox.through(), 9);
-    // And it is known over a restart.
-    world.outbox.save().unwrap();
-    let World { dir, journal, outbox } = world;
-    drop(outbox);
-    assert_eq!(open(dir.path(), &journal).inner().cursor.restored, Some(4));
+    let other = |through, ours| vec![ReceiptRefusal::OtherHistory { through, ours }];
+    assert_eq!(receipt(9, Some("dd")), (0, vec![ReceiptRefusal::UnknownEpoch("dd".to_owned())]));
+    // The newest history is whole at the cloud, which says nothing of what came before it.
+    assert_eq!(receipt(8, Some("cc")), (2, vec![]));
+    assert_eq!(receipt(8, Some("cc")), (0, vec![]), "the same again");
+    assert_eq!(receipt(10, Some("cc")).1, [ReceiptRefusal::Future { through: 10, last: 9 }]);
+    assert_eq!((world.outbox.through(), world.outbox.stats().waiting), (0, 7));
+    // Of the first one it had nine, of which six were lost with the disk.
+    assert_eq!(receipt(9, None), (3, other(9, 3)));
+    assert_eq!((world.outbox.through(), world.outbox.stats().waiting), (3, 4));
+    assert_eq!(receipt(5, Some("bb")), (2, vec![]));
+    assert_eq!(receipt(7, Some("bb")), (1, other(7, 6)));
+    assert_eq!(world.outbox.through(), 8, "and what was confirmed of the third");
+    world.outbox.reset_in_flight();
+    assert_eq!(world.take(9), [9]);
+}
+
+#[test]
+fn a_bill_that_was_lost_and_made_anew_is_not_confirmed_by_the_old_one_s_receipt() {
+    let mut world = world();
+    world.push(&["bill"]);
+    world.outbox.set_epochs(vec![Epoch { after: 1, name: "bb".to_owned() }]);
+    let payload = include_str!("../../../docs/contract/examples/0.1.0/bill.v1/bill.json");
+    let bill = record::decode(payload.as_bytes()).unwrap();
+    world.journal.append(payload.as_bytes()).unwrap();
+    let committed = world.journal.cut().unwrap().unwrap().commit().unwrap();
+    let (seq, position) = committed.records().next().unwrap();
+    let applied = Applied { seq, time: bill.time, record: &bill.data, position };
+    world.outbox.trees.apply(&[applied]).unwrap();
+    world.outbox.push(&[(seq, Class::Bill, position)]).unwrap();
+    assert_eq!(world.take(9), [1, 2]);
+    let receipt = |epoch: Option<&str>| {
+        let (ids, epoch) = (vec![bill.id.clone()], epoch.map(str::to_owned));
+        world.outbox.receipt(&Receipt { ids, epoch, ..Receipt::default() }).unwrap().confirmed
+    };
+    assert_eq!((receipt(None), receipt(Some("bb"))), (0, 1));
 }
 
 #[test]

@@ -62,6 +62,8 @@ pub struct Found {
     pub replayed: u64,
     /// A torn tail that was cut.
     pub cut: Option<Cut>,
+    /// Nothing was written since a backup was restored that ends with this record: another history begins.
+    pub restored: Option<u64>,
     /// Sentences about what was set aside or rebuilt; each is worth an [`AlarmCode::Store`].
     ///
     /// [`AlarmCode::Store`]: blockgate_rules::event::AlarmCode::Store
@@ -218,6 +220,7 @@ impl Store {
                 .map_err(StoreError::Outbox)?;
         let outbox = Arc::new(outbox);
         let (trees_at, outbox_at) = (trees.applied(), outbox.known());
+        found.restored = outbox.restored().filter(|after| *after == last);
         let store = Self {
             saver: Saver {
                 disk,

@@ -8,6 +8,9 @@
 //!  "datacontenttype":"application/json","dataschema":"urn:blockgate:reading:v1",
 //!  "seq":1042,"bootid":"5f0c12ab","clockstate":"synced","data":{"kind":"reading",…}}
 //! ```
+//!
+//! A gateway that was restored from a backup says `"epoch":"77aa0191"` behind `bootid`: its numbers are its own only
+//! together with that (ADR 0024).
 
 use blockgate_rules::Event;
 use blockgate_types::{ClockState, Time};
@@ -20,6 +23,8 @@ pub struct Origin {
     pub source: String,
     /// This start's id, eight hexadecimal digits.
     pub boot: String,
+    /// The name of the history that began with a restored backup; none in a gateway that never was.
+    pub epoch: Option<String>,
 }
 
 /// A record, read back.
@@ -33,6 +38,9 @@ pub struct Record {
     pub time: Time,
     /// The start that wrote it.
     pub bootid: String,
+    /// The history that it belongs to; none in the first one.
+    #[serde(default)]
+    pub epoch: Option<String>,
     /// State of the clock then.
     pub clockstate: ClockState,
     /// The event.
@@ -51,6 +59,8 @@ struct Envelope<'a> {
     dataschema: &'a str,
     seq: u64,
     bootid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
     clockstate: ClockState,
     data: &'a Event,
 }
@@ -93,6 +103,7 @@ pub fn encode(
             dataschema: &format!("urn:blockgate:{kind}:v1"),
             seq,
             bootid: &origin.boot,
+            epoch: origin.epoch.as_deref(),
             clockstate: clock,
             data: event,
         },

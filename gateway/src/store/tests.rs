@@ -7,7 +7,7 @@ use record::Origin;
 use trees::BillFilter;
 
 fn origin() -> Origin {
-    Origin { source: "/blockgate/t/g".to_owned(), boot: "5f0c12ab".to_owned() }
+    Origin { source: "/blockgate/t/g".to_owned(), boot: "5f0c12ab".to_owned(), epoch: None }
 }
 
 fn minute(n: u64) -> Time {

@@ -1,7 +1,7 @@
 //! What an event changes. The meaning of an event that was ever shipped does not change: decide may
 //! learn, apply remembers.
 
-use super::{Block, OpenCommand, Pending, State, Used};
+use super::{Block, Epoch, OpenCommand, Pending, State, Used};
 use crate::apportionment::{Portion, Weighting};
 use crate::billing::{ChargeState, Counter, EndedCharge, Source};
 use crate::calendar::{Day, Month, Zone, parse_day};
@@ -327,6 +327,9 @@ impl Block {
         match audit {
             Audit::ClockCorrected { from, to, by_ms, .. } => {
                 self.apply_corrected(*from, *to, *by_ms);
+            }
+            Audit::Restored { after, epoch, .. } => {
+                self.state.epochs.push(Epoch { after: *after, name: epoch.clone() });
             }
             Audit::Started { .. }
             | Audit::Upkeep { .. }

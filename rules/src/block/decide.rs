@@ -24,6 +24,10 @@ impl Block {
             Input::Tick { now, clock } => self.decide_tick(*now, *clock, out),
             Input::ClockKnown { now, boot, spans } => Self::decide_known(*now, boot, spans, out),
             Input::Setup { now, setup } => self.decide_setup(*now, setup, out),
+            Input::Restored { now, after, epoch } => {
+                let (at, after, epoch) = (*now, *after, epoch.clone());
+                out.push(Event::Audit(Audit::Restored { at, after, epoch }));
+            }
             Input::Started { now, boot, version, config_hash } => {
                 out.push(Event::Audit(Audit::Started {
                     at: *now,

@@ -413,6 +413,7 @@ impl Block {
                 self.begin_checks(*now);
             }
             Input::Started { .. }
+            | Input::Restored { .. }
             | Input::ClockKnown { .. }
             | Input::Setup { .. }
             | Input::Command { .. }

@@ -150,9 +150,21 @@ struct State {
     /// How many acts there were.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     acts_begun: u64,
+    /// Histories that began with a restored backup, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    epochs: Vec<Epoch>,
     /// The record of the newest start: what stands behind it was read by this process.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     started: u64,
+}
+
+/// A history that began with a restored backup: its records count on from the backup's last one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// The last record of the backup.
+    pub after: u64,
+    /// Its name.
+    pub name: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it in by reference")]
@@ -299,6 +311,12 @@ impl Block {
         &self.state.ledger
     }
 
+    /// Histories that began with a restored backup, the oldest first.
+    #[must_use]
+    pub fn epochs(&self) -> &[Epoch] {
+        &self.state.epochs
+    }
+
     /// Open alarms by id.
     #[must_use]
     pub fn alarms(&self) -> &BTreeMap<AlarmId, Alarm> {
@@ -341,6 +359,7 @@ impl Block {
                 self.notices_are_out(*now);
                 self.statements_are_out(*now);
             }
+            Input::Restored { .. } => {}
             Input::Started { now, .. } => {
                 self.watch.grace_from = Some(*now);
                 self.watch.silence_due = None;

@@ -160,7 +160,7 @@ fn start(
         durable: broadcast::channel(16).0,
     });
     let boot = format!("{n:08x}");
-    let origin = Origin { source: format!("/blockgate/fleet/{name}"), boot };
+    let origin = Origin { source: format!("/blockgate/fleet/{name}"), boot, epoch: None };
     let (hand, inbox) = mpsc::channel(64);
     let (errand, _) = mpsc::channel(1);
     let (door, orders) = CommandDoor::new();
