@@ -83,12 +83,17 @@ impl Broker {
         self.cloud = Some(self.run("cloud", command.arg(format!("{PREFIX}evt/#"))));
     }
 
+    /// Everything that came, in its order, what came again too.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.join("cloud.out")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// The events that came, by sequence number, each once.
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.folder.join("cloud.out")).unwrap_or_default();
-        let mut events: Vec<Value> =
-            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let mut events = self.deliveries();
         events.sort_by_key(|event| event["seq"].as_u64());
         events.dedup_by_key(|event| event["seq"].as_u64());
         events

@@ -7,6 +7,7 @@
 //! | [`page`] | an HTTP client of a few lines |
 //! | [`person`] | a person at the page, without scripts: screens and forms |
 //! | [`demo`] | a running demo with a month's close behind it |
+//! | [`proxy`] | a proxy that cuts the connection to a broker at a byte |
 //! | [`shim`] | disk calls of a real daemon that fail at a number |
 //! | [`slave`] | a meter that is scripted byte by byte, over TCP or a pseudo terminal |
 //! | [`postgres`] | Debian's PostgreSQL, as an unprivileged user |
@@ -21,6 +22,7 @@ pub mod gateway;
 pub mod page;
 pub mod person;
 pub mod postgres;
+pub mod proxy;
 pub mod shim;
 pub mod sim;
 pub mod slave;
