@@ -5,7 +5,8 @@
 //!
 //! A killed process alone loses nothing that it has written: the kernel keeps it.
 //!
-//! Needs root, a loop device, `mkfs.ext4` and Debian's xfsprogs; without them it counts as ignored.
+//! Needs root, a loop device, `mkfs.ext4` and Debian's xfsprogs; without them it counts as ignored. The same on f2fs, which
+//! boxes with bare flash have, where kernel and `mkfs.f2fs` (f2fs-tools) have it.
 //! `BLOCKGATE_CUTS` says how many cuts (12), `BLOCKGATE_SEED` where they fall.
 //!
 //! A second test cuts at the n-th call by which the daemon changes the disk, n from 1 until a run ends uncut, each
@@ -27,12 +28,20 @@ use std::time::Duration;
 const DISK_BYTES: u64 = 400 << 20;
 
 fn main() {
-    let missing = missing();
+    let missing = missing(Kind::Ext4);
     if let Some(missing) = &missing {
         eprintln!("ignored: power cuts need {missing}");
     }
+    let missing_f2fs = missing.or_else(|| self::missing(Kind::F2fs));
+    if let Some(missing) = &missing_f2fs {
+        eprintln!("ignored: power cuts on f2fs need {missing}");
+    }
     let trial = Trial::test("no_event_that_left_is_lost_in_a_power_cut", || {
-        no_event_that_left_is_lost_in_a_power_cut();
+        no_event_that_left_is_lost_in_a_power_cut(Kind::Ext4);
+        Ok::<(), Failed>(())
+    });
+    let f2fs = Trial::test("no_event_that_left_is_lost_in_a_power_cut_of_f2fs", || {
+        no_event_that_left_is_lost_in_a_power_cut(Kind::F2fs);
         Ok::<(), Failed>(())
     });
     let compiles = tempfile::tempdir().is_ok_and(|folder| Shim::compile(folder.path()).is_some());
@@ -45,13 +54,38 @@ fn main() {
     }
     let trials = vec![
         trial.with_ignored_flag(missing.is_some()),
+        f2fs.with_ignored_flag(missing_f2fs.is_some()),
         each.with_ignored_flag(missing.is_some() || !compiles),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
+/// The file system that is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Ext4,
+    F2fs,
+}
+
+impl Kind {
+    /// The program that makes it, and how it is told to ask nothing.
+    fn maker(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Ext4 => ("mkfs.ext4", &["-q", "-F"]),
+            Self::F2fs => ("mkfs.f2fs", &["-q", "-f"]),
+        }
+    }
+
+    /// Whether the kernel has it.
+    fn is_known(self) -> bool {
+        let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+        let name = if self == Self::Ext4 { "ext4" } else { "f2fs" };
+        known.lines().any(|line| line.split_whitespace().last() == Some(name))
+    }
+}
+
 /// What of the machine is not there.
-fn missing() -> Option<&'static str> {
+fn missing(kind: Kind) -> Option<&'static str> {
     let works = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output();
         output.is_ok_and(|output| output.status.success())
@@ -63,8 +97,10 @@ fn missing() -> Option<&'static str> {
         Some("a loop device")
     } else if !works("xfs_io", &["-V"]) {
         Some("xfs_io of the package xfsprogs")
-    } else if !works("mkfs.ext4", &["-V"]) {
-        Some("mkfs.ext4")
+    } else if !works(kind.maker().0, &["-V"]) {
+        Some(kind.maker().0)
+    } else if !kind.is_known() {
+        Some("a kernel that knows the file system")
     } else {
         None
     }
@@ -81,10 +117,11 @@ struct Disk {
 }
 
 impl Disk {
-    fn new(image: PathBuf, at: PathBuf) -> Self {
+    fn new(kind: Kind, image: PathBuf, at: PathBuf) -> Self {
         let file = std::fs::File::create(&image).expect("an image");
         file.set_len(DISK_BYTES).expect("its length");
-        succeeds(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image));
+        let (maker, arguments) = kind.maker();
+        succeeds(Command::new(maker).args(arguments).arg(&image));
         let disk = Self { image, at };
         disk.mount();
         disk
@@ -165,7 +202,7 @@ fn damage(sled: &Path, dice: &mut Dice) {
     }
 }
 
-fn no_event_that_left_is_lost_in_a_power_cut() {
+fn no_event_that_left_is_lost_in_a_power_cut(kind: Kind) {
     let cuts = number("BLOCKGATE_CUTS", 12);
     let mut dice = Dice(number("BLOCKGATE_SEED", 0x5EED_0001).max(1));
     let lines = [Slave::tcp(Framing::Rtu), Slave::tcp(Framing::Mbap)];
@@ -180,7 +217,7 @@ fn no_event_that_left_is_lost_in_a_power_cut() {
     ));
     gateway.write("profiles.d/scripted-meter.toml", &profile());
     gateway.write_config(&config(&lines, broker.port));
-    let disk = Disk::new(gateway.path("disk.img"), gateway.path("state"));
+    let disk = Disk::new(kind, gateway.path("disk.img"), gateway.path("state"));
     private(&gateway.path("state/tokens.toml"), &tokens);
     succeeds(Command::new("sync").arg("-f").arg(gateway.path("state")));
 
@@ -250,7 +287,7 @@ fn the_power_goes_at_the_nth_call_until_a_run_ends_uncut() {
     let (_, field) = text.split_once("[meter_defaults]").expect("the field's part");
     gateway.write_config(&format!("[meter_defaults]{field}"));
     let shim = Shim::compile(gateway.folder()).expect("cc");
-    let disk = Disk::new(gateway.path("disk.img"), gateway.path("state"));
+    let disk = Disk::new(Kind::Ext4, gateway.path("disk.img"), gateway.path("state"));
     private(&gateway.path("state/tokens.toml"), &tokens);
     gateway.start();
     gateway.stop();
