@@ -121,6 +121,9 @@ pub const ALARM_ROWS_MAX: u64 = 10_000;
 pub const OUTBOX_WINDOW: usize = 4096;
 /// Messages of one class sent and without a receipt; then the class waits for one.
 pub const OUTBOX_UNRECEIPTED_MAX: usize = 4096;
+/// A backlog of readings that is no longer than this is sent to its end before live readings are: each meter's then
+/// arrive in their order. At the usual pace that is two seconds.
+pub const OUTBOX_IN_ORDER_MAX: u64 = 1000;
 /// Live messages of one class that may be on their way beyond that bound: a backlog without receipts does
 /// not hold them back.
 pub const OUTBOX_LIVE_ROOM: usize = 512;

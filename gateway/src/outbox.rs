@@ -21,7 +21,8 @@ mod tests;
 
 use crate::board::OutboxBoard;
 use crate::limits::{
-    self, OUTBOX_LIVE_ROOM, OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX, OUTBOX_WINDOW,
+    self, OUTBOX_IN_ORDER_MAX, OUTBOX_LIVE_ROOM, OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX,
+    OUTBOX_WINDOW,
 };
 use crate::ports::Disk;
 use crate::store::journal::{JournalError, Position, Reader, Records};
@@ -662,19 +663,26 @@ impl Inner {
         self.last.saturating_sub(self.cursor.through) - self.cursor.above(self.last)
     }
 
-    /// The next one that came since we are connected, marked as sent; bills first.
+    /// The next one that came since we are connected, marked as sent; bills first. Readings wait for a short backlog of
+    /// their own, unless that waits for receipts.
     fn next_live(&mut self) -> Option<(u64, Position)> {
-        let from = self.live_from;
-        let room = |queue: &Queue| queue.flights() < OUTBOX_UNRECEIPTED_MAX + OUTBOX_LIVE_ROOM;
-        self.queues
-            .iter_mut()
-            .find_map(|queue| room(queue).then(|| queue.send_live(from)).flatten())
+        let (from, indexed) = (self.live_from, self.indexed);
+        self.queues.iter_mut().zip(CLASSES).find_map(|(queue, class)| {
+            let flights = queue.flights();
+            let first = queue.first_before(from, indexed);
+            let short = first.is_some_and(|first| from - first <= OUTBOX_IN_ORDER_MAX);
+            if class == Class::Reading && short && flights < OUTBOX_UNRECEIPTED_MAX {
+                return None;
+            }
+            let room = flights < OUTBOX_UNRECEIPTED_MAX + OUTBOX_LIVE_ROOM;
+            room.then(|| queue.send_live(from)).flatten()
+        })
     }
 
     /// Whether something of before the connection is still to be sent.
     fn has_backlog(&self) -> bool {
         let (from, indexed) = (self.live_from, self.indexed);
-        self.queues.iter().any(|queue| queue.has_before(from, indexed))
+        self.queues.iter().any(|queue| queue.first_before(from, indexed).is_some())
     }
 
     /// The next message, marked as sent.

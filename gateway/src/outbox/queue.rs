@@ -148,11 +148,12 @@ impl Queue {
         Some((seq, position))
     }
 
-    /// Whether one before `seq` is still to be sent.
-    pub(super) fn has_before(&self, seq: u64, indexed: u64) -> bool {
-        self.ready.front().is_some_and(|(first, ..)| *first < seq)
-            || (self.loaded < indexed && self.loaded + 1 < seq)
-            || self.recent.front().is_some_and(|(first, _)| *first < seq)
+    /// Where what is still to be sent begins, if it begins before `seq`; what is in sled is not looked at.
+    pub(super) fn first_before(&self, seq: u64, indexed: u64) -> Option<u64> {
+        let ready = self.ready.front().map(|(first, ..)| *first);
+        let in_sled = (self.loaded < indexed).then_some(self.loaded + 1);
+        let recent = self.recent.front().map(|(first, _)| *first);
+        ready.into_iter().chain(in_sled).chain(recent).min().filter(|first| *first < seq)
     }
 
     /// True when it was on its way.
