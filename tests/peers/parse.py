@@ -4,9 +4,10 @@ import json
 
 
 def parse(topic, payload):
-    """Yields (port, unit, sequence number) of each reading that the message carries."""
+    """Yields (number of the port, unit, sequence number) of each reading that the message carries."""
     if not topic.endswith("/evt/reading"):
         return
     for reading in json.loads(payload)["data"]["readings"]:
         _, port, unit = reading["meter"].split("-")
-        yield int(port), int(unit), int(reading["value"])
+        # The kit's ports begin at a full hundred.
+        yield int(port) % 100, int(unit), int(reading["value"])
