@@ -139,7 +139,7 @@ def row(peer, outage, kill, four):
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("peers", nargs="*", metavar="PEER", help=", ".join(PEERS))
-    a.add_argument("--after", type=int, default=40, help="seconds after the broker is back (40)")
+    a.add_argument("--after", type=int, default=60, help="seconds after the broker is back (60)")
     a.add_argument("--slot", type=int, default=20, help="the first run's place among the kit's ports (20)")
     options = a.parse_args()
     if unknown := [peer for peer in options.peers if peer not in PEERS]:
