@@ -178,7 +178,7 @@ async fn connect(
 
 /// The cloud, on a thread of its own: takes every event and confirms what is whole. It ends with the token.
 fn cloud(tls: &Folder, port: u16, stop: CancellationToken) -> std::thread::JoinHandle<()> {
-    let (tls, (listens, ready)) = (tls.clone(), std::sync::mpsc::channel());
+    let (tls, (listens, ready)) = (tls.clone(), std::sync::mpsc::sync_channel(1));
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
