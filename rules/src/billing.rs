@@ -159,10 +159,13 @@ pub struct Priced {
     pub tier_counter: Option<TierCounter>,
 }
 
+/// The same, while a bill is made: a month of hours has hundreds.
+type Ran<'w> = (Option<&'w str>, Decimal);
+
 /// What ran from a day until the next entry's, window by window.
-struct Stretch {
+struct Stretch<'w> {
     from: Day,
-    used: Vec<InWindow>,
+    used: Vec<Ran<'w>>,
 }
 
 /// A part of the billed days with one revision, in one tier period, with the same adjustments.
@@ -268,7 +271,7 @@ impl<'a> Closing<'a> {
         due: &Due<'_>,
         tariff: &Tariff,
         parts: &[Part<'_>],
-        used: &[Vec<Stretch>],
+        used: &[Vec<Stretch<'_>>],
     ) -> Result<Option<Priced>, Why> {
         let mut counting = Counting::new(due.counter);
         let usages = usages(parts, due, used, &mut counting)?;
@@ -289,20 +292,21 @@ impl<'a> Closing<'a> {
     ///
     /// # Errors
     /// The word for [`crate::event::Unbilled::why`].
-    pub fn price_again(&self, due: &Due<'_>, used: Vec<InWindow>) -> Result<Option<Priced>, Why> {
+    pub fn price_again(&self, due: &Due<'_>, used: &[InWindow]) -> Result<Option<Priced>, Why> {
         let tariff = self.setup.tariffs.get(&due.terms.charge.tariff).ok_or("no-tariff")?;
         let parts = parts_of(tariff, due).ok_or("no-tariff")?;
+        let used = used.iter().map(|(window, part)| (window.as_deref(), *part)).collect();
         let stretch = Stretch { from: due.state.from, used };
         self.price(due, tariff, &parts, &[vec![stretch]])
     }
 
-    fn register(&self, source: &Source) -> Option<&RegisterState> {
+    fn register(&self, source: &Source) -> Option<&'a RegisterState> {
         self.meters.get(&source.meter)?.registers.get(&source.register)
     }
 
     /// What passed, register by register and window by window, each register in the stretches
     /// between changes of price that its readings divide.
-    fn used(&self, due: &Due<'_>) -> Result<(Vec<Evidence>, Vec<Vec<Stretch>>), Why> {
+    fn used(&self, due: &Due<'_>) -> Result<(Vec<Evidence>, Vec<Vec<Stretch<'a>>>), Why> {
         let (mut evidence, mut used) = (Vec::new(), Vec::new());
         let tariff = self.setup.tariffs.get(&due.terms.charge.tariff);
         let changes = tariff.into_iter().flat_map(Tariff::changes_by_readings);
@@ -427,12 +431,9 @@ impl<'a> Closing<'a> {
 }
 
 /// What passed between two totals, by window where a log knows it.
-fn passed_between(log: Option<&WindowLog>, low: Decimal, high: Decimal) -> Vec<InWindow> {
+fn passed_between(log: Option<&WindowLog>, low: Decimal, high: Decimal) -> Vec<Ran<'_>> {
     match log {
-        Some(log) => {
-            let parts = log.between(low, high).into_iter();
-            parts.map(|(window, part)| (window.map(str::to_owned), part)).collect()
-        }
+        Some(log) => log.between(low, high),
         None => minus(high, low).map(|passed| vec![(None, passed)]).unwrap_or_default(),
     }
 }
@@ -467,8 +468,14 @@ fn quoted(point: &Point) -> EvidenceReading {
 
 /// `bill-` and the first 20 bytes of the SHA-256 of what it bills, in hexadecimal (invariant 8).
 pub(crate) fn bill_id(key: &[&str]) -> Option<BillId> {
-    let hash = ring::digest::digest(&ring::digest::SHA256, key.join("|").as_bytes());
-    BillId::new(&format!("bill-{}", crate::hex(hash.as_ref().get(..20)?))).ok()
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    for (n, part) in key.iter().enumerate() {
+        if n > 0 {
+            hash.update(b"|");
+        }
+        hash.update(part.as_bytes());
+    }
+    BillId::new(&format!("bill-{}", crate::hex(hash.finish().as_ref().get(..20)?))).ok()
 }
 
 /// Splits days where another revision prices, where a tier period begins, where an occupant moves in
@@ -559,7 +566,7 @@ impl Counting {
 fn usages<'a>(
     parts: &[Part<'a>],
     due: &Due<'_>,
-    used: &[Vec<Stretch>],
+    used: &[Vec<Stretch<'_>>],
     counting: &mut Counting,
 ) -> Result<Vec<(&'a Revision, Usage)>, Why> {
     let months = months_in(due.state.from, due.to);
@@ -583,7 +590,7 @@ fn usages<'a>(
                 let total = share.iter().try_fold(Decimal::ZERO, |sum, (_, q)| plus(sum, *q));
                 let total = total.ok_or("overflow")?;
                 count(metered, part, due, total, counting, &mut usage).ok_or("overflow")?;
-                usage.quantity = quantity(metered, share, total).ok_or("overflow")?;
+                usage.quantity = quantity(metered, &share, total).ok_or("overflow")?;
                 usage.base = metered.base.as_ref().map(|base| match &base.price {
                     BasePrice::Month(monthly) => Quantity::Months(month_parts(monthly, part, due)),
                     BasePrice::Season(dated) => Quantity::Due(dated.due_in(part.from, part.to)),
@@ -647,7 +654,7 @@ fn count(
 }
 
 /// Puts what ran in each stretch into the parts of a bill: by days, inside the stretch.
-fn stretched(used: &[Vec<Stretch>], spans: &[(Day, Day)]) -> Option<Vec<Vec<InWindow>>> {
+fn stretched<'w>(used: &[Vec<Stretch<'w>>], spans: &[(Day, Day)]) -> Option<Vec<Vec<Ran<'w>>>> {
     let mut parts = vec![Vec::new(); spans.len()];
     for stretches in used {
         for (n, stretch) in stretches.iter().enumerate() {
@@ -667,26 +674,31 @@ fn stretched(used: &[Vec<Stretch>], spans: &[(Day, Day)]) -> Option<Vec<Vec<InWi
 
 /// The quantity in the form that the kind needs. Use that no window was written for (a tariff that
 /// came after it) goes to the window that is cheapest.
-fn quantity(metered: &Metered, share: Vec<InWindow>, total: Decimal) -> Option<Quantity> {
+fn quantity(metered: &Metered, share: &[Ran<'_>], total: Decimal) -> Option<Quantity> {
     let Some(tou) = &metered.tou else { return Some(Quantity::Plain(total)) };
     let prices = &metered.tiers.first()?.prices;
-    let cheapest = prices.iter().min_by_key(|(_, price)| **price).map(|(name, _)| name.clone())?;
-    let known = |name: String| if prices.contains_key(&name) { name } else { cheapest.clone() };
-    let named = share.into_iter().map(|(window, q)| (window.map_or(cheapest.clone(), known), q));
+    let (cheapest, _) = prices.iter().min_by_key(|(_, price)| **price)?;
+    let named = share.iter().map(|(window, part)| {
+        let known = window.filter(|name| prices.contains_key(*name));
+        (known.unwrap_or(cheapest.as_str()), *part)
+    });
     if tou.allocation == Some(Allocation::Chronological) {
-        return Some(Quantity::Intervals(named.collect()));
+        return Some(Quantity::Intervals(named.map(|(name, q)| (name.to_owned(), q)).collect()));
     }
-    let mut windows: BTreeMap<String, Decimal> = BTreeMap::new();
+    let mut windows: Vec<(&str, Decimal)> = Vec::with_capacity(prices.len());
     for (name, part) in named {
-        let sum = windows.entry(name).or_default();
-        *sum = plus(*sum, part)?;
+        match windows.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum = plus(*sum, part)?,
+            None => windows.push((name, plus(Decimal::ZERO, part)?)),
+        }
     }
-    Some(Quantity::Windows(windows))
+    let windows = windows.into_iter().map(|(name, sum)| (name.to_owned(), sum));
+    Some(Quantity::Windows(windows.collect()))
 }
 
 /// Spreads each quantity over parts of so many days; the rest of a division goes to the last part
 /// that has a day.
-fn spread(used: &[InWindow], spans: &[u32]) -> Option<Vec<Vec<InWindow>>> {
+fn spread<'w>(used: &[Ran<'w>], spans: &[u32]) -> Option<Vec<Vec<Ran<'w>>>> {
     let days = Decimal::from(spans.iter().map(|days| u64::from(*days)).sum::<u64>());
     let last = spans.iter().rposition(|days| *days > 0);
     let mut parts = vec![Vec::with_capacity(used.len()); spans.len()];
@@ -701,7 +713,7 @@ fn spread(used: &[InWindow], spans: &[u32]) -> Option<Vec<Vec<InWindow>>> {
                     .trunc_with_scale(SPREAD_DECIMALS)
             };
             rest = minus(rest, part)?;
-            parts.get_mut(place)?.push((window.clone(), part));
+            parts.get_mut(place)?.push((*window, part));
         }
     }
     Some(parts)

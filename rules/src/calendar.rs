@@ -6,7 +6,7 @@
 
 use crate::event::Period;
 use blockgate_types::Time;
-use jiff::ToSpan;
+use blockgate_types::spelled::Spelled;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -148,7 +148,10 @@ impl day_text {
     /// # Errors
     /// Only those of the serializer.
     pub fn serialize<S: Serializer>(day: &Day, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(day)
+        match Spelled::day(*day) {
+            Some(text) => s.serialize_str(text.as_str()),
+            None => s.collect_str(day),
+        }
     }
 
     /// Reads what [`parse_day`] takes.
@@ -187,7 +190,7 @@ impl day_text_option {
     /// Only those of the serializer.
     pub fn serialize<S: Serializer>(day: &Option<Day>, s: S) -> Result<S::Ok, S::Error> {
         match day {
-            Some(day) => s.collect_str(day),
+            Some(day) => day_text::serialize(day, s),
             None => s.serialize_none(),
         }
     }
@@ -239,7 +242,12 @@ impl Month {
     /// The month after.
     #[must_use]
     pub fn next(self) -> Self {
-        Self { first: self.first.checked_add(1.month()).unwrap_or(Day::MAX) }
+        let (year, month) = (self.first.year(), self.first.month());
+        let next = match month.checked_add(1).filter(|month| *month <= 12) {
+            Some(month) => Day::new(year, month, 1),
+            None => Day::new(year.saturating_add(1), 1, 1),
+        };
+        Self { first: next.unwrap_or(Day::MAX) }
     }
 
     /// Its number of days.
@@ -265,7 +273,12 @@ impl std::fmt::Display for Month {
 /// `[from, to)` as events write it.
 #[must_use]
 pub fn period(from: Day, to: Day, zone: &Zone) -> Period {
-    Period { from: from.to_string(), to: to.to_string(), zone: zone.name.clone() }
+    Period { from: day_name(from), to: day_name(to), zone: zone.name.clone() }
+}
+
+/// A day as events write it.
+fn day_name(day: Day) -> String {
+    Spelled::day(day).map_or_else(|| day.to_string(), |text| text.as_str().to_owned())
 }
 
 /// The day so many days later; `None` beyond the calendar's end.

@@ -559,7 +559,7 @@ fn again(
     let (account, item) = (&first.account, &first.item);
     let due = Due { account, item, terms: &terms, state: &state, counter, to };
     let priced = closing
-        .price_again(&due, facts.used.clone())
+        .price_again(&due, &facts.used)
         .map_err(|why| format!("bill {} cannot be rated again: {why}", first.bill))?
         .ok_or_else(|| format!("nothing would be due instead of bill {}", first.bill))?;
     let now_fen = priced.rated.total_fen;

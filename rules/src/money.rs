@@ -87,7 +87,8 @@ pub fn plus(a: Decimal, b: Decimal) -> Option<Decimal> {
 /// `a − b` without any loss; `None` where 28 digits do not hold it.
 #[must_use]
 pub fn minus(a: Decimal, b: Decimal) -> Option<Decimal> {
-    plus(a, b.checked_mul(Decimal::NEGATIVE_ONE)?)
+    // There is one zero only: none that is negative, none with decimals.
+    plus(a, if b.is_zero() { Decimal::ZERO } else { -b })
 }
 
 /// Whether a sum of fewer decimals than its parts is exact all the same: their last ones were zeros.

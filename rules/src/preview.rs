@@ -138,7 +138,7 @@ pub fn preview(
                 let terms = crate::block::terms(of, charge);
                 let state = ChargeState { from, sources: Vec::new(), minus: Vec::new() };
                 let due = Due { account, item, terms: &terms, state: &state, counter: None, to };
-                closing.price_again(&due, Vec::new())
+                closing.price_again(&due, &[])
             };
             match priced {
                 Ok(None) => {}

@@ -441,7 +441,7 @@ fn metered_lines(
     }
     let bounds = bounds(metered, usage)?;
     // By tier, then by component or window.
-    let mut parts: Vec<(usize, String, Decimal)> = Vec::new();
+    let mut parts: Vec<(usize, &str, Decimal)> = Vec::new();
     let mut reached = vec![false; metered.tiers.len()];
     match (&usage.quantity, &metered.tou) {
         (Quantity::Plain(used), None) => {
@@ -460,7 +460,7 @@ fn metered_lines(
                 }
                 for component in metered.components.iter().filter(|_| !quantity.0.is_zero()) {
                     let charged = times(quantity.0, component.factor).ok_or(RateError::Overflow)?;
-                    parts.push((tier, component.name.clone(), charged));
+                    parts.push((tier, component.name.as_str(), charged));
                 }
             }
         }
@@ -477,7 +477,7 @@ fn metered_lines(
     }
     let mut lines = Vec::with_capacity(parts.len());
     for (tier, name, quantity) in parts {
-        lines.push(metered_line(label, metered, tier, &name, quantity)?);
+        lines.push(metered_line(label, metered, tier, name, quantity)?);
     }
     for (tier, step) in
         metered.tiers.iter().enumerate().filter(|(t, _)| reached.get(*t) == Some(&true))
@@ -490,11 +490,11 @@ fn metered_lines(
 }
 
 /// A line that says that nothing was used: a bill has at least one line.
-fn nothing_used(
-    metered: &Metered,
+fn nothing_used<'m>(
+    metered: &'m Metered,
     bounds: &[Option<Decimal>],
     before: Decimal,
-) -> Vec<(usize, String, Decimal)> {
+) -> Vec<(usize, &'m str, Decimal)> {
     let tier = bounds
         .iter()
         .position(|bound| bound.is_none_or(|bound| before < bound))
@@ -503,7 +503,7 @@ fn nothing_used(
         Some(tou) => tou.windows.iter().map(|w| &w.name).collect(),
         None => metered.components.iter().map(|c| &c.name).collect(),
     };
-    names.into_iter().map(|name| (tier, name.clone(), Decimal::ZERO)).collect()
+    names.into_iter().map(|name| (tier, name.as_str(), Decimal::ZERO)).collect()
 }
 
 fn total_of(metered: &Metered, quantity: &Quantity) -> Result<Decimal, RateError> {
@@ -632,22 +632,22 @@ fn volume(bounds: &[Option<Decimal>], used: Decimal) -> Vec<(Decimal, bool)> {
 }
 
 /// Windows × tiers.
-fn in_windows(
+fn in_windows<'u>(
     bounds: &[Option<Decimal>],
-    usage: &Usage,
+    usage: &'u Usage,
     total: Decimal,
     allocation: Option<Allocation>,
-) -> Result<Vec<(usize, String, Decimal)>, RateError> {
-    let mut sums: Vec<(String, Decimal)> = Vec::new();
-    let order: Vec<(&String, Decimal)> = match &usage.quantity {
-        Quantity::Windows(windows) => windows.iter().map(|(name, used)| (name, *used)).collect(),
-        Quantity::Intervals(list) => list.iter().map(|(name, used)| (name, *used)).collect(),
+) -> Result<Vec<(usize, &'u str, Decimal)>, RateError> {
+    let mut sums: Vec<(&str, Decimal)> = Vec::new();
+    let order: Vec<(&str, Decimal)> = match &usage.quantity {
+        Quantity::Windows(windows) => windows.iter().map(|(n, used)| (n.as_str(), *used)).collect(),
+        Quantity::Intervals(list) => list.iter().map(|(n, used)| (n.as_str(), *used)).collect(),
         Quantity::Plain(_) | Quantity::Months(_) | Quantity::Due(_) => Vec::new(),
     };
     for (name, used) in &order {
-        match sums.iter_mut().find(|(known, _)| known == *name) {
+        match sums.iter_mut().find(|(known, _)| known == name) {
             Some((_, sum)) => *sum = plus(*sum, *used).ok_or(RateError::Overflow)?,
-            None => sums.push(((*name).clone(), *used)),
+            None => sums.push((name, *used)),
         }
     }
     let first = match allocation {
@@ -656,19 +656,19 @@ fn in_windows(
             if !matches!(usage.quantity, Quantity::Intervals(_)) {
                 return Err(RateError::WrongQuantity("the usage as intervals in time order"));
             }
-            sums = order.into_iter().map(|(name, used)| (name.clone(), used)).collect();
+            sums = order;
             None
         }
         Some(Allocation::PeakFirst) => Some("peak"),
         Some(Allocation::ValleyFirst) => Some("valley"),
     };
-    sums.sort_by_key(|(name, _)| first.is_some_and(|first| name != first));
-    let mut found: BTreeMap<(usize, String), Decimal> = BTreeMap::new();
+    sums.sort_by_key(|(name, _)| first.is_some_and(|first| *name != first));
+    let mut found: BTreeMap<(usize, &str), Decimal> = BTreeMap::new();
     let mut before = usage.before;
     for (name, used) in sums {
         for (tier, (part, _)) in per_tier(bounds, before, used)?.into_iter().enumerate() {
             if !part.is_zero() {
-                let sum = found.entry((tier, name.clone())).or_default();
+                let sum = found.entry((tier, name)).or_default();
                 *sum = plus(*sum, part).ok_or(RateError::Overflow)?;
             }
         }
@@ -678,12 +678,12 @@ fn in_windows(
 }
 
 /// Every tier gets the windows in the bill's ratio; what the split leaves goes to the last tier.
-fn prorata(
+fn prorata<'u>(
     bounds: &[Option<Decimal>],
     before: Decimal,
     total: Decimal,
-    sums: &[(String, Decimal)],
-) -> Result<Vec<(usize, String, Decimal)>, RateError> {
+    sums: &[(&'u str, Decimal)],
+) -> Result<Vec<(usize, &'u str, Decimal)>, RateError> {
     let split = per_tier(bounds, before, total)?;
     let last = split.iter().rposition(|(part, _)| !part.is_zero());
     let mut parts = Vec::new();
@@ -700,7 +700,7 @@ fn prorata(
             };
             *rest = minus(*rest, part).ok_or(RateError::Overflow)?;
             if !part.is_zero() {
-                parts.push((tier, name.clone(), part));
+                parts.push((tier, *name, part));
             }
         }
     }
@@ -748,14 +748,15 @@ fn flat_line(label: &Text, tier: usize, flat: Decimal) -> BillLine {
 }
 
 fn line_label(label: &Text, tier: Option<u32>, part: Option<&Text>) -> Text {
-    let mut text = label.clone();
-    if let Some(part) = part {
-        text.zh = format!("{} {}", text.zh, part.zh);
-        text.en = format!("{}, {}", text.en, part.en);
+    let number = tier.map(|tier| tier.to_string());
+    let joined = |label: &str, joint: &str, part: Option<&str>, tier: [&str; 2]| {
+        let all = [joint, part.unwrap_or_default()];
+        let part = if part.is_some() { all } else { [""; 2] };
+        let [before, after] = if number.is_some() { tier } else { [""; 2] };
+        [label, part[0], part[1], before, number.as_deref().unwrap_or_default(), after].concat()
+    };
+    Text {
+        zh: joined(&label.zh, " ", part.map(|part| part.zh.as_str()), [" 第", "档"]),
+        en: joined(&label.en, ", ", part.map(|part| part.en.as_str()), [", tier ", ""]),
     }
-    if let Some(tier) = tier {
-        text.zh = format!("{} 第{tier}档", text.zh);
-        text.en = format!("{}, tier {tier}", text.en);
-    }
-    text
 }

@@ -4,6 +4,7 @@
 //! `.5`) and rounds a string of more than 28 digits without a word; JSON and TOML numbers would go
 //! through binary floats. So a quantity always enters as a *string*, and through [`parse_decimal`].
 
+use crate::spelled::Spelled;
 pub use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer};
@@ -83,7 +84,10 @@ impl text {
     /// # Errors
     /// Only those of the serializer.
     pub fn serialize<S: Serializer>(value: &Decimal, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(value)
+        match Spelled::decimal(*value) {
+            Some(text) => s.serialize_str(text.as_str()),
+            None => s.collect_str(value),
+        }
     }
 
     /// Reads a string by [`parse_decimal`].
@@ -122,7 +126,7 @@ impl text_option {
     /// Only those of the serializer.
     pub fn serialize<S: Serializer>(value: &Option<Decimal>, s: S) -> Result<S::Ok, S::Error> {
         match value {
-            Some(value) => s.collect_str(value),
+            Some(value) => text::serialize(value, s),
             None => s.serialize_none(),
         }
     }

@@ -38,9 +38,9 @@ fn check(text: &str) -> Result<(), IdError> {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident,)*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-        #[serde(try_from = "String", into = "String")]
-        #[schemars(extend("pattern" = "^[a-z0-9][a-z0-9._-]*$", "maxLength" = 64))]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, schemars::JsonSchema)]
+        #[serde(try_from = "String")]
+        #[schemars(into = "String", extend("pattern" = "^[a-z0-9][a-z0-9._-]*$", "maxLength" = 64))]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -57,6 +57,13 @@ macro_rules! ids {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        // By hand: `into` would copy the text for each id that is written.
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&self.0)
             }
         }
 

@@ -12,6 +12,7 @@
 //! | [`act`] | what changes a meter, and what it says of itself afterwards |
 //! | [`plate`] | a number plate, masked wherever it is printed |
 //! | [`passage`] | what a camera saw at a lane |
+//! | [`spelled`] | the texts of numbers, days and times without an allocation |
 //! | [`strict`] | the reader of strict TOML: every fault at its line and column |
 #![deny(
     clippy::unwrap_used,
@@ -31,6 +32,7 @@ pub mod observation;
 pub mod passage;
 pub mod plate;
 pub mod register;
+pub mod spelled;
 pub mod strict;
 pub mod time;
 pub mod unit;

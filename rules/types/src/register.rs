@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A register's name: `[a-z][a-z0-9_]*`, at most 48 bytes.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, schemars::JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(into = "String")]
 pub struct RegisterName(Arc<str>);
 
 impl RegisterName {
@@ -33,6 +32,12 @@ impl RegisterName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Serialize for RegisterName {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Points in time and spans. Inside blockgate time is UTC in whole milliseconds; civil time exists
 //! only where a calendar is asked (`rules::calendar`).
 
+use crate::spelled::Spelled;
 use serde::{Deserialize, Serialize};
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z. Prints and parses as RFC 3339.
@@ -97,7 +98,10 @@ impl std::str::FromStr for Time {
 
 impl Serialize for Time {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        match Spelled::time((*self).into()) {
+            Some(text) => s.serialize_str(text.as_str()),
+            None => s.collect_str(self),
+        }
     }
 }
 
