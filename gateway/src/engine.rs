@@ -169,6 +169,8 @@ async fn wait_until(at: Option<Instant>) {
 struct Following {
     committed: Committed,
     appended: Vec<Appended>,
+    /// A close is under way: the rest of its bills is more urgent.
+    closing: bool,
 }
 
 /// Who takes durable batches into trees and outbox.
@@ -182,6 +184,7 @@ enum Follower {
 fn make_durable(
     batch: Batch,
     appended: Vec<Appended>,
+    closing: bool,
     shared: &Shared,
     follower: &Follower,
 ) -> anyhow::Result<()> {
@@ -192,7 +195,7 @@ fn make_durable(
         // Nobody may listen; a stream that lags asks the trees.
         let _ = shared.durable.send((record.seq, std::mem::take(&mut record.payload)));
     }
-    let following = Following { committed, appended };
+    let following = Following { committed, appended, closing };
     match follower {
         Follower::Thread(batches) => {
             let sent = batches.send(following).is_ok();
@@ -204,17 +207,25 @@ fn make_durable(
 }
 
 /// On a thread of its own: takes durable batches, in order, into what is derived from the journal.
-/// sled takes longer to take in a bill's rows than the journal to make it durable. The trees come
-/// first, so that a receipt that names a bill by its id finds it.
+/// sled takes longer to take in a bill's rows than the journal to make it durable: while a close is under
+/// way its bills wait, so that the processors make the others durable first. The trees come first, so that
+/// a receipt that names a bill by its id finds it.
 fn follow(batches: &Receiver<Following>, shared: &Shared) -> anyhow::Result<()> {
+    let mut held: Vec<Following> = Vec::new();
     for following in batches {
-        take_in(following, shared)?;
+        let closing = following.closing;
+        held.push(following);
+        let records: usize = held.iter().map(|held| held.appended.len()).sum();
+        if !closing || records >= limits::FOLLOWING_HELD_MAX {
+            held.drain(..).try_for_each(|following| take_in(following, shared))?;
+        }
     }
-    Ok(())
+    held.into_iter().try_for_each(|following| take_in(following, shared))
 }
 
 /// Takes one durable batch into trees and outbox.
-fn take_in(Following { committed, appended }: Following, shared: &Shared) -> anyhow::Result<()> {
+fn take_in(following: Following, shared: &Shared) -> anyhow::Result<()> {
+    let Following { committed, appended, .. } = following;
     let mut applied = Vec::with_capacity(appended.len());
     let mut waiting = Vec::with_capacity(appended.len());
     for ((seq, position), record) in committed.records().zip(&appended) {
@@ -613,6 +624,10 @@ impl Engine {
     fn step(&mut self, input: &Input) -> anyhow::Result<()> {
         let mut events = std::mem::take(&mut self.events);
         self.block.decide(input, &mut events);
+        let bills = events.iter().take_while(|event| matches!(event, Event::Bill(_))).count();
+        if bills >= limits::BILLS_AHEAD_MIN {
+            self.append_bills(events.drain(..bills).collect())?;
+        }
         for event in events.drain(..) {
             self.append(event)?;
         }
@@ -669,6 +684,49 @@ impl Engine {
         self.block.apply(seq, &event);
         self.filling =
             Some(Appended { seq, time: self.shared.clock.now(), event, payload: Bytes::new() });
+        Ok(())
+    }
+
+    /// Applies the bills of a close, and writes their envelopes on another processor meanwhile. The journal
+    /// gets what it would get one by one.
+    fn append_bills(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
+        self.close_record()?;
+        let first = self.store.journal.next_seq();
+        let (time, clock) = (self.shared.clock.now(), self.shared.clock.state());
+        let (origin, room) = (self.origin.clone(), self.envelope_len);
+        let encode = || -> anyhow::Result<Vec<Vec<u8>>> {
+            let encoded = events.iter().zip(first..).map(|(event, seq)| {
+                let mut envelope = Vec::with_capacity(room);
+                record::encode(&origin, seq, time, clock, event, &mut envelope)?;
+                Ok(envelope)
+            });
+            encoded.collect()
+        };
+        let envelopes = std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().name("envelopes".to_owned());
+            let writer = builder.spawn_scoped(scope, encode);
+            for (event, seq) in events.iter().zip(first..) {
+                self.see(event);
+                self.block.apply(seq, event);
+                self.last_bill = seq;
+                // A car's bill at a barrier is no bill run.
+                let is_run = matches!(event, Event::Bill(bill) if !bill.is_parking());
+                self.heads.bills |= is_run;
+            }
+            self.heads.any = true;
+            match writer.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(envelopes)) => envelopes,
+                Ok(Err(_)) => anyhow::bail!("the thread that writes envelopes panicked"),
+                Err(_) => encode(), // no thread to be had: here, then
+            }
+        })?;
+        for ((event, envelope), seq) in events.into_iter().zip(envelopes).zip(first..) {
+            let given = self.store.journal.append(&envelope)?;
+            anyhow::ensure!(given == seq, "the journal gave {given} for record {seq}");
+            self.envelope_len = envelope.len();
+            let payload = Bytes::from(envelope);
+            self.appended.push(Appended { seq, time, event, payload });
+        }
         Ok(())
     }
 
@@ -870,9 +928,11 @@ impl Engine {
         let Some(batch) = self.store.journal.cut()? else { return Ok(None) };
         let appended = std::mem::take(&mut self.appended);
         let (shared, follower) = (self.shared.clone(), self.follower()?);
+        let closing = self.block.is_closing();
         self.urgent = false;
         self.since_checkpoint += u64::try_from(appended.len()).unwrap_or(0);
-        let task = self.offload.run(move || make_durable(batch, appended, &shared, &follower));
+        let task =
+            self.offload.run(move || make_durable(batch, appended, closing, &shared, &follower));
         if let Some(errand) = self.store.journal.errand() {
             self.offload.run(move || {
                 if let Err(error) = errand.run() {

@@ -8,8 +8,12 @@ use std::time::Duration;
 pub const INBOX_MAX: usize = 4096;
 /// Inputs that one engine step takes.
 pub const ENGINE_BATCH_MAX: usize = 512;
+/// From so many bills in one decision on, their envelopes are written by a thread of their own.
+pub const BILLS_AHEAD_MIN: usize = 256;
 /// Durable batches that wait for trees and outbox; when there are more the next commit waits.
 pub const FOLLOWING_BATCHES_MAX: usize = 64;
+/// Records of a close that wait for trees and outbox until the close is durable.
+pub const FOLLOWING_HELD_MAX: usize = 20_000;
 /// Bytes of records that are made durable at once, whatever the commit interval says.
 pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
 /// One journal segment; a full one is followed by a new file.

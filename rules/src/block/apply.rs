@@ -372,12 +372,13 @@ impl Block {
             Audit::ChargesBegan { on, charges, .. } => {
                 let Some(on) = parse_day(on) else { return };
                 self.state.open_month.get_or_insert(Month::of(on).first());
+                let of: BTreeSet<&AccountId> = charges.iter().map(|id| &id.account).collect();
                 for id in charges {
                     let items = self.state.charges.entry(id.account.clone()).or_default();
                     let state = ChargeState { from: on, sources: Vec::new(), minus: Vec::new() };
                     items.entry(id.item.clone()).or_insert(state);
                 }
-                self.find_sources();
+                self.bind_sources(of);
             }
             Audit::Corrected { .. } | Audit::CashCounted { .. } | Audit::Reconciled { .. } => {}
             Audit::MovedOut { settlement } => self.apply_moved_out(settlement),
@@ -442,12 +443,21 @@ impl Block {
     }
 
     fn set_accounts(&mut self, at: Time, accounts: &BTreeMap<AccountId, AccountSetup>) {
+        let mut all_new = true;
         for (id, account) in accounts {
             if let Some(old) = self.state.setup.accounts.insert(id.clone(), account.clone()) {
+                all_new = false;
                 self.end_charges(at, id, &old, Some(account));
             }
         }
-        self.find_sources();
+        self.bind_sources(accounts.keys());
+        if all_new {
+            // A block is set up a hundred accounts at a time: those that are there are not looked at again.
+            self.add_window_users(accounts.keys());
+            self.add_changes(accounts.keys());
+        } else {
+            self.find_window_users();
+        }
     }
 
     /// Charges that `new` has no more are billed to the day on which they ended.
@@ -492,19 +502,30 @@ impl Block {
     /// reading is kept there, whatever its slot.
     fn find_changes(&mut self) {
         self.cache.changes.clear();
+        let all: Vec<AccountId> = self.state.setup.accounts.keys().cloned().collect();
+        self.add_changes(&all);
+    }
+
+    /// The same, of some accounts.
+    fn add_changes<'a>(&mut self, accounts: impl IntoIterator<Item = &'a AccountId>) {
         let State { setup, meters, .. } = &mut self.state;
         let Some(zone) = &self.cache.zone else { return };
-        for charge in setup.accounts.values().flat_map(|account| account.charges.values()) {
+        let mut found = BTreeSet::new();
+        let of = accounts.into_iter().filter_map(|id| setup.accounts.get(id));
+        for charge in of.flat_map(|account| account.charges.values()) {
             let Some(tariff) = setup.tariffs.get(&charge.tariff) else { continue };
             let mut days = tariff.changes_by_readings().peekable();
             let Some(key) = days.peek().and_then(|_| source_of(setup, charge)) else { continue };
-            let moments = self.cache.changes.entry(key).or_default();
+            let moments = self.cache.changes.entry(key.clone()).or_default();
             moments.extend(days.map(|day| zone.start_of(day)));
+            found.insert(key);
         }
-        for ((meter, register), moments) in &mut self.cache.changes {
+        for (meter, register) in found {
+            let key = (meter, register);
+            let Some(moments) = self.cache.changes.get_mut(&key) else { continue };
             moments.sort_unstable();
             moments.dedup();
-            let known = meters.get_mut(meter).and_then(|m| m.registers.get_mut(register));
+            let known = meters.get_mut(&key.0).and_then(|m| m.registers.get_mut(&key.1));
             if let Some(known) = known
                 && let Some(change) = next_change(Some(moments), known.last.at)
             {
@@ -516,9 +537,18 @@ impl Block {
     /// Binds each charge to the register that its setup names now; the one before is closed at its
     /// last reading.
     fn find_sources(&mut self) {
+        let all: Vec<AccountId> = self.state.charges.keys().cloned().collect();
+        self.bind_sources(&all);
+        self.find_window_users();
+    }
+
+    /// The same, of some accounts.
+    fn bind_sources<'a>(&mut self, accounts: impl IntoIterator<Item = &'a AccountId>) {
         let State { setup, meters, charges, .. } = &mut self.state;
-        for (account, items) in charges.iter_mut() {
-            let Some(account) = setup.accounts.get(account) else { continue };
+        for id in accounts {
+            let (Some(account), Some(items)) = (setup.accounts.get(id), charges.get_mut(id)) else {
+                continue;
+            };
             for (item, state) in items.iter_mut() {
                 let Some(charge) = account.charges.get(item) else { continue };
                 find_subs(charge, state, meters);
@@ -537,7 +567,6 @@ impl Block {
                 state.sources.push(Source { meter, register, open, closed: None });
             }
         }
-        self.find_window_users();
     }
 
     /// Finds the items whose billed use is a weight of an apportionment.
@@ -558,8 +587,15 @@ impl Block {
     /// Finds the registers on which a tariff with windows is charged, and begins its log there.
     pub(super) fn find_window_users(&mut self) {
         self.cache.windows.clear();
+        let all: Vec<AccountId> = self.state.setup.accounts.keys().cloned().collect();
+        self.add_window_users(&all);
+        self.find_changes();
+    }
+
+    /// The same, of some accounts.
+    fn add_window_users<'a>(&mut self, accounts: impl IntoIterator<Item = &'a AccountId>) {
         let State { setup, meters, .. } = &mut self.state;
-        for account in setup.accounts.values() {
+        for account in accounts.into_iter().filter_map(|id| setup.accounts.get(id)) {
             for charge in account.charges.values() {
                 let tariff = setup.tariffs.get(&charge.tariff);
                 let Some(key) =
@@ -578,7 +614,6 @@ impl Block {
                 self.cache.windows.entry(key).or_default().insert(charge.tariff.clone());
             }
         }
-        self.find_changes();
     }
 }
 

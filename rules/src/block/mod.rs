@@ -398,6 +398,9 @@ impl Block {
         if state.setup.meters.is_empty() && state.setup.accounts.is_empty() {
             return None;
         }
+        if state.issued.closing {
+            return watch.last_tick.or(Some(Time::EPOCH));
+        }
         let silence = watch.silence_due.unwrap_or_else(|| self.silence_due());
         let waits = watch.last_tick.map_or(Time::EPOCH, |last| last.plus(CLOSE_AGAIN));
         let close = match self.period_end() {
@@ -415,9 +418,6 @@ impl Block {
             self.anomaly_due(),
         ];
         let daily = once_a_day.into_iter().flatten().min().unwrap_or(Time::MAX);
-        if state.issued.closing {
-            return watch.last_tick.or(Some(Time::EPOCH));
-        }
         Some(silence.min(close).min(expiry).min(daily).max(soonest))
     }
 

@@ -19,7 +19,11 @@ pub(super) const CLOSE_AT_ONCE: usize = 4_000;
 impl Block {
     pub(super) fn decide_period(&self, now: Time, out: &mut Vec<Event>) {
         let Some(zone) = &self.cache.zone else { return };
-        let new: Vec<ChargeId> = self.charges_to_begin().collect();
+        // What is new waits until the close that has begun is done: looking for it takes as long as there
+        // are charges, tick by tick.
+        let closing = self.state.issued.closing;
+        let new: Vec<ChargeId> =
+            if closing { Vec::new() } else { self.charges_to_begin().collect() };
         if !new.is_empty() {
             // What is new never begins before the open month, nor on a day that an ended charge of
             // the same item pays for, whatever the clock said meanwhile.
@@ -42,7 +46,7 @@ impl Block {
         let month = Month::of(first);
         let end = zone.end_of(month);
         if now >= end
-            && (self.state.issued.closing
+            && (closing
                 || now >= end.plus(self.state.setup.close_grace)
                 || self.all_ready(zone, end, now))
         {
@@ -84,7 +88,7 @@ impl Block {
         for pending in &self.state.pending {
             for member in pending.open() {
                 let bill = share::share_bill(&pending.bill, member, now);
-                give_out(bill, &mut closed, out);
+                give_out(bill.map(Box::new), &mut closed, out);
             }
         }
         let made = out.len();
@@ -110,23 +114,39 @@ impl Block {
             let after = issue(&closing, &due, &mut closed, out);
             counted.extend(after.map(|counter| ((account, item), counter)));
         }
-        for (account, charges) in &self.state.charges {
-            let Some(setup) = self.state.setup.accounts.get(account) else { continue };
-            for (item, state) in charges {
-                let Some(charge) = setup.charges.get(item) else { continue };
-                if full(out) {
-                    return;
-                }
+        let mut rest = self.to_bill(to).filter(|one| {
+            if one.charge.share.is_some() {
+                let terms = terms(one.setup, one.charge);
+                shared.push((one.account, one.item, terms, one.state, to));
+            }
+            one.charge.share.is_none()
+        });
+        loop {
+            let room = most.saturating_sub(out.len().saturating_sub(made));
+            if room == 0 {
+                return;
+            }
+            let batch: Vec<ToBill<'_>> = rest.by_ref().take(room).collect();
+            if batch.is_empty() {
+                break;
+            }
+            let bill = |one: &ToBill<'_>| {
+                let ToBill { account, item, setup, charge, state } = *one;
                 let counter = counted.get(&(account, item)).or(self.counter(account, item));
                 let terms = terms(setup, charge);
-                if charge.share.is_some() {
-                    shared.push((account, item, terms, state, to));
-                    continue;
-                }
                 let due = Due { account, item, terms: &terms, state, counter, to };
-                issue(&closing, &due, &mut closed, out);
+                closing.bill(&due).map(|bill| bill.map(Box::new))
+            };
+            for (one, bill) in batch.iter().zip(side_by_side(&batch, &bill)) {
+                match bill {
+                    Ok(bill) => {
+                        give_out(bill, &mut closed, out);
+                    }
+                    Err(why) => not_billed(one.account, one.item, why, &mut closed),
+                }
             }
         }
+        drop(rest);
         // Last, because what was billed can be a weight.
         let used = self.used_with(out.get(made..).unwrap_or_default());
         let mut losses = BTreeMap::new();
@@ -136,7 +156,7 @@ impl Block {
             match self.share_out(&closing, &due, &used, now) {
                 Ok(bills) => {
                     for bill in bills {
-                        let after = give_out(Some(bill), &mut closed, out);
+                        let after = give_out(Some(Box::new(bill)), &mut closed, out);
                         counted.extend(after.map(|counter| ((account, item), counter)));
                     }
                 }
@@ -144,7 +164,7 @@ impl Block {
                     if matches!(why, "negative-loss" | "loss-above-bound" | "skew") {
                         losses.insert(format!("{account}/{item}"), why.to_owned());
                     }
-                    not_billed(&due, why, &mut closed);
+                    not_billed(account, item, why, &mut closed);
                 }
             }
         }
@@ -162,9 +182,64 @@ impl Block {
         out.push(Event::Ledger(closed));
     }
 
+    /// The charges whose days before `to` are not billed yet, in the order of their accounts.
+    fn to_bill(&self, to: Day) -> impl Iterator<Item = ToBill<'_>> {
+        self.state.charges.iter().flat_map(move |(account, charges)| {
+            let setup = self.state.setup.accounts.get(account);
+            let open = charges.iter().filter(move |(_, state)| state.from < to);
+            open.filter_map(move |(item, state)| {
+                let setup = setup?;
+                let charge = setup.charges.get(item)?;
+                Some(ToBill { account, item, setup, charge, state })
+            })
+        })
+    }
+
     pub(super) fn counter(&self, account: &AccountId, item: &ItemId) -> Option<&Counter> {
         self.state.counters.get(account)?.get(item)
     }
+}
+
+/// A charge to bill.
+struct ToBill<'b> {
+    account: &'b AccountId,
+    item: &'b ItemId,
+    setup: &'b AccountSetup,
+    charge: &'b Charge,
+    state: &'b ChargeState,
+}
+
+/// Fewer bills than this are made by the thread that asks for them.
+const SIDE_BY_SIDE_MIN: usize = 500;
+
+/// Makes bills on all processors, in the order of the charges: a bill depends on its own charge alone.
+fn side_by_side<'c, T: Sync, R: Send>(all: &'c [T], make: &(dyn Fn(&'c T) -> R + Sync)) -> Vec<R> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    if workers < 2 || all.len() < SIDE_BY_SIDE_MIN {
+        return all.iter().map(make).collect();
+    }
+    let (own, others) = all.split_at(all.len().div_ceil(workers));
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = others
+            .chunks(own.len())
+            .map(|part| {
+                let work = move || part.iter().map(make).collect::<Vec<R>>();
+                (
+                    part,
+                    std::thread::Builder::new().name("bills".to_owned()).spawn_scoped(scope, work),
+                )
+            })
+            .collect();
+        let mut made: Vec<R> = own.iter().map(make).collect();
+        for (part, worker) in parts {
+            // Where there is no thread to be had, or it failed, this one makes them, or fails alike.
+            match worker.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(of_part)) => made.extend(of_part),
+                Ok(Err(_)) | Err(_) => made.extend(part.iter().map(make)),
+            }
+        }
+        made
+    })
 }
 
 /// Makes the bill of one charge, or writes down why there is none.
@@ -176,9 +251,9 @@ fn issue(
     out: &mut Vec<Event>,
 ) -> Option<Counter> {
     match closing.bill(due) {
-        Ok(bill) => give_out(bill, closed, out),
+        Ok(bill) => give_out(bill.map(Box::new), closed, out),
         Err(why) => {
-            not_billed(due, why, closed);
+            not_billed(due.account, due.item, why, closed);
             None
         }
     }
@@ -186,7 +261,7 @@ fn issue(
 
 /// Gives out a bill. The tier counter after it.
 fn give_out(
-    bill: Option<Bill>,
+    bill: Option<Box<Bill>>,
     closed: &mut PeriodClosed,
     out: &mut Vec<Event>,
 ) -> Option<Counter> {
@@ -195,16 +270,13 @@ fn give_out(
     closed.total_fen = Fen(closed.total_fen.0.saturating_add(bill.total_fen.0));
     closed.bills = closed.bills.saturating_add(1);
     let after = bill.tier_counter.as_ref().map(Counter::after);
-    out.push(Event::Bill(Box::new(bill)));
+    out.push(Event::Bill(bill));
     after
 }
 
-fn not_billed(due: &Due<'_>, why: &str, closed: &mut PeriodClosed) {
-    closed.unbilled.push(Unbilled {
-        account: due.account.clone(),
-        item: due.item.clone(),
-        why: why.to_owned(),
-    });
+fn not_billed(account: &AccountId, item: &ItemId, why: &str, closed: &mut PeriodClosed) {
+    let (account, item) = (account.clone(), item.clone());
+    closed.unbilled.push(Unbilled { account, item, why: why.to_owned() });
 }
 
 /// What a charge is priced by, as the setup says it now.
@@ -222,4 +294,20 @@ pub(crate) fn terms(setup: &AccountSetup, charge: &Charge) -> Terms {
 pub(super) fn add_issued(issued: &mut super::Issued, total: Fen) {
     issued.bills = issued.bills.saturating_add(1);
     issued.total_fen = Fen(issued.total_fen.0.saturating_add(total.0));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_side_by_side_stands_in_the_order_of_its_charges() {
+        for count in [0, 1, SIDE_BY_SIDE_MIN, 1_003] {
+            let all: Vec<usize> = (0..count).collect();
+            assert_eq!(
+                side_by_side(&all, &|n| n * 7),
+                all.iter().map(|n| n * 7).collect::<Vec<_>>()
+            );
+        }
+    }
 }
