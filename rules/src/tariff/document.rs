@@ -176,7 +176,8 @@ fn shared(rules: Vec<ApportionmentEntry>, input: &RateInput) -> Result<RateOutpu
     if left.next().is_some() {
         return Err(format!("\"apportionment\" is missing: the file has {known}"));
     }
-    let total = number(input.total.as_deref())?.ok_or("\"total\" is missing: write \"453.56\"")?;
+    let total =
+        number("total", input.total.as_deref())?.ok_or("\"total\" is missing: write \"453.56\"")?;
     let fen = Fen::round(total).ok_or("the total is too large")?;
     let fen = match entry.rule.direction {
         Direction::Cost => fen,
@@ -186,12 +187,12 @@ fn shared(rules: Vec<ApportionmentEntry>, input: &RateInput) -> Result<RateOutpu
     for (name, member) in input.members.iter().flatten() {
         let id = AccountId::new(name).map_err(|error| error.to_string())?;
         let account = AccountSetup {
-            area_m2: number(member.area.as_deref())?,
+            area_m2: number("area", member.area.as_deref())?,
             persons: member.persons,
             floor: member.floor,
             ..AccountSetup::default()
         };
-        let used = number(member.used.as_deref())?;
+        let used = number("used", member.used.as_deref())?;
         let weight = |part: &Portion| {
             let weight = part.by.weight(&id, &account, |_| used.unwrap_or_default());
             weight.map_err(|why| format!("account {name}: {why}"))
@@ -278,7 +279,9 @@ fn revision<'t>(tariff: &'t Tariff, on: Option<&str>) -> Result<&'t Revision, St
         (None, _) => Err("\"on\" is missing: the tariff has several revisions".to_owned()),
         (Some(text), _) => {
             let day = day(text)?;
-            tariff.revision_on(day).ok_or(format!("the tariff begins after {day}"))
+            let begins = tariff.revisions.first().is_some_and(|first| day < first.from);
+            let why = if begins { "begins after" } else { "ended before or on" };
+            tariff.revision_on(day).ok_or(format!("the tariff {why} {day}"))
         }
     }
 }
@@ -287,8 +290,19 @@ fn day(text: &str) -> Result<Day, String> {
     parse_day(text).ok_or_else(|| format!("{text:?} is not a day: write it like \"2026-01-01\""))
 }
 
-fn number(text: Option<&str>) -> Result<Option<Decimal>, String> {
-    text.map(|text| parse_decimal(text).map_err(|error| error.to_string())).transpose()
+/// The number of a key.
+fn number(key: &str, text: Option<&str>) -> Result<Option<Decimal>, String> {
+    let parsed = text.map(|text| parse_decimal(text).map_err(|error| format!("{key}: {error}")));
+    parsed.transpose()
+}
+
+/// How many months are charged for, or bring their quota.
+fn month_count(input: &RateInput) -> Result<Option<u32>, String> {
+    match input.months {
+        Some(0) => Err("months: 0 months cost nothing; write 1 or more".to_owned()),
+        Some(months) if months > MONTHS_MAX => Err(format!("more than {MONTHS_MAX} months")),
+        months => Ok(months),
+    }
 }
 
 fn usage(input: &RateInput, revision: &Revision) -> Result<Usage, String> {
@@ -311,11 +325,12 @@ fn usage(input: &RateInput, revision: &Revision) -> Result<Usage, String> {
             BasePrice::Season(dated) => due(input, dated)?,
         });
     }
-    usage.before = number(input.cumulative_before.as_deref())?.unwrap_or_default();
-    usage.months = input.months.unwrap_or(1);
+    let before = number("cumulative_before", input.cumulative_before.as_deref())?;
+    usage.before = before.unwrap_or_default();
+    usage.months = month_count(input)?.unwrap_or(1);
     usage.persons = input.persons;
     usage.spaces = input.spaces;
-    usage.area_m2 = number(input.area.as_deref())?;
+    usage.area_m2 = number("area", input.area.as_deref())?;
     usage.part = input.quota_part.as_deref().map(part).transpose()?;
     Ok(usage)
 }
@@ -364,12 +379,12 @@ fn adjustments(tariff: &Tariff, input: &RateInput) -> Result<Vec<Adjustment>, St
 
 fn metered(input: &RateInput) -> Result<Quantity, String> {
     let pair = |(name, text): (&String, &String)| -> Result<(String, Decimal), String> {
-        Ok((name.clone(), parse_decimal(text).map_err(|error| error.to_string())?))
+        Ok((name.clone(), parse_decimal(text).map_err(|error| format!("{name}: {error}"))?))
     };
     let named = [("peak", &input.peak), ("valley", &input.valley)];
     let mut windows = BTreeMap::new();
     for (name, text) in named {
-        if let Some(used) = number(text.as_deref())? {
+        if let Some(used) = number(name, text.as_deref())? {
             windows.insert(name.to_owned(), used);
         }
     }
@@ -378,7 +393,7 @@ fn metered(input: &RateInput) -> Result<Quantity, String> {
             return Err(format!("the window {name:?} is given twice"));
         }
     }
-    match (number(input.usage.as_deref())?, windows.is_empty(), &input.intervals) {
+    match (number("usage", input.usage.as_deref())?, windows.is_empty(), &input.intervals) {
         (Some(used), true, None) => Ok(Quantity::Plain(used)),
         // Intervals say more than sums; sums beside them must say the same.
         (None, sums_missing, Some(list)) => {
@@ -406,12 +421,10 @@ fn same_sums(windows: &BTreeMap<String, Decimal>, list: &[(String, Decimal)]) ->
 }
 
 fn months(input: &RateInput) -> Result<Vec<MonthPart>, String> {
-    let too_many = || format!("more than {MONTHS_MAX} months");
-    match (input.months, &input.from, &input.to) {
-        (Some(months), None, None) if months <= MONTHS_MAX => {
+    match (month_count(input)?, &input.from, &input.to) {
+        (Some(months), None, None) => {
             Ok((0..months).map(|_| MonthPart { days: 1, of: 1 }).collect())
         }
-        (Some(_), None, None) => Err(too_many()),
         (None, Some(from), Some(to)) => {
             let (from, to) = (day(from)?, day(to)?);
             if from >= to {
@@ -421,7 +434,7 @@ fn months(input: &RateInput) -> Result<Vec<MonthPart>, String> {
             let mut month = Month::of(from);
             while month.first() < to {
                 if parts.len() >= usize::try_from(MONTHS_MAX).unwrap_or(0) {
-                    return Err(too_many());
+                    return Err(format!("more than {MONTHS_MAX} months"));
                 }
                 let (low, high) = (from.max(month.first()), to.min(month.next().first()));
                 parts.push(MonthPart { days: calendar::days_between(low, high), of: month.days() });

@@ -435,6 +435,10 @@ fn metered_lines(
     usage: &Usage,
 ) -> Result<(Vec<BillLine>, Decimal), RateError> {
     let total = total_of(metered, &usage.quantity)?;
+    // Of what lies below zero no tier would take anything: use would cost nothing.
+    if usage.before.is_sign_negative() && !usage.before.is_zero() {
+        return Err(RateError::Negative);
+    }
     let after = plus(usage.before, total).ok_or(RateError::Overflow)?;
     if let Tiering::Package { size, begun } = metered.tiering {
         return Ok((vec![package_line(label, metered, size, begun, total)?], after));
