@@ -793,6 +793,9 @@ pub enum Audit {
         /// Up to how much a refund needs no second person.
         #[serde(default, skip_serializing_if = "Fen::is_zero")]
         refund_alone_max_fen: Fen,
+        /// What may be given back in a day.
+        #[serde(default, skip_serializing_if = "crate::setup::RefundLimits::are_none")]
+        refund_limits: crate::setup::RefundLimits,
         /// When bills are due and who is reminded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dunning: Option<crate::setup::Dunning>,

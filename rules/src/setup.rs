@@ -23,6 +23,9 @@ pub struct Setup {
     /// Up to how much a refund is approved by its rule alone; above it a second person is needed.
     #[serde(default)]
     pub refund_alone_max_fen: Fen,
+    /// What may be given back in a day; as much as is due where no rule bounds it.
+    #[serde(default, skip_serializing_if = "RefundLimits::are_none")]
+    pub refund_limits: RefundLimits,
     /// When bills are due, and when households are reminded; none where no rule says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dunning: Option<Dunning>,
@@ -44,6 +47,27 @@ pub struct Setup {
     /// Doors; none for a block without controllers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<std::sync::Arc<crate::access::AccessSetup>>,
+}
+
+/// The most that is given back in one day, beside the second person above a bound.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct RefundLimits {
+    /// By one clerk: of the refunds that he asked for or approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clerk_day_max_fen: Option<Fen>,
+    /// By everybody, the gateway's own refunds included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day_max_fen: Option<Fen>,
+}
+
+impl RefundLimits {
+    /// Whether there are none.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// When bills are due, and when households are reminded. A late fee is no part of it: there is none
@@ -194,7 +218,15 @@ impl Setup {
     )]
     pub fn follow(&mut self, audit: &Audit) {
         match audit {
-            Audit::BlockSet { zone, close_grace, refund_alone_max_fen, dunning, .. } => {
+            Audit::BlockSet {
+                zone,
+                close_grace,
+                refund_alone_max_fen,
+                refund_limits,
+                dunning,
+                ..
+            } => {
+                self.refund_limits = *refund_limits;
                 self.zone.clone_from(zone);
                 self.close_grace = *close_grace;
                 self.refund_alone_max_fen = *refund_alone_max_fen;

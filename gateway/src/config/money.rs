@@ -1,6 +1,8 @@
-//! `[dunning]` and how households want to be told things.
+//! `[dunning]`, bounds of refunds, and how households want to be told things.
 
+use blockgate_rules::Fen;
 use blockgate_rules::setup::{Dunning, NoticeTerms};
+use blockgate_types::Decimal;
 use blockgate_types::strict::Table;
 
 /// Longest own text of a household, in bytes.
@@ -8,6 +10,15 @@ const TEXT_MAX: usize = 500;
 
 /// What may stand in braces in a household's own text.
 const PLACES: [&str; 5] = ["{account}", "{amount}", "{due}", "{items}", "{days}"];
+
+/// The most of something, in yuan.
+pub(super) fn at_most(table: &Table<'_>, key: &'static str) -> Option<Fen> {
+    let most = table.decimal(key)?;
+    if most < Decimal::ZERO {
+        table.note_at(key, format!("{key} must not be negative"));
+    }
+    Fen::round(most)
+}
 
 /// `[dunning]`: when bills are due and when households are reminded.
 pub(super) fn dunning(table: &Table<'_>) -> Option<Dunning> {

@@ -10,10 +10,11 @@ use blockgate_drivers::line::{Framing, LineSettings};
 use blockgate_drivers::profile::Profile;
 use blockgate_drivers::transport::{Parity, Target};
 use blockgate_drivers::{Address, Protocol};
-use blockgate_rules::Fen;
 use blockgate_rules::apportionment::Apportionment;
 use blockgate_rules::parking::ParkingTariff;
-use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup, SubMeter};
+use blockgate_rules::setup::{
+    AccountSetup, BillingRegister, Charge, MeterSetup, RefundLimits, Setup, SubMeter,
+};
 use blockgate_rules::tariff::{
     BasePrice, Pricing, RuleError, RuleFile, Tariff, TariffFile, bind, check_apportionments,
 };
@@ -209,14 +210,16 @@ fn read(
     root.need("billing");
     let mut close_grace = None;
     let mut refund_alone_max = None;
+    let mut refund_limits = RefundLimits::default();
     let mut align_within = Span::from_mins(2);
     if let Some(table) = root.table("billing") {
         close_grace = table.need_parsed("close_grace");
         align_within = bounded(&table, "align_within", align_within, 1_000, 900_000);
-        refund_alone_max = table.decimal("refund_alone_max");
-        if refund_alone_max.is_some_and(|most| most < Decimal::ZERO) {
-            table.note_at("refund_alone_max", "refund_alone_max must not be negative");
-        }
+        refund_alone_max = money::at_most(&table, "refund_alone_max");
+        refund_limits = RefundLimits {
+            clerk_day_max_fen: money::at_most(&table, "refund_clerk_day_max"),
+            day_max_fen: money::at_most(&table, "refund_day_max"),
+        };
         table.done();
     }
     let dunning = root.table("dunning").and_then(|table| money::dunning(&table));
@@ -246,11 +249,12 @@ fn read(
     }
     let Rules { tariffs, apportionments, parking: _ } = rules;
     // Where nothing is said, each refund needs a second person.
-    let refund_alone_max_fen = refund_alone_max.and_then(Fen::round).unwrap_or_default();
+    let refund_alone_max_fen = refund_alone_max.unwrap_or_default();
     let setup = Setup {
         zone,
         close_grace,
         refund_alone_max_fen,
+        refund_limits,
         dunning,
         meters: meter_setups,
         accounts,

@@ -42,6 +42,7 @@ impl Block {
             Event::Alarm(alarm) => self.apply_alarm(alarm),
             Event::Payment(payment) => {
                 self.apply_to_day(payment);
+                self.apply_to_refund_day(payment);
                 self.state.ledger.apply(&payment.account, &payment.movement);
                 self.fold_payment(payment);
                 self.find_card(&payment.account);
@@ -344,7 +345,15 @@ impl Block {
                 setup.access =
                     access.as_ref().map(|access| std::sync::Arc::new((**access).clone()));
             }
-            Audit::BlockSet { zone, close_grace, refund_alone_max_fen, dunning, .. } => {
+            Audit::BlockSet {
+                zone,
+                close_grace,
+                refund_alone_max_fen,
+                refund_limits,
+                dunning,
+                ..
+            } => {
+                setup.refund_limits = *refund_limits;
                 setup.refund_alone_max_fen = *refund_alone_max_fen;
                 setup.dunning = *dunning;
                 setup.zone.clone_from(zone);

@@ -317,6 +317,7 @@ impl Block {
         let same = have.zone == wanted.zone
             && have.close_grace == wanted.close_grace
             && have.refund_alone_max_fen == wanted.refund_alone_max_fen
+            && have.refund_limits == wanted.refund_limits
             && have.dunning == wanted.dunning;
         if zone_known && !same {
             out.push(Event::Audit(Audit::BlockSet {
@@ -324,6 +325,7 @@ impl Block {
                 zone: wanted.zone.clone(),
                 close_grace: wanted.close_grace,
                 refund_alone_max_fen: wanted.refund_alone_max_fen,
+                refund_limits: wanted.refund_limits,
                 dunning: wanted.dunning,
             }));
         }

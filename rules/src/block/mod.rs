@@ -24,6 +24,7 @@ mod moveout;
 mod night;
 mod park;
 mod period;
+mod refund_day;
 mod release;
 mod replay;
 mod rules;
@@ -106,6 +107,9 @@ struct State {
     /// The day whose money is being counted.
     #[serde(default)]
     day: day::DayBook,
+    /// What was given back today.
+    #[serde(default, skip_serializing_if = "refund_day::RefundDay::is_empty")]
+    refund_day: refund_day::RefundDay,
     /// Estimates that a real reading has put right, until their bills are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     estimates: Vec<Estimate>,

@@ -80,6 +80,7 @@ impl Block {
                     if open.amount_fen > ledger.refundable(&open.account, &open.source) {
                         return Err(NOT_SO_MUCH);
                     }
+                    self.day_has_room(now, open, &command.actor, Fen::ZERO)?;
                     Ok(one(&open.account, approved(refund, &command.actor, now)))
                 })
             }
@@ -244,9 +245,11 @@ impl Block {
             let (account, actor) = (order.account.clone(), actor.to_owned());
             Event::Payment(Box::new(Payment { at: now, account, actor, movement }))
         };
+        let room = self.day_has_room(now, &refund, GATEWAY, Fen::ZERO).is_ok();
         let mut events = vec![payment(&command.actor, Movement::RefundAsked(Box::new(refund)))];
-        // Without the condition, or above the bound, it waits for a second person.
-        if met && order.amount_fen <= self.state.setup.refund_alone_max_fen {
+        // Without the condition, above the bound, or beyond what a day gives back, it waits for a
+        // second person.
+        if met && room && order.amount_fen <= self.state.setup.refund_alone_max_fen {
             events.push(payment(GATEWAY, approved(&command.id, GATEWAY, now)));
         }
         Ok(events)

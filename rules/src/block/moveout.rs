@@ -18,6 +18,8 @@ const DAMAGES_MAX: usize = 50;
 struct Draft {
     ledger: Ledger,
     events: Vec<Event>,
+    /// What of its refunds is approved.
+    given: Fen,
 }
 
 impl Draft {
@@ -60,8 +62,11 @@ impl Block {
             return Err("inspection is longer than 200 bytes".to_owned());
         }
         let before = self.state.ledger.standing(&order.account);
-        let mut draft =
-            Draft { ledger: self.state.ledger.only(&order.account), events: Vec::new() };
+        let mut draft = Draft {
+            ledger: self.state.ledger.only(&order.account),
+            events: Vec::new(),
+            given: Fen::ZERO,
+        };
         let closing = Closing::new(setup, zone, &self.state.meters, now, now);
         let mut document = Settlement {
             settlement: command.id.clone(),
@@ -261,9 +266,11 @@ impl Block {
             expires_at: None,
             instalment: None,
         };
+        let room = self.day_has_room(now, &refund, GATEWAY, draft.given).is_ok();
         draft.pay(payment(&command.actor, Movement::RefundAsked(Box::new(refund))));
-        let approved = may && amount_fen <= self.state.setup.refund_alone_max_fen;
+        let approved = may && room && amount_fen <= self.state.setup.refund_alone_max_fen;
         if approved {
+            draft.given = Fen(draft.given.0.saturating_add(amount_fen.0));
             draft.pay(payment(GATEWAY, super::money::approved(&id, GATEWAY, now)));
         }
         Ok(SettledRefund { refund: id, channel, amount_fen, approved })

@@ -21,7 +21,7 @@ impl Block {
             let (account, actor) = (deposit.account.clone(), GATEWAY.to_owned());
             Event::Payment(Box::new(Payment { at: now, account, actor, movement }))
         };
-        let first = out.len();
+        let (first, mut given) = (out.len(), Fen::ZERO);
         for (id, deposit) in self.state.ledger.deposits() {
             if out.len().saturating_sub(first) >= AT_ONCE {
                 break;
@@ -49,10 +49,12 @@ impl Block {
                 expires_at: None,
                 instalment: Some(n),
             };
+            let room = self.day_has_room(now, &asked, GATEWAY, given).is_ok();
             out.push(payment(deposit, Movement::RefundAsked(Box::new(asked))));
             let owes = self.state.ledger.standing(&deposit.account).owed_fen > Fen::ZERO;
-            let alone = fen <= self.state.setup.refund_alone_max_fen && !owes;
+            let alone = fen <= self.state.setup.refund_alone_max_fen && !owes && room;
             if alone {
+                given = Fen(given.0.saturating_add(fen.0));
                 out.push(payment(deposit, super::money::approved(&refund, GATEWAY, now)));
             }
             let (zh, en) = if alone {

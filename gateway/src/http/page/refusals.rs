@@ -14,6 +14,14 @@ const REFUSALS: &[(&str, &str)] = &[
     ("no payment of this id waits", "没有这笔待确认的收款。"),
     ("the refund is approved already", "这笔退款已经批准过了。"),
     ("another person than the one who asked must approve it", "申请人不能自己批准，请换一个人。"),
+    (
+        "more would be given back today than refund_day_max: approve it tomorrow",
+        "超过了当天退款的总限额（refund_day_max），请明天再批准。",
+    ),
+    (
+        "a clerk would give back more today than refund_clerk_day_max: approve it tomorrow",
+        "超过了一名经办人当天的退款限额（refund_clerk_day_max），请明天再批准。",
+    ),
     ("the refund is not approved", "这笔退款还没有批准。"),
     ("a refund is more than nothing", "退款金额要大于零。"),
     ("the deposit has not so much left", "这笔押金没有这么多余额。"),

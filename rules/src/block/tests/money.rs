@@ -3,6 +3,7 @@
 use super::*;
 use crate::input::{Command, Order, RecordPayment, RequestRefund};
 use crate::ledger::{Channel, Fund, Source, Toward};
+use crate::setup::RefundLimits;
 use proptest::prelude::*;
 
 fn id(text: &str) -> AccountId {
@@ -18,7 +19,10 @@ fn command(text: &str) -> CommandId {
 }
 
 fn order(world: &mut World, name: &str, actor: &str, order: Order) -> Vec<String> {
-    let now = world.now();
+    order_at(world, world.now(), name, actor, order)
+}
+
+fn order_at(world: &mut World, now: Time, name: &str, actor: &str, order: Order) -> Vec<String> {
     shown(&world.feed(&Input::Command {
         now,
         clock: ClockState::Synced,
@@ -249,6 +253,44 @@ fn an_approved_refund_is_reserved_until_it_is_paid_voided_or_expired() {
     let said = shown(&world.tick("2026-05-05T12:00:00+08:00"));
     assert_eq!(said[0], "payment a-1 refund-voided");
     assert_eq!(stands(&world), (13_684, 0));
+}
+
+#[test]
+fn a_day_gives_back_no_more_than_its_bounds_by_one_clerk_and_in_all() {
+    let mut world = billed();
+    let mut setup = small();
+    setup.refund_alone_max_fen = Fen(2_000);
+    setup.refund_limits =
+        RefundLimits { clerk_day_max_fen: Some(Fen(5_000)), day_max_fen: Some(Fen(8_000)) };
+    world.setup("2026-04-02T00:00:00+08:00", &setup);
+    order(&mut world, "p-1", "desk", pay("a-1", 43_684, bills_of(&[])));
+    assert_eq!(stands(&world), (0, 20_000));
+    let back = |fen| refund("a-1", Source::Prepaid, fen);
+    let approve = |refund: &str| Order::ApproveRefund { refund: command(refund) };
+    let approved = |said: &[String]| said.contains(&"payment a-1 refund-approved".to_owned());
+    // Small ones need nobody, until the clerk's day is full; then they wait.
+    assert!(approved(&order(&mut world, "r-1", "desk", back(2_000))));
+    assert!(approved(&order(&mut world, "r-2", "desk", back(2_000))));
+    let third = order(&mut world, "r-3", "desk", back(2_000));
+    assert!(!approved(&third) && done(&third), "{third:?}");
+    // Neither can another person approve what this one asked for, beyond it.
+    let said = order(&mut world, "x-1", "manager", approve("r-3"));
+    assert!(said[0].contains("refund_clerk_day_max"), "{said:?}");
+    // One that is called off makes room again.
+    let off = Order::VoidRefund { refund: command("r-2"), reason: "mistyped".into() };
+    assert!(done(&order(&mut world, "v-1", "desk", off)));
+    assert!(done(&order(&mut world, "x-2", "manager", approve("r-3"))));
+    // Another clerk has a day of his own, inside that of all: 4,000 are given back, 4,000 are left.
+    order(&mut world, "r-4", "second", back(3_000));
+    assert!(done(&order(&mut world, "x-3", "third", approve("r-4"))));
+    order(&mut world, "r-5", "fourth", back(1_001));
+    let said = order(&mut world, "x-4", "third", approve("r-5"));
+    assert!(said[0].contains("refund_day_max"), "{said:?}");
+    assert_eq!(stands(&world), (0, 13_000));
+    // A day later there is room.
+    let next = t("2026-04-06T00:00:00+08:00");
+    assert!(done(&order_at(&mut world, next, "x-5", "third", approve("r-5"))));
+    assert_eq!(stands(&world), (0, 11_999));
 }
 
 #[test]
