@@ -189,8 +189,12 @@ impl Block {
         match clock {
             ClockState::Synced | ClockState::Holdover => {
                 self.decide_day(now, out);
+                let before = out.len();
                 self.decide_expiry(now, out);
-                self.decide_release(now, out);
+                // What expires is free again for a deposit's last part: the next tick sees it.
+                if out.len() == before {
+                    self.decide_release(now, out);
+                }
                 self.decide_dunning(now, out);
                 self.decide_statements(now, out);
                 self.decide_period(now, out);

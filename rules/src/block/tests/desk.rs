@@ -429,3 +429,25 @@ fn a_deposit_goes_back_by_its_contract_part_by_part_and_waits_where_something_is
     assert_eq!(later, ["payment a-1 refund-voided"], "asked once; the first was never paid out");
     assert_eq!(world.replayed(), world.block);
 }
+
+#[test]
+fn a_part_that_nobody_paid_out_goes_back_with_the_last_one() {
+    let mut setup = small();
+    setup.refund_alone_max_fen = Fen(60_000);
+    let mut world = World::default();
+    world.setup("2026-03-01T00:00:00+08:00", &setup);
+    world.read("2026-03-01T00:00:00+08:00", "1000");
+    world.tick("2026-03-01T00:00:01+08:00");
+    let parts = vec![Part { after_days: 0, percent: 50 }, Part { after_days: 30, percent: 50 }];
+    let release = Release { on: crate::calendar::parse_day("2026-03-10"), parts };
+    let paid = pay(100_001, Channel::Wechat, "", deposit("d-1", Some(release)));
+    world.feed(&command("2026-03-02T10:00:00+08:00", "p-1", paid));
+    world.tick("2026-03-10T00:00:00+08:00");
+    world.tick("2026-03-10T00:00:01+08:00");
+    // One tick sees the first part expire and the second fall due, as after a day without power.
+    let late = shown(&world.tick("2026-04-09T12:00:00+08:00"));
+    assert!(late.contains(&"payment a-1 refund-voided".to_owned()), "{late:?}");
+    assert!(!late.contains(&"payment a-1 refund-asked".to_owned()), "{late:?}");
+    let next = shown(&world.tick("2026-04-09T12:00:01+08:00"));
+    assert!(next.contains(&"notice a-1 Refund -1000.01".to_owned()), "{next:?}");
+}
