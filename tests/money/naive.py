@@ -12,7 +12,7 @@ months, exact fractions, one rounding per printed line, half away from zero.
 import json
 import sys
 from calendar import monthrange
-from datetime import date
+from datetime import date, datetime, timedelta
 from fractions import Fraction as F
 
 
@@ -138,11 +138,106 @@ for first, last in months(start, end):
     for account, share in shares.items():
         bill(account, "lift-share", share)
 
-paid = {}
+paid, clearing = {}, {"cash": 0, "wechat": 0}
 for payment in facts["payments"]:
     paid[payment["account"]] = paid.get(payment["account"], 0) + payment["fen"]
+    clearing["cash"] += payment["fen"]
+
+# Deposits and refunds, movement by movement: whether each was right, and what is left.
+WAITS = timedelta(days=30)
+deposits, refunds, given, reserved = {}, {}, {}, {}
+counts = {"deposits": 0, "asked": 0, "paid": 0, "expired": 0}
+
+
+def moment(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def civil(text):
+    return (moment(text) + timedelta(hours=8)).date()
+
+
+def free(deposit):
+    return deposit["left"] - deposit["reserved"]
+
+
+def reserve(refund, fen):
+    if refund["source"]["of"] == "deposit":
+        deposits[refund["source"]["deposit"]]["reserved"] += fen
+    else:
+        reserved[refund["to"]] = reserved.get(refund["to"], 0) + fen
+
+
+for move in facts["moved"]:
+    what, at = move["what"], moment(move["at"])
+    if what == "paid" and move["toward"]["of"] == "deposit":
+        terms = move["toward"]
+        whole = move["amount_fen"]
+        deposits[terms["deposit"]] = {
+            "account": move["account"], "whole": whole, "left": whole, "reserved": 0, "parts": terms["release"]["parts"],
+            "on": day(terms["release"]["on"]), "met": None, "asked": 0,
+        }
+        clearing["wechat"] += whole
+        counts["deposits"] += 1
+    elif what == "condition":
+        deposit = deposits[move["deposit"]]
+        assert deposit["on"] <= civil(move["at"]), "its day has come"
+        deposit["met"] = civil(move["at"])
+    elif what == "refund-asked":
+        assert move["amount_fen"] > 0
+        if move["source"]["of"] == "deposit":
+            deposit = deposits[move["source"]["deposit"]]
+            n = move["instalment"]
+            part = deposit["parts"][n - 1]
+            last = n == len(deposit["parts"])
+            due = deposit["met"] + timedelta(days=part["after_days"])
+            share = free(deposit) if last else min(free(deposit), deposit["whole"] * part["percent"] // 100)
+            assert n == deposit["asked"] + 1 and due <= civil(move["at"]) and share == move["amount_fen"], move
+            deposit["asked"] = n
+        refunds[move["refund"]] = dict(move, until=None)
+        counts["asked"] += 1
+    elif what == "refund-approved":
+        refund = refunds[move["refund"]]
+        alone = move["by"] == "gateway"
+        assert not alone or refund["amount_fen"] <= facts["refund_alone_max_fen"]
+        assert alone or move["by"] != refund["asked_by"], "by another person"
+        assert refund["until"] is None
+        refund["until"] = at + WAITS
+        reserve(refund, refund["amount_fen"])
+        if refund["source"]["of"] == "deposit":
+            assert free(deposits[refund["source"]["deposit"]]) >= 0, "no more is promised than is there"
+    elif what in ("refund-paid", "refund-voided"):
+        refund = refunds.pop(move["refund"])
+        fen = refund["amount_fen"]
+        if refund["until"] is not None:
+            reserve(refund, -fen)
+        if what == "refund-voided":
+            if move["actor"] == "gateway":
+                assert refund["until"] <= at, "nothing expires before its time"
+                counts["expired"] += 1
+            continue
+        # In the very moment of its end it is still paid out, where that is told first.
+        assert refund["until"] >= at, "nothing is paid out after its time"
+        clearing[refund["channel"]] -= fen
+        counts["paid"] += 1
+        if refund["source"]["of"] == "deposit":
+            deposits[refund["source"]["deposit"]]["left"] -= fen
+        else:
+            given[refund["to"]] = given.get(refund["to"], 0) + fen
+
+now = datetime.fromisoformat(facts["to"] + "T13:00:02+08:00")
+assert all(r["until"] is None or r["until"] > now for r in refunds.values()), "what is late has expired"
+for deposit in deposits.values():
+    if deposit["on"] <= now.date():
+        due = [p for p in deposit["parts"] if deposit["met"] + timedelta(days=p["after_days"]) <= now.date()]
+        assert deposit["asked"] == len(due) or free(deposit) == 0, deposit
+
 balances = {}
 for account, items in billed.items():
-    owed = sum(items.values()) - paid.get(account, 0)
+    # What is promised to go back is neither free nor does it pay a bill.
+    owed = sum(items.values()) - paid.get(account, 0) + given.get(account, 0) + reserved.get(account, 0)
     balances[account] = {"items": items, "owed_fen": max(owed, 0), "prepaid_fen": max(-owed, 0)}
-print(json.dumps({"accounts": balances, "billed_fen": sum(sum(i.values()) for i in billed.values())}))
+print(json.dumps({
+    "accounts": balances, "billed_fen": sum(sum(i.values()) for i in billed.values()), "clearing": clearing,
+    "deposits": {name: free(d) for name, d in deposits.items() if d["left"]}, "refunds": sorted(refunds), "counts": counts,
+}))

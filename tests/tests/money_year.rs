@@ -1,16 +1,18 @@
 //! A year of a block's money against an independent, naive program (`tests/money/naive.py`, Python,
 //! knows no code of ours): random moves, exchanged meters, misread meters put right months later, rate
-//! changes, a rate that was wrong, payments. To the fen, for each household and item.
+//! changes, a rate that was wrong, payments, deposits that go back in instalments, refunds that are approved,
+//! paid, called off or left to expire. To the fen, for each household, item, deposit and channel.
 //!
 //! `BLOCKGATE_HOUSEHOLDS` says how many (60), `BLOCKGATE_SEED` which year, `SEEDS` how many years (1).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use blockgate_rules::apportionment::Apportionment;
+use blockgate_rules::calendar::parse_day;
 use blockgate_rules::correction::{Correction, Ground, What};
 use blockgate_rules::event::{Bill, ReadingId};
-use blockgate_rules::input::{Command, Order, RecordPayment};
-use blockgate_rules::ledger::{Channel, Toward};
+use blockgate_rules::input::{Command, Order, RecordPayment, RequestRefund};
+use blockgate_rules::ledger::{Channel, Part, Release, Source, Toward};
 use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup};
 use blockgate_rules::tariff::TariffFile;
 use blockgate_rules::{Block, Event, Fen, Input};
@@ -149,6 +151,8 @@ struct Year {
     journal: Vec<Event>,
     inputs: Vec<Input>,
     dice: Dice,
+    /// Of deposits and refunds.
+    till: Dice,
     specs: Arc<[RegisterSpec]>,
     /// What each meter has really counted, in hundredths, and what its display is ahead of that.
     counted: BTreeMap<String, (i64, i64)>,
@@ -187,13 +191,17 @@ impl Year {
     }
 
     fn order(&mut self, now: Time, order: Order) {
+        self.order_of(now, "desk", order);
+    }
+
+    fn order_of(&mut self, now: Time, actor: &str, order: Order) {
         self.orders += 1;
         let id = format!("o-{}", self.orders);
         let command = Command {
             id: id.parse().unwrap(),
             issued_at: now,
             expires_at: now.plus(Span::from_mins(5)),
-            actor: "desk".to_owned(),
+            actor: actor.to_owned(),
             order: order.clone(),
         };
         self.feed(Input::Command { now, clock: ClockState::Synced, command });
@@ -231,6 +239,83 @@ impl Year {
         let more = i64::try_from(self.dice.below(most)).unwrap() + 1;
         self.counted.get_mut(meter).unwrap().0 += more;
         more
+    }
+}
+
+fn paid(account: &AccountId, fen: i64, channel: Channel, toward: Toward) -> Order {
+    Order::RecordPayment(Box::new(RecordPayment {
+        account: account.clone(),
+        amount_fen: Fen(fen),
+        channel,
+        reference: String::new(),
+        payer: None,
+        toward,
+        pending: false,
+        tendered_fen: None,
+    }))
+}
+
+impl Year {
+    /// A month's deposits and refunds, after its bills were paid.
+    fn till(&mut self, month: u32, accounts: &[AccountId]) {
+        let day = first_of(month + 1);
+        let noon = at(&day, "12:00:00");
+        for account in accounts {
+            if self.till.one_in(8) {
+                let back = first_of((month + 2 + self.till.below(2) as u32).min(12));
+                let parts = if self.till.one_in(3) {
+                    vec![Part { after_days: 0, percent: 100 }]
+                } else {
+                    let first = 10 + self.till.below(70) as u32;
+                    let last = Part { after_days: 40, percent: 100 - first };
+                    vec![Part { after_days: 0, percent: first }, last]
+                };
+                let release = Release { on: parse_day(&back), parts };
+                let deposit = Toward::Deposit {
+                    deposit: format!("d-{month}-{account}").parse().unwrap(),
+                    kind: "renovation".to_owned(),
+                    contract: format!("c-{month}"),
+                    condition: "the works are accepted".to_owned(),
+                    release: Some(release),
+                };
+                let fen = 5_000 + self.till.below(90_000) as i64;
+                self.order(noon, paid(account, fen, Channel::Wechat, deposit));
+            }
+            let free = self.block.ledger().prepaid_fen(account).0;
+            let came = self.block.ledger().came(account).get(&Channel::Cash).map_or(0, |fen| fen.0);
+            if free > 0 && self.till.one_in(3) {
+                let fen = (1 + self.till.below(free.unsigned_abs()) as i64).min(came);
+                let order = RequestRefund {
+                    account: account.clone(),
+                    source: Source::Prepaid,
+                    amount_fen: Fen(fen),
+                    channel: Channel::Cash,
+                    reason: "asked for".to_owned(),
+                };
+                if fen > 0 {
+                    self.order(noon, Order::RequestRefund(Box::new(order)));
+                }
+            }
+        }
+        let open: Vec<_> = self.block.ledger().refunds().values().cloned().collect();
+        for refund in open {
+            let id = refund.refund.clone();
+            let room = self.block.ledger().refundable(&refund.account, &refund.source);
+            match (refund.expires_at, self.till.below(4)) {
+                (_, 0) => {
+                    let reason = "called off".to_owned();
+                    self.order(noon, Order::VoidRefund { refund: id, reason });
+                }
+                (None, 1 | 2) if refund.amount_fen <= room => {
+                    self.order_of(noon, "manager", Order::ApproveRefund { refund: id });
+                }
+                (Some(_), 1 | 2) => {
+                    let reference = format!("out-{id}");
+                    self.order_of(noon, "cloud", Order::RefundPaid { refund: id, reference });
+                }
+                (_, _) => {}
+            }
+        }
     }
 }
 
@@ -290,6 +375,7 @@ fn year(households: usize, seed: u64) {
     let mut setup = Setup {
         zone: "Asia/Shanghai".to_owned(),
         close_grace: Span::from_hours(48),
+        refund_alone_max_fen: Fen(30_000),
         ..Setup::default()
     };
     tariffs(&mut setup, &[WATER.to_owned(), property(false), electricity(None)]);
@@ -343,6 +429,7 @@ fn year(households: usize, seed: u64) {
         journal: Vec::new(),
         inputs: Vec::new(),
         dice,
+        till: Dice(seed.rotate_left(7) | 1),
         specs,
         counted,
         facts,
@@ -450,17 +537,9 @@ fn year(households: usize, seed: u64) {
             if owed > Fen(0) && !world.dice.one_in(6) {
                 let more = i64::try_from(world.dice.below(3_000)).unwrap() - 1_000;
                 let fen = (owed.0 + more).max(1);
-                let payment = RecordPayment {
-                    account: account.clone(),
-                    amount_fen: Fen(fen),
-                    channel: Channel::Cash,
-                    reference: String::new(),
-                    payer: None,
-                    toward: Toward::Bills { items: vec![] },
-                    pending: false,
-                    tendered_fen: None,
-                };
-                world.order(at(&next, "10:00:00"), Order::RecordPayment(Box::new(payment)));
+                let toward = Toward::Bills { items: vec![] };
+                let order = paid(account, fen, Channel::Cash, toward);
+                world.order(at(&next, "10:00:00"), order);
                 payments.push(json!({ "account": account, "fen": fen }));
             }
         }
@@ -488,6 +567,17 @@ fn year(households: usize, seed: u64) {
             assert_eq!(world.bills().len(), bills, "a correction ordered twice bills once");
             put_right.push(json!({ "meter": meter, "at": date, "value": right.to_string() }));
         }
+        let residents: Vec<AccountId> =
+            accounts.into_iter().filter(|account| account.as_str() != "public").collect();
+        world.till(month, &residents);
+        // Conditions whose day has come, then what they let go back.
+        for second in ["13:00:00", "13:00:01", "13:00:02"] {
+            world.tick(&next, second);
+        }
+    }
+    // What falls due on the last day.
+    for second in ["13:00:00", "13:00:01", "13:00:02"] {
+        world.tick("2027-01-01", second);
     }
     compare(&world, &lives, &put_right, &payments, households);
     rebuilt(&world);
@@ -501,8 +591,11 @@ fn compare(
     payments: &[Value],
     households: usize,
 ) {
+    let moved: Vec<&Event> =
+        world.journal.iter().filter(|event| matches!(event, Event::Payment(_))).collect();
     let facts = json!({
-        "from": "2026-01-01", "to": "2027-01-01", "households": lives, "meters": world.facts,
+        "from": "2026-01-01", "to": "2027-01-01", "households": lives, "moved": moved,
+        "refund_alone_max_fen": 30_000, "meters": world.facts,
         "misreads": put_right, "payments": payments,
         "prices": {
             "electricity": [
@@ -548,6 +641,22 @@ fn compare(
         assert_eq!(json!(standing.owed_fen), theirs["owed_fen"], "{account} owes");
         assert_eq!(json!(standing.prepaid_fen), theirs["prepaid_fen"], "{account} has prepaid");
     }
+    let ledger = world.block.ledger();
+    for (channel, name) in [(Channel::Cash, "cash"), (Channel::Wechat, "wechat")] {
+        assert_eq!(json!(ledger.clearing(channel)), theirs["clearing"][name], "{name}");
+    }
+    let left: BTreeMap<String, i64> =
+        ledger.deposits().iter().map(|(id, deposit)| (id.to_string(), deposit.free().0)).collect();
+    assert_eq!(json!(left), theirs["deposits"], "what is free of each deposit");
+    let open: BTreeSet<String> = ledger.refunds().keys().map(ToString::to_string).collect();
+    assert_eq!(json!(open), theirs["refunds"], "the refunds that are open");
+    eprintln!(
+        "{} deposits, {} refunds, {} of them paid out, {} expired",
+        theirs["counts"]["deposits"],
+        theirs["counts"]["asked"],
+        theirs["counts"]["paid"],
+        theirs["counts"]["expired"],
+    );
     eprintln!(
         "{households} households, {} of them in all with moves, {} bills, {} misreads put right, {} \
          payments, {} fen billed: every balance as the naive program has it",
