@@ -16,13 +16,13 @@ esac
 shift
 
 toolchain=${BLOCKGATE_TOOLCHAIN:-$PWD/target/toolchain}
-[ -x "$toolchain/rustc" ] || bash cross/toolchain.sh "$toolchain"
+bash cross/toolchain.sh "$toolchain"
 export RUSTC=$toolchain/rustc RUSTDOC=$toolchain/rustdoc
 
 # ring compiles C, so the C compiler must be the target's too.
 lower=${triple//-/_} upper=$(tr a-z- A-Z_ <<<"$triple")
 export "CC_$lower=$tools-gcc" "AR_$lower=$tools-ar"
-export "CARGO_TARGET_${upper}_LINKER=$tools-gcc"
+export "CARGO_TARGET_${upper}_LINKER=$toolchain/linker/$tools"
 [ -z "$emulator" ] || export "CARGO_TARGET_${upper}_RUNNER=$emulator"
 
 home=${CARGO_HOME:-$HOME/.cargo}
@@ -31,7 +31,7 @@ export "CFLAGS_$lower=-ffile-prefix-map=$PWD=/build -ffile-prefix-map=$home=/car
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 export SOURCE_DATE_EPOCH
 
-# A package's program is small (ADR 0034); tests are built faster.
-profile=packaged
-[ "${CMD:-build}" = build ] || profile=release
-exec cargo "${CMD:-build}" --profile "$profile" --locked --target "$triple" --package blockgate "$@"
+# A package's program is small (ADR 0034); tests are built faster, and whole.
+how=(--profile packaged --no-default-features)
+[ "${CMD:-build}" = build ] || how=(--profile release)
+exec cargo "${CMD:-build}" "${how[@]}" --locked --target "$triple" --package blockgate "$@"

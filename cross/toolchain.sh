@@ -1,6 +1,6 @@
 #!/bin/bash
-# cross/toolchain.sh [FOLDER]: one Rust compiler for amd64, arm64 and armhf, from Debian's own packages,
-# unpacked into FOLDER (target/toolchain when absent) and nowhere else; and the C cross compilers,
+# cross/toolchain.sh [FOLDER]: one Rust compiler and one linker for amd64, arm64 and armhf, from Debian's own
+# packages, unpacked into FOLDER (target/toolchain when absent) and nowhere else; and the C cross compilers,
 # installed. Debian 12 on amd64, as root or with sudo. About 700 MB; a second call changes nothing.
 #
 # Not rustup: its standard libraries come from a host that a build machine need not reach. Not
@@ -33,12 +33,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-[ "$(cat "$folder/version" 2>/dev/null)" != "$version" ] || exit 0
+[ "$(cat "$folder/version" 2>/dev/null)" != "$version lld $llvm" ] || exit 0
 rm -rf "$folder"
 mkdir -p "$folder/packages" "$folder/root"
 cd "$folder/packages"
 apt-get -qq download "rustc-web=$version" "libstd-rust-web-1.96=$version" \
-  "libstd-rust-web-dev=$version" "libllvm22=$llvm" 2>/dev/null
+  "libstd-rust-web-dev=$version" "libllvm22=$llvm" "lld-22=$llvm" 2>/dev/null
 # The other architectures lie beside amd64's file; where that is, apt knows. It prints nothing when
 # the file is there already, so it is asked from another folder.
 from=$(cd "$folder/root" && apt-get download --print-uris "libstd-rust-web-dev=$version" | cut -d"'" -f2)
@@ -58,5 +58,22 @@ exec $folder/root/usr/bin/$tool "\$@"
 SCRIPT
   chmod +x "$folder/$tool"
 done
+# What cargo links with: the C compiler of each architecture, and behind it lld, which folds equal functions
+# and packs relative relocations (ADR 0034). The folder that -B names is where gcc looks for `ld.lld`.
+mkdir -p "$folder/linker"
+cat >"$folder/linker/ld.lld" <<SCRIPT
+#!/bin/sh
+export LD_LIBRARY_PATH=$folder/root/usr/lib/x86_64-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}
+exec $folder/root/usr/lib/llvm-22/bin/ld.lld "\$@"
+SCRIPT
+chmod +x "$folder/linker/ld.lld"
+for tools in x86_64-linux-gnu aarch64-linux-gnu arm-linux-gnueabihf; do
+  cat >"$folder/linker/$tools" <<SCRIPT
+#!/bin/sh
+exec $tools-gcc -B $folder/linker -fuse-ld=lld -Wl,--icf=all,-z,pack-relative-relocs "\$@"
+SCRIPT
+  chmod +x "$folder/linker/$tools"
+done
+
 "$folder/rustc" --version
-echo "$version" >"$folder/version"
+echo "$version lld $llvm" >"$folder/version"

@@ -26,9 +26,10 @@
 //! | [`store`] | journal (truth), sled trees (derived), checkpoint, rebuild |
 //! | [`outbox`] | what waits for the cloud until its receipt |
 //! | [`http`] | the local API, the event stream, metrics and the page |
+//! | [`self_test`] | whether this program does its work on this machine |
 //! | [`provision`] | a box becomes a member of a fleet: identity, broker, certificates |
 //! | [`problem`] | the one list of errors, in both languages |
-//! | [`contract`] | the contract with the cloud as AsyncAPI, schemas and examples |
+//! | `contract` | the contract with the cloud as AsyncAPI, schemas and examples (feature `schema`) |
 //! | [`mapper`] | other clouds: Alibaba's thing model, Sparkplug B, Home Assistant |
 //! | [`mqtt`] | topics, wire form, client |
 //! | [`demo`] | a whole simulated block on this machine |
@@ -45,6 +46,7 @@ pub mod clock;
 pub mod command;
 pub mod conditions;
 pub mod config;
+#[cfg(feature = "schema")]
 pub mod contract;
 pub mod control;
 pub mod demo;
@@ -64,6 +66,7 @@ pub mod provision;
 pub mod receipt;
 pub mod run;
 pub mod scans;
+pub mod self_test;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;

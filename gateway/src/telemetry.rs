@@ -27,7 +27,8 @@ use systemd_journal_logger::{JournalLog, connected_to_journal};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber, span};
 use tracing_log::{AsLog, LogTracer, NormalizeEvent};
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -79,7 +80,8 @@ pub fn init(filter: Option<&str>) -> Result<Telemetry, TelemetryError> {
     let asked = std::env::var(FILTER_VARIABLE).ok().filter(|text| !text.is_empty());
     let filter = parse_filter(asked.as_deref().or(filter).unwrap_or(FILTER_DEFAULT))?;
     let start = |why: &dyn std::fmt::Display| TelemetryError::Start(why.to_string());
-    let ceiling = filter.max_level_hint().map_or(log::LevelFilter::Trace, |level| level.as_log());
+    let ceiling = Layer::<Registry>::max_level_hint(&filter)
+        .map_or(log::LevelFilter::Trace, |level| level.as_log());
     let registry = tracing_subscriber::registry().with(filter).with(recent::Recent);
     // A unit whose stderr goes to a file, or a box without journald, falls back to text.
     let journal = if connected_to_journal() { JournalLog::new().ok() } else { None };
@@ -99,9 +101,8 @@ pub fn init(filter: Option<&str>) -> Result<Telemetry, TelemetryError> {
     Ok(telemetry)
 }
 
-fn parse_filter(text: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::builder()
-        .parse(text)
+fn parse_filter(text: &str) -> Result<Targets, TelemetryError> {
+    text.parse::<Targets>()
         .map_err(|e| TelemetryError::Filter { text: text.to_owned(), why: e.to_string() })
 }
 

@@ -4,6 +4,7 @@
 use blockgate::contract::{FOLDER, Way, files, messages};
 use blockgate::mqtt::wire;
 use blockgate::store::record;
+use blockgate_rules::input::Order;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -125,4 +126,14 @@ fn a_message_is_sent_or_taken_and_its_topic_says_so() {
         let taken = message.topic == "receipt" || message.topic.starts_with("cmd/");
         assert_eq!(message.way == Way::In, taken, "{}", message.name);
     }
+}
+
+#[test]
+fn every_order_has_its_message_and_the_list_of_names_is_whole() {
+    let names: BTreeSet<String> =
+        Order::NAMES.iter().map(|name| format!("cmd-{name}.v1")).collect();
+    let messages: BTreeSet<String> =
+        messages().into_iter().map(|m| m.name).filter(|name| name.starts_with("cmd-")).collect();
+    assert_eq!(names.len(), Order::NAMES.len(), "a name stands twice");
+    assert_eq!(names, messages);
 }

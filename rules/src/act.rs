@@ -8,7 +8,8 @@ use blockgate_types::{Act, ActResult, ActionId, AlarmId, CommandId, MeterId, Met
 use serde::{Deserialize, Serialize};
 
 /// What a meter is about to be told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Acting {
     /// Names it.
     pub action: ActionId,
@@ -30,7 +31,8 @@ pub struct Acting {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Acted {
     /// Which.
     pub action: ActionId,
@@ -51,7 +53,8 @@ pub struct Acted {
 }
 
 /// What a meter said of itself when it was asked after an act whose outcome is unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Looked {
     /// Which act.
     pub action: ActionId,

@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 pub const MEMBERS_MAX: usize = 2_000;
 
 /// A rule for sharing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Apportionment {
     /// For the bills of the shares.
     pub label: Text,
@@ -48,7 +49,8 @@ pub struct Apportionment {
 }
 
 /// Which way the money goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// The accounts pay.
@@ -58,7 +60,8 @@ pub enum Direction {
 }
 
 /// Whom a rule is for.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Members {
     /// Every account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -96,7 +99,8 @@ impl Members {
 }
 
 /// A part of the total.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Portion {
     /// Of the total.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -106,7 +110,8 @@ pub struct Portion {
 }
 
 /// By what a part is shared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum Weighting {
     /// Floor area.
@@ -129,13 +134,17 @@ pub enum Weighting {
     Table {
         /// The weights.
         #[serde(with = "weights_text")]
-        #[schemars(with = "std::collections::BTreeMap<String, blockgate_types::decimal::text>")]
+        #[cfg_attr(
+            feature = "schema",
+            schemars(with = "std::collections::BTreeMap<String, blockgate_types::decimal::text>")
+        )]
         weights: BTreeMap<AccountId, Decimal>,
     },
 }
 
 /// The weight from a floor on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FloorWeight {
     /// Lowest floor.
     pub from: i32,
@@ -145,7 +154,8 @@ pub struct FloorWeight {
 }
 
 /// Who gets the fen that equal remainders compete for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TieBreak {
     /// The smaller account id.
@@ -155,7 +165,8 @@ pub enum TieBreak {
 }
 
 /// What a loss may be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LossBound {
     /// Of the master meter's use, in percent.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -167,7 +178,8 @@ pub struct LossBound {
 }
 
 /// What happens to a loss above its bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AboveBound {
     /// Nothing is billed until somebody looks.
@@ -177,7 +189,8 @@ pub enum AboveBound {
 }
 
 /// What was shared, on the bill of the cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Apportioned {
     /// The rule's id.
     pub rule: blockgate_types::TariffId,
@@ -187,14 +200,15 @@ pub struct Apportioned {
     pub total_fen: Fen,
     /// The sum of all weights, part by part.
     #[serde(with = "list_text")]
-    #[schemars(with = "Vec<blockgate_types::decimal::text>")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<blockgate_types::decimal::text>"))]
     pub weights: Vec<Decimal>,
     /// Each account's share.
     pub members: Vec<Member>,
 }
 
 /// One account's share.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Member {
     /// Whose.
     pub account: AccountId,
@@ -203,7 +217,8 @@ pub struct Member {
 }
 
 /// An account's share of one part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemberPart {
     /// Its weight.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -218,7 +233,8 @@ pub struct MemberPart {
 }
 
 /// Which shared cost a bill is a share of, and why it is as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ShareOf {
     /// The bill of the cost.
     pub bill: blockgate_types::BillId,
@@ -229,7 +245,8 @@ pub struct ShareOf {
 }
 
 /// One part of a share.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SharePart {
     /// What was shared in this part.
     pub total_fen: Fen,

@@ -24,7 +24,8 @@ use std::collections::BTreeMap;
 const SPREAD_DECIMALS: u32 = 6;
 
 /// Where a charge stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChargeState {
     /// The first day that is not billed yet.
     #[serde(with = "day_text")]
@@ -38,7 +39,8 @@ pub struct ChargeState {
 }
 
 /// A register that a charge is metered by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Source {
     /// Which meter.
     pub meter: MeterId,
@@ -51,7 +53,8 @@ pub struct Source {
 }
 
 /// A charge that was taken away and is not billed to its end yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EndedCharge {
     /// Whose.
     pub account: AccountId,
@@ -67,7 +70,8 @@ pub struct EndedCharge {
 }
 
 /// What a charge is priced by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Terms {
     /// Tariff and meter.
     pub charge: Charge,
@@ -91,7 +95,8 @@ pub struct Terms {
 
 /// Where an account stands in the tier period of an item. It belongs to the account: a charge that
 /// goes and comes again inside a tier year goes on counting.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counter {
     /// The tier period.
     pub period: String,

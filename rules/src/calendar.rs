@@ -9,6 +9,7 @@ use blockgate_types::Time;
 use blockgate_types::spelled::Spelled;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+#[cfg(feature = "schema")]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -140,6 +141,7 @@ pub fn parse_day(text: &str) -> Option<Day> {
 pub enum day_text {}
 
 /// Pattern of a day in JSON Schema.
+#[cfg(feature = "schema")]
 const DAY_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
 
 impl day_text {
@@ -164,6 +166,7 @@ impl day_text {
     }
 }
 
+#[cfg(feature = "schema")]
 impl JsonSchema for day_text {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Day".into()
@@ -206,6 +209,7 @@ impl day_text_option {
     }
 }
 
+#[cfg(feature = "schema")]
 impl JsonSchema for day_text_option {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "OptionalDay".into()

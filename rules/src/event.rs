@@ -27,7 +27,8 @@ use std::collections::BTreeMap;
 pub const READINGS_PER_RECORD_MAX: usize = 100;
 
 /// One event. The tag is the `kind` of topic and envelope type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Event {
     /// Judged readings.
@@ -109,7 +110,8 @@ impl Event {
 }
 
 /// One judged reading of one register, as read: before the multiplier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reading {
     /// Which meter.
     pub meter: MeterId,
@@ -128,7 +130,8 @@ pub struct Reading {
 }
 
 /// What metering decided about a reading.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
     /// The first of this register: a baseline, nothing is used yet.
@@ -186,9 +189,8 @@ pub enum Verdict {
 }
 
 /// Why a reading is held.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Hold {
     /// Lower by no more than a few units of the last digit: reverse flow or a jittering counter.
@@ -202,7 +204,8 @@ pub enum Hold {
 }
 
 /// A bill: one item of one account for one period. Immutable; a correction is another revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Bill {
     /// Derived from account, item, period, tariff revision and revision (invariant 8).
     pub bill: BillId,
@@ -260,7 +263,8 @@ pub struct Bill {
 }
 
 /// The stay that a bill is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StayBill {
     /// Which stay.
     pub stay: blockgate_types::StayId,
@@ -274,7 +278,8 @@ pub struct StayBill {
 }
 
 /// What a price was for, beside readings.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Basis {
     /// Floor area.
     #[serde(
@@ -310,7 +315,8 @@ impl Basis {
 }
 
 /// Which bill is corrected, and why (statements C1 to C10 of the corrections).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Corrects {
     /// The first bill of this account, item and period.
     pub bill: BillId,
@@ -352,9 +358,8 @@ impl Bill {
 }
 
 /// Civil dates, half open, in the block's zone.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Period {
     /// First day, `2026-03-01`.
     pub from: String,
@@ -365,7 +370,8 @@ pub struct Period {
 }
 
 /// One line of a bill.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BillLine {
     /// For people.
     pub label: Text,
@@ -398,9 +404,8 @@ pub struct BillLine {
 }
 
 /// A text in both languages.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Text {
     /// Simplified Chinese.
     pub zh: String,
@@ -409,7 +414,8 @@ pub struct Text {
 }
 
 /// Two readings and what passed between them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// Which meter.
     pub meter: MeterId,
@@ -431,7 +437,8 @@ pub struct Evidence {
 }
 
 /// A journaled reading as a bill quotes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EvidenceReading {
     /// It was estimated, not read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -446,7 +453,8 @@ pub struct EvidenceReading {
 }
 
 /// Where an account stands in its tier period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TierCounter {
     /// The tier period: `2026`, `2026-03`, or the first day of one that begins otherwise; with `/` and
     /// a day where an occupant moved in whose counter began anew.
@@ -463,7 +471,8 @@ pub struct TierCounter {
 }
 
 /// All bills of one period are out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PeriodClosed {
     /// Which period.
     pub period: Period,
@@ -479,7 +488,8 @@ pub struct PeriodClosed {
 }
 
 /// A movement of a household's money, as a command ordered it or a rule made it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Payment {
     /// When.
     pub at: Time,
@@ -493,7 +503,8 @@ pub struct Payment {
 }
 
 /// What a household is to be told. The gateway says what and when; the cloud brings it there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Notice {
     /// When it was decided.
     pub at: Time,
@@ -516,9 +527,8 @@ pub struct Notice {
 }
 
 /// Why a household is told something.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum NoticeReason {
     /// Something is to be paid soon.
@@ -536,9 +546,8 @@ pub enum NoticeReason {
 }
 
 /// What came in and went out by a channel on a day.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChannelDay {
     /// Payments.
     pub payments: u64,
@@ -559,7 +568,8 @@ impl ChannelDay {
 }
 
 /// A charge without a bill in a period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Unbilled {
     /// Whose.
     pub account: AccountId,
@@ -573,7 +583,8 @@ pub struct Unbilled {
 }
 
 /// An alarm's change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Alarm {
     /// Derived from code and subject; the same alarm has the same id each time it opens.
     pub id: AlarmId,
@@ -618,7 +629,8 @@ pub struct Alarm {
 }
 
 /// What happened to an alarm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AlarmChange {
     /// It is new.
@@ -633,9 +645,8 @@ pub enum AlarmChange {
 }
 
 /// How urgent an alarm is.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good to know.
@@ -647,9 +658,8 @@ pub enum Severity {
 }
 
 /// The kinds of alarm.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AlarmCode {
     /// No good poll for the meter's `offline_after`.
@@ -739,7 +749,8 @@ pub enum AlarmCode {
 }
 
 /// A hole in a meter's readings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gap {
     /// Which meter.
     pub meter: MeterId,
@@ -752,7 +763,8 @@ pub struct Gap {
 }
 
 /// What was done to the block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Audit {
     /// The process started.
@@ -1078,7 +1090,8 @@ pub enum Audit {
 }
 
 /// What was done to the gateway itself. No password and no passphrase ever stands in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "done", rename_all = "kebab-case")]
 pub enum Upkeep {
     /// A user was let in or changed.
@@ -1132,9 +1145,8 @@ pub enum Upkeep {
 }
 
 /// Names one charge: an item of an account.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChargeId {
     /// Whose.
     pub account: AccountId,
@@ -1143,7 +1155,8 @@ pub struct ChargeId {
 }
 
 /// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Carried out.

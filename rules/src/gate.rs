@@ -7,7 +7,8 @@ use blockgate_types::{ActionId, LaneId, Time};
 use serde::{Deserialize, Serialize};
 
 /// Why a barrier opens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "of", rename_all = "kebab-case")]
 pub enum OpeningCause {
     /// A vehicle may pass.
@@ -27,7 +28,8 @@ pub enum OpeningCause {
 }
 
 /// A barrier that is to open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Opening {
     /// Names it.
     pub action: ActionId,
@@ -40,9 +42,8 @@ pub struct Opening {
 }
 
 /// Where the arm was seen after the act.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ArmPosition {
     /// The device has no way to tell, or did not.
@@ -55,7 +56,8 @@ pub enum ArmPosition {
 }
 
 /// What came of an opening.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpeningOutcome {
     /// Which.
     pub action: ActionId,
@@ -74,7 +76,8 @@ pub struct OpeningOutcome {
 
 /// A barrier's questions of a moment, all alike, and what they were answered: one row, however often
 /// it asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Asked {
     /// Which lane.
     pub lane: LaneId,

@@ -189,7 +189,8 @@ pub const LIFETIME_MAX: Span = Span::from_days(31);
 pub const AHEAD_MAX: Span = Span::from_mins(5);
 
 /// An order. Its id answers it exactly once (invariant 7); after `expires_at` it does nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// Given by the sender.
@@ -206,7 +207,8 @@ pub struct Command {
 }
 
 /// What a command orders. `args` on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "name", content = "args", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Order {
     /// Publish the events `from..=to` again. Changes nothing in the Block.
@@ -518,7 +520,8 @@ pub enum Order {
 }
 
 /// A door that is opened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenDoor {
     /// Which door.
@@ -528,7 +531,8 @@ pub struct OpenDoor {
 }
 
 /// A door that is held open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HoldDoor {
     /// Which door.
@@ -540,7 +544,8 @@ pub struct HoldDoor {
 }
 
 /// Doors that are told the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DoorsOrder {
     /// Which.
@@ -554,7 +559,8 @@ pub struct DoorsOrder {
 }
 
 /// A right that is given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GrantOrder {
     /// Its id; the same one again replaces it.
@@ -564,7 +570,8 @@ pub struct GrantOrder {
 }
 
 /// What is shut out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevokeOrder {
     /// What.
@@ -574,7 +581,8 @@ pub struct RevokeOrder {
 }
 
 /// A person's word that arrears may close entrances.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmArrears {
     /// True confirms the rule as the config has it now, false takes that back.
@@ -589,7 +597,8 @@ pub struct ConfirmArrears {
 }
 
 /// A payment for a stay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PayStay {
     /// For which stay.
@@ -607,7 +616,8 @@ pub struct PayStay {
 }
 
 /// A monthly pass that is sold or renewed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SellPass {
     /// The permit that it is, or prolongs.
@@ -628,7 +638,8 @@ pub struct SellPass {
 }
 
 /// Money that came in, or is announced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecordPayment {
     /// For which household.
@@ -654,7 +665,8 @@ pub struct RecordPayment {
 }
 
 /// A refund that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequestRefund {
     /// To which household.
@@ -670,6 +682,56 @@ pub struct RequestRefund {
 }
 
 impl Order {
+    /// Every order's name: what a gateway's config may allow over MQTT.
+    pub const NAMES: [&'static str; 46] = [
+        "resend",
+        "read-now",
+        "open-barrier",
+        "relay",
+        "valve",
+        "set-clock",
+        "decide-held",
+        "exchange-meter",
+        "correct",
+        "record-payment",
+        "settle-payment",
+        "deposit-condition",
+        "deduct-deposit",
+        "request-refund",
+        "approve-refund",
+        "refund-paid",
+        "void-refund",
+        "estimate-reading",
+        "apply-rules",
+        "preview-rules",
+        "reconcile",
+        "count-cash",
+        "move-out",
+        "pay-stay",
+        "discount-stay",
+        "correct-stay",
+        "close-stay",
+        "settle-parking",
+        "grant-parking",
+        "sell-pass",
+        "revoke-parking",
+        "open-door",
+        "hold-door",
+        "lock-down",
+        "release-doors",
+        "emergency-open",
+        "end-emergency",
+        "grant",
+        "revoke",
+        "restore",
+        "confirm-arrears",
+        "mute-alarm",
+        "unmute-alarm",
+        "alarm-feedback",
+        "confirm-alarm",
+        "check-alarm",
+    ];
+
     /// The order's name on the wire and in the audit record: `read-now`.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -787,7 +849,8 @@ impl Order {
 }
 
 /// What a person decides about a held register. Never a silent new baseline: each has its record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum HeldDecision {
     /// The jump is real usage: bill it.

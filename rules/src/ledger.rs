@@ -39,9 +39,8 @@ pub const REFERENCES_MAX: usize = 4_096;
 pub const REFUND_WAITS: blockgate_types::Span = blockgate_types::Span::from_days(30);
 
 /// The ways on which money comes and goes. The gateway records what they report; it acquires nothing.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Channel {
     /// WeChat Pay.
@@ -98,9 +97,8 @@ impl Channel {
 }
 
 /// Where the counter-entry of a bill goes.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Fund {
     /// The maintenance fund.
@@ -121,7 +119,8 @@ impl Fund {
 }
 
 /// What a payment is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Toward {
     /// What is owed: these items first, in this order, then the others; the rest becomes prepaid.
@@ -148,7 +147,8 @@ pub enum Toward {
 }
 
 /// Where a refund is taken from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "of", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
     /// A household's prepaid money.
@@ -161,7 +161,8 @@ pub enum Source {
 }
 
 /// A movement of money as the journal keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Movement {
     /// Money came in.
@@ -257,7 +258,8 @@ impl Movement {
 }
 
 /// Money that came in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Paid {
     /// Its id, of the command that recorded it.
     pub payment: CommandId,
@@ -284,7 +286,8 @@ pub struct Paid {
 }
 
 /// A refund and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refund {
     /// Its id, of the command that asked for it.
     pub refund: CommandId,
@@ -310,7 +313,8 @@ pub struct Refund {
 }
 
 /// A deposit's own account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Deposit {
     /// Whose.
     pub account: AccountId,
@@ -346,7 +350,8 @@ pub struct Deposit {
 }
 
 /// The accounts of a household, debit positive.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Books {
     receivable: BTreeMap<ItemId, Fen>,
     prepaid: Fen,
@@ -360,7 +365,8 @@ struct Books {
 }
 
 /// All accounts, debit positive.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ledger {
     households: BTreeMap<AccountId, Books>,
     income: BTreeMap<ItemId, Fen>,
@@ -388,7 +394,8 @@ enum Name<'a> {
 }
 
 /// Where a household stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Standing {
     /// What is owed, by item.
     pub owed: BTreeMap<ItemId, Fen>,

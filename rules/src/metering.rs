@@ -35,7 +35,8 @@ pub const HELD_SERIES: u32 = 3;
 const HOUR_MS: i64 = 3_600_000;
 
 /// What is known of one meter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MeterState {
     /// Its billing registers, as far as they were read.
     pub registers: BTreeMap<RegisterName, RegisterState>,
@@ -67,7 +68,8 @@ impl MeterState {
 }
 
 /// An accepted reading on the register's axis of totals.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Point {
     /// Which reading.
     pub reading: ReadingId,
@@ -85,7 +87,8 @@ pub struct Point {
 }
 
 /// The last real reading while estimates stand after it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Real {
     /// It.
     pub point: Point,
@@ -115,7 +118,8 @@ impl Real {
 }
 
 /// What is known of one register.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RegisterState {
     /// The first reading.
     pub opened: Point,
@@ -143,7 +147,8 @@ pub struct RegisterState {
 }
 
 /// A held reading.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Held {
     /// The latest one.
     pub reading: ReadingId,
@@ -161,7 +166,8 @@ pub struct Held {
 }
 
 /// The two readings around an edge of a billing period.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Mark {
     /// The last one before.
     pub before: Point,
@@ -170,7 +176,8 @@ pub struct Mark {
 }
 
 /// Time of use on a register's axis of totals: entry by entry, up to which total which window ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WindowLog {
     /// The total at which the log begins.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -180,7 +187,8 @@ pub struct WindowLog {
 }
 
 /// Up to `until`, from the entry before, `window` ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WindowEntry {
     /// The window's name.
     pub window: String,

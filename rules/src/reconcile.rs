@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const STATEMENT_MAX: usize = 48 * 1024;
 
 /// A line of a statement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatementLine {
     /// In which line of the file, from 1.
     pub line: usize,
@@ -25,7 +26,8 @@ pub struct StatementLine {
 }
 
 /// A payment or a refund as the books have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Booked {
     /// Its journal record.
     pub seq: u64,
@@ -43,7 +45,8 @@ pub struct Booked {
 }
 
 /// A difference between statement and books.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Difference {
     /// The statement has it, the books do not: money came in that nobody recorded.
@@ -90,7 +93,8 @@ pub enum Difference {
 }
 
 /// How a statement and the books compare.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reconciliation {
     /// Lines of the statement.
     pub lines: u64,

@@ -19,7 +19,8 @@ pub const TEXT_MAX: usize = 48 * 1024;
 pub const FILES_MAX: usize = 256;
 
 /// A rule file in force by command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppliedRules {
     /// Its text.
     pub text: String,

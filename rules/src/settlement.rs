@@ -8,7 +8,8 @@ use blockgate_types::{AccountId, BillId, CommandId, ItemId, Time};
 use serde::{Deserialize, Serialize};
 
 /// What a move-out comes to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settlement {
     /// Its id: the command that ordered it.
     pub settlement: CommandId,
@@ -48,7 +49,8 @@ pub struct Settlement {
 }
 
 /// A bill of the settlement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SettledBill {
     /// Which.
     pub bill: BillId,
@@ -59,7 +61,8 @@ pub struct SettledBill {
 }
 
 /// Something that was damaged, as a command says it and as the document keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Damage {
     /// Under which item it is charged: `damage`.
@@ -71,7 +74,8 @@ pub struct Damage {
 }
 
 /// What happens to a deposit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SettledDeposit {
     /// Which.
     pub deposit: CommandId,
@@ -88,7 +92,8 @@ pub struct SettledDeposit {
 }
 
 /// A refund of the settlement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SettledRefund {
     /// Its id.
     pub refund: CommandId,
@@ -101,7 +106,8 @@ pub struct SettledRefund {
 }
 
 /// A move-out as a command orders it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MoveOut {
     /// Who moves out.

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Everything that the rules need to know of the block.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Setup {
     /// IANA zone of the block: `Asia/Shanghai`. Periods begin and end by its calendar.
     pub zone: String,
@@ -50,9 +51,8 @@ pub struct Setup {
 }
 
 /// The most that is given back in one day, beside the second person above a bound.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefundLimits {
     /// By one clerk: of the refunds that he asked for or approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,8 @@ impl RefundLimits {
 
 /// When bills are due, and when households are reminded. A late fee is no part of it: there is none
 /// unless a tariff names one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Dunning {
     /// How many days after its issue a bill is due, from 1 to 366.
     pub due_days: u32,
@@ -83,7 +84,8 @@ pub struct Dunning {
 }
 
 /// How a household wants to be told things.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NoticeTerms {
     /// On which way: `sms`, `app`, `paper`.
     pub channel: String,
@@ -94,7 +96,8 @@ pub struct NoticeTerms {
 }
 
 /// A meter as metering needs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MeterSetup {
     /// The device profile's id, for people.
     pub profile: String,
@@ -116,7 +119,8 @@ pub struct MeterSetup {
 }
 
 /// A register that money depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BillingRegister {
     /// Its name in the profile.
     pub name: RegisterName,
@@ -138,7 +142,8 @@ pub struct BillingRegister {
 }
 
 /// Who pays.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccountSetup {
     /// Building, for filters: `1`.
     pub building: String,
@@ -173,7 +178,8 @@ pub struct AccountSetup {
 }
 
 /// One item of one account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Charge {
     /// By which tariff.
     pub tariff: TariffId,
@@ -192,9 +198,8 @@ pub struct Charge {
 }
 
 /// A register of a sub-meter.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SubMeter {
     /// Which meter.
     pub meter: MeterId,

@@ -6,6 +6,7 @@ wait_for() { n=0; until eval "$1"; do n=$((n + 1)); [ $n -lt "${2:-120}" ] || re
 
 is "installs" "dpkg -i blockgate.deb >install.log 2>&1 || { cat install.log; false; }"
 is "unit is active after the installation" "wait_for 'systemctl is-active --quiet blockgate'"
+is "self-test on the state folder's disk" "blockgate self-test --folder /var/lib"
 is "page answers over HTTPS" "wait_for '[ \"\$(curl -sk -o /dev/null -w %{http_code} https://127.0.0.1:8443/healthz)\" = 200 ]'"
 is "set-up code is in the log" "journalctl -u blockgate -o cat | grep -q 'open /setup with the code '"
 

@@ -6,6 +6,7 @@
 mod backup;
 mod board;
 mod check;
+#[cfg(feature = "schema")]
 mod contract;
 mod decode;
 mod demo;
@@ -21,6 +22,7 @@ mod rate;
 mod read;
 mod run;
 mod scan;
+mod self_test;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -72,6 +74,11 @@ enum Command {
         #[arg(long)]
         store: bool,
     },
+    /// Tries on this machine what differs between machines: decimals, frames, TLS, disk
+    #[command(after_help = "Examples:\n  blockgate self-test\n  \
+        blockgate self-test --folder /var/lib --json\n\n\
+        Needs no config, touches no state and opens no connection. Says what a commit takes on that disk.")]
+    SelfTest(self_test::Args),
     /// Reads one meter now, through the running daemon when there is one
     #[command(
         after_help = "Examples:\n  blockgate read m-0101\n  blockgate read m-0101 --raw --json
@@ -116,6 +123,7 @@ enum Command {
         usage.toml:\n  tariff = \"electricity-tiered\"\n  usage = \"312.5\"\n  cumulative_before = \"0\""
     )]
     Rate(rate::Args),
+    #[cfg(feature = "schema")]
     /// Writes the contract with the cloud: AsyncAPI, JSON Schemas, golden examples
     #[command(after_help = "Example:\n  blockgate contract --out contract/\n\n\
         What a cloud engineer needs beside docs/cloud.md, as this very program speaks it.")]
@@ -190,11 +198,13 @@ impl Command {
             | Self::Certificate(_)
             | Self::ResetLogins(_)
             | Self::Generate(_) => false,
+            Self::SelfTest(args) => args.json,
             Self::Read(args) => args.json,
             Self::Order(command) => command.json(),
             Self::Decode(args) => args.json,
             Self::Rate(args) => args.json,
             Self::Preview(args) => args.json,
+            #[cfg(feature = "schema")]
             Self::Contract(args) => args.json,
             Self::Board(args) => args.json,
             Self::Journal(command) => command.json(),
@@ -231,6 +241,7 @@ pub fn main() -> ExitCode {
         Command::Certificate(command) => provision::certificate(&command),
         Command::Generate(args) => generate::run(&args),
         Command::ResetLogins(args) => logins::run(&args),
+        Command::SelfTest(args) => self_test::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Order(command) => order::run(&command),
         Command::Decode(args) => decode::run(&args),
@@ -238,6 +249,7 @@ pub fn main() -> ExitCode {
         Command::Profile(command) => Ok(profile::run(&command)),
         Command::Rate(args) => rate::run(&args),
         Command::Preview(args) => preview::run(&args),
+        #[cfg(feature = "schema")]
         Command::Contract(args) => contract::run(&args),
         Command::Board(args) => board::run(&args),
         Command::Journal(command) => journal::run(&command),

@@ -11,6 +11,7 @@ use blockgate_drivers::profile::Profile;
 use blockgate_drivers::transport::{Parity, Target};
 use blockgate_drivers::{Address, Protocol};
 use blockgate_rules::apportionment::Apportionment;
+use blockgate_rules::input::Order;
 use blockgate_rules::parking::ParkingTariff;
 use blockgate_rules::setup::{
     AccountSetup, BillingRegister, Charge, MeterSetup, RefundLimits, Setup, SubMeter,
@@ -398,9 +399,8 @@ fn allow(table: &Table<'_>) -> Option<Rule> {
     let actor = table.need_text("actor");
     table.need("commands");
     let commands: Vec<String> = table.texts("commands").into_iter().map(str::to_owned).collect();
-    let known = crate::contract::command_names();
-    for name in commands.iter().filter(|name| *name != "*" && !known.contains(name)) {
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let known = Order::NAMES;
+    for name in commands.iter().filter(|name| *name != "*" && !known.contains(&name.as_str())) {
         let near = nearest(name, &known).map(|n| format!("; is {n:?} meant?")).unwrap_or_default();
         table.note_at("commands", format!("there is no command {name:?}{near}"));
     }

@@ -200,13 +200,6 @@ fn commands() -> Vec<Message> {
     found.map(|(name, order)| command(&name, &order, &defs)).collect()
 }
 
-/// The names of all commands.
-#[must_use]
-pub fn command_names() -> Vec<String> {
-    let root = schema::of::<Order>(Side::Taken);
-    schema::variants(&root, "name").into_iter().map(|(name, _)| name).collect()
-}
-
 fn command(order: &str, variant: &Value, defs: &Map<String, Value>) -> Message {
     let args = variant.get("properties").and_then(|p| p.get("args")).cloned();
     let args = args.unwrap_or_else(|| json!({ "type": "object" }));

@@ -14,7 +14,7 @@ mod messages;
 mod sample;
 mod schema;
 
-pub use messages::{Message, Way, command_names, messages};
+pub use messages::{Message, Way, messages};
 
 /// Where the sources keep the generated files, from the root of the tree.
 pub const FOLDER: &str = "docs/contract";

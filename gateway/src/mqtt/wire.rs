@@ -17,12 +17,12 @@ use crate::problem::Code;
 use blockgate_rules::event::Outcome;
 use blockgate_rules::input::{Command, Order};
 use blockgate_types::{ClockState, CommandId, MeterId, Span, Time};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// What the cloud confirms.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Receipt {
     /// Every event up to this sequence number is stored.
     #[serde(default)]
@@ -40,7 +40,8 @@ pub struct Receipt {
 }
 
 /// An event that the cloud will never take.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refused {
     /// Its id.
     pub id: String,
@@ -205,14 +206,15 @@ pub struct Sender {
 }
 
 /// A response as it stands on the wire.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResponseDocument<'a> {
     /// The command's id; null when it could not be read.
     id: Option<&'a CommandId>,
     /// The command's name.
     name: &'a str,
     /// First `accepted` (or at once an end), then how it ended.
-    #[schemars(with = "StatusWord")]
+    #[cfg_attr(feature = "schema", schemars(with = "StatusWord"))]
     status: &'static str,
     /// A stable word of the shared list of errors; empty where nothing is wrong.
     code: &'static str,
@@ -228,8 +230,10 @@ pub struct ResponseDocument<'a> {
 }
 
 /// The words of a response's status.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
+#[cfg(feature = "schema")]
+#[derive()]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
 #[expect(dead_code, reason = "the list for the schema; a test holds it equal to `Status::word`")]
 enum StatusWord {
     Accepted,
@@ -289,7 +293,8 @@ impl Response {
 }
 
 /// The state as it stands on the wire.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StateDocument<'a> {
     /// False in the last will and in the goodbye.
     online: bool,

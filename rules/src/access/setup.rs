@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const SCHEDULES_MAX: usize = 60;
 
 /// Everything that the rules need to know of doors.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccessSetup {
     /// Controllers by id.
     pub controllers: BTreeMap<ControllerId, ControllerSetup>,
@@ -30,7 +31,8 @@ pub struct AccessSetup {
 }
 
 /// A controller.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ControllerSetup {
     /// Whose protocol it speaks: `uhppote`, `hikvision`, `osdp`.
     pub vendor: String,
@@ -41,7 +43,8 @@ pub struct ControllerSetup {
 }
 
 /// A door.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DoorSetup {
     /// Its controller.
     pub controller: ControllerId,
@@ -60,9 +63,8 @@ pub struct DoorSetup {
 }
 
 /// How one gets out through a door.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
     /// By a handle or a bar that needs no power and no controller.
@@ -74,7 +76,8 @@ pub enum Exit {
 }
 
 /// Who may pass which doors. A person belongs to it by name, household, building, or as staff.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Group {
     /// Its doors.
     pub doors: BTreeSet<DoorId>,
@@ -99,7 +102,8 @@ pub struct Group {
 }
 
 /// A right that payments extend.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PaidRight {
     /// A payment toward this item.
     pub item: ItemId,
@@ -110,7 +114,8 @@ pub struct PaidRight {
 }
 
 /// When a right holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Schedule {
     /// Monday first; windows of each day in order, none of which touch.
     pub week: [Vec<Window>; 7],
@@ -120,9 +125,8 @@ pub struct Schedule {
 }
 
 /// A stretch of a day.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Window {
     /// Minute of the day, from 0.
     pub from: u16,
@@ -131,14 +135,14 @@ pub struct Window {
 }
 
 /// A day that is a holiday.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Holiday(#[serde(with = "day_text")] pub Day);
 
 /// Arrears close doors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ArrearsRule {
     /// Which.
     pub doors: BTreeSet<DoorId>,

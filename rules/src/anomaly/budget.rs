@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 pub const MONTHS_MAX: usize = 25;
 
 /// One month's alarms.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Count {
     /// Alarms that rules raised.
     pub raised: u32,
@@ -79,7 +78,8 @@ impl Budget {
 }
 
 /// What the page and the metrics show: the months, the newest last, and what the budget is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// Households that the numbers are per hundred of.
     pub households: u32,
@@ -91,7 +91,8 @@ pub struct Report {
 }
 
 /// A month of the report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Month {
     /// `2026-03`.
     pub month: String,

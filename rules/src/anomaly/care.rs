@@ -12,7 +12,8 @@ pub const NOTE_MAX: usize = 400;
 pub const MUTE_MAX: Span = Span::from_days(366);
 
 /// An alarm is muted: it stays in the list, and nobody is sent out or woken for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Mute {
     /// Why; never empty.
     pub reason: String,
@@ -23,7 +24,8 @@ pub struct Mute {
 }
 
 /// What somebody found out about an alarm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Feedback {
     /// Whether it was right.
     pub verdict: FeedbackVerdict,
@@ -41,9 +43,8 @@ pub struct Feedback {
 }
 
 /// Whether an alarm was right.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FeedbackVerdict {
     /// It was: there is a leak, a fault, a mistake.
@@ -67,7 +68,8 @@ impl FeedbackVerdict {
 }
 
 /// Somebody has to go and look: open as long as its alarm is open and nobody has reported back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkOrder {
     /// How soon.
     pub urgency: Urgency,
@@ -78,9 +80,8 @@ pub struct WorkOrder {
 }
 
 /// How soon somebody has to go.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Urgency {
     /// Within an hour: water runs.
@@ -118,7 +119,8 @@ impl Urgency {
 }
 
 /// What a device check found: the meters concerned were read much more often for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeviceCheck {
     /// When it began.
     pub from: Time,
@@ -141,7 +143,8 @@ pub struct DeviceCheck {
 }
 
 /// One meter of a device check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MeterCheck {
     /// Which meter.
     pub meter: MeterId,
@@ -166,9 +169,8 @@ pub struct MeterCheck {
 }
 
 /// What a device check comes to.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckFound {
     /// It runs.

@@ -58,6 +58,7 @@ impl<'de> Deserialize<'de> for Micro {
     }
 }
 
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Micro {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Decimal".into()

@@ -9,7 +9,8 @@ use blockgate_types::{MeterId, Span, TariffId, Unit};
 use serde::{Deserialize, Serialize};
 
 /// One rule with all its revisions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rule {
     /// For people.
     pub label: Text,
@@ -20,7 +21,8 @@ pub struct Rule {
 }
 
 /// What holds from a day on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Revision {
     /// First day.
     #[serde(with = "day_text")]
@@ -35,7 +37,8 @@ pub struct Revision {
 }
 
 /// What the alarms of a rule are and what is done about them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// How urgent.
     pub severity: Severity,
@@ -54,7 +57,8 @@ pub struct Plan {
 }
 
 /// How devices are checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CheckPlan {
     /// How long they are read more often.
     pub lasts: Span,
@@ -63,7 +67,8 @@ pub struct CheckPlan {
 }
 
 /// Which meters a rule watches: all that fit every condition that is given.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Scope {
     /// Registers in this unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,9 +88,8 @@ pub struct Scope {
 }
 
 /// What a meter is for, as the charges say it.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Use {
     /// One account pays for it.
@@ -97,7 +101,8 @@ pub enum Use {
 }
 
 /// What counts as odd.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Detector {
     /// Never less than so much an hour for so long.
@@ -223,7 +228,8 @@ pub enum Detector {
 }
 
 /// A step of continuous flow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlowStep {
     /// Never less than so much an hour.
     pub least: Micro,
@@ -242,7 +248,8 @@ pub struct FlowStep {
 }
 
 /// A step of flow at night.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NightStep {
     /// Above the highest of the remembered nights by so much an hour.
     pub excess: Micro,
@@ -251,7 +258,8 @@ pub struct NightStep {
 }
 
 /// A status register that says something is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Flag {
     /// Its name in the profile.
     pub register: String,
@@ -263,9 +271,8 @@ pub struct Flag {
 }
 
 /// States that may last too long.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Lasting {
     /// A vehicle is inside.

@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 const CASH_DAYS_MAX: usize = 62;
 
 /// The day that is open, and the cash of the days before.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct DayBook {
     #[serde(
         default,

@@ -35,6 +35,7 @@ impl Serialize for ReadingId {
     }
 }
 
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for ReadingId {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "ReadingId".into()

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 const PARTS_MAX: usize = 60;
 
 /// How a deposit goes back by itself once its condition is met.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Release {
     /// The day on which the condition is met by itself: the contract's end. None where a person says
@@ -21,7 +22,8 @@ pub struct Release {
 }
 
 /// A part of a deposit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// How many days after the condition is met.

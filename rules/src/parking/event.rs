@@ -8,7 +8,8 @@ use blockgate_types::{AreaId, CommandId, Passage, PermitId, Plate, StayId, Tarif
 use serde::{Deserialize, Serialize};
 
 /// One event of a car park.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Parking {
     /// A vehicle came to a lane.
@@ -129,7 +130,8 @@ impl Parking {
 }
 
 /// What a stay would pay if it ended now, written once for each night that it was inside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Statement {
     /// When: what is due is as of then.
     pub at: Time,
@@ -153,7 +155,8 @@ pub struct Statement {
 }
 
 /// A vehicle at a lane, what it means and what the barrier was told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Passed {
     /// What was seen.
     pub passage: Passage,
@@ -169,7 +172,8 @@ pub struct Passed {
 }
 
 /// What a passage means for stays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "of", rename_all = "kebab-case")]
 pub enum Means {
     /// A stay begins.
@@ -235,7 +239,8 @@ pub enum Means {
 }
 
 /// What the barrier is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Told {
     /// Open.
@@ -249,7 +254,8 @@ pub enum Told {
 }
 
 /// Why the barrier was told so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// Welcome: a temporary vehicle.
@@ -336,7 +342,8 @@ impl Reason {
 }
 
 /// How a stay ended without a passage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EndedHow {
     /// It was paid for while it waited at the barrier, which opened.

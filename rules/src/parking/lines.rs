@@ -77,7 +77,8 @@ struct ClassInput {
 }
 
 /// One stretch of a stay's diagram.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stretch {
     /// Minutes from the entry.
     pub from: u32,

@@ -2,8 +2,10 @@
 
 use crate::calendar::{Day, parse_day};
 use blockgate_types::{Decimal, parse_decimal};
+#[cfg(feature = "schema")]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer};
+#[cfg(feature = "schema")]
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -35,6 +37,7 @@ impl day_set {
     }
 }
 
+#[cfg(feature = "schema")]
 impl JsonSchema for day_set {
     fn schema_name() -> Cow<'static, str> {
         "Days".into()
@@ -70,6 +73,7 @@ impl caps {
     }
 }
 
+#[cfg(feature = "schema")]
 impl JsonSchema for caps {
     fn schema_name() -> Cow<'static, str> {
         "DecimalList".into()

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// A parking tariff with its revisions, the oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ParkingTariff {
     /// For people.
     pub label: Text,
@@ -35,7 +36,8 @@ impl ParkingTariff {
 }
 
 /// A tariff from one day on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ParkingRevision {
     /// First day.
     #[serde(with = "crate::calendar::day_text")]
@@ -47,7 +49,8 @@ pub struct ParkingRevision {
 }
 
 /// How a stay is priced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// Whether a started minute counts.
     pub seconds: Seconds,
@@ -84,7 +87,8 @@ pub struct Plan {
 }
 
 /// Switch 1: what a begun minute is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Seconds {
     /// The stay is cut to whole minutes.
@@ -94,7 +98,8 @@ pub enum Seconds {
 }
 
 /// Switch 3: the time a cap holds for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cycle {
     /// The whole stay.
@@ -112,7 +117,8 @@ pub enum Cycle {
 }
 
 /// Whether the visits of a vehicle in one cycle share its cap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CapScope {
     /// Each stay alone.
@@ -122,7 +128,8 @@ pub enum CapScope {
 }
 
 /// Switch 2: the free time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Free {
     /// Exactly so long is free.
     pub minutes: u32,
@@ -133,7 +140,8 @@ pub struct Free {
 }
 
 /// What happens when the free time is exceeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FreeMode {
     /// The clock starts that much later.
@@ -145,7 +153,8 @@ pub enum FreeMode {
 }
 
 /// How often there is free time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Renews {
     /// Once in a stay.
@@ -155,7 +164,8 @@ pub enum Renews {
 }
 
 /// A part of the day with its prices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Window {
     /// From this minute of the day on.
     pub from: u16,
@@ -193,7 +203,8 @@ impl Window {
 }
 
 /// Blocks of one price.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Step {
     /// Length of a block, at least one minute.
     pub minutes: u32,
@@ -206,7 +217,8 @@ pub struct Step {
 }
 
 /// Switch 1: what a begun block is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BlockRounding {
     /// A started block is due.
@@ -216,7 +228,8 @@ pub enum BlockRounding {
 }
 
 /// Switch 4 and 5: where steps begin anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// With each turn of a window.
@@ -226,7 +239,8 @@ pub enum Progress {
 }
 
 /// Switch 7: by which day a window is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DayType {
     /// By the day of each minute.
@@ -238,7 +252,8 @@ pub enum DayType {
 }
 
 /// Kinds of days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DayKind {
     /// Monday to Friday, and make-up workdays.
@@ -248,7 +263,8 @@ pub enum DayKind {
 }
 
 /// Which days are holidays (and the workdays that make up for them, 调休).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Calendar {
     /// Holidays.
     #[serde(default, with = "day_set", skip_serializing_if = "BTreeSet::is_empty")]
@@ -275,7 +291,8 @@ impl Calendar {
 }
 
 /// Switch 5: another visit soon after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "effect")]
 pub enum Reentry {
     /// A visit of its own.
@@ -288,7 +305,8 @@ pub enum Reentry {
 }
 
 /// What holds when a vehicle's class changes inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ClassChange {
     /// Each part is priced as a stay of its own.
@@ -300,7 +318,8 @@ pub enum ClassChange {
 }
 
 /// Switch 6: after a payment before the exit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AfterPayment {
     /// So many minutes after a payment the way out is free.
     pub grace_min: u32,
@@ -309,7 +328,8 @@ pub struct AfterPayment {
 }
 
 /// What is due when the grace after a payment is exceeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Exceeded {
     /// The price of the whole stay less what was paid.

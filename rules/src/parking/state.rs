@@ -111,7 +111,8 @@ pub struct Unresolved {
 }
 
 /// Kinds of unresolved things.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// An exit without an entry: let it out, by one of the proposals or free.

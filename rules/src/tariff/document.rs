@@ -39,7 +39,8 @@ use std::collections::BTreeMap;
 pub const MONTHS_MAX: u32 = 1_200;
 
 /// What a document costs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RateOutput {
     /// By which tariff.
     pub tariff: TariffId,
@@ -63,7 +64,8 @@ pub struct RateOutput {
 }
 
 /// The input document.
-#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct RateInput {
     tariff: Option<String>,
@@ -88,7 +90,8 @@ struct RateInput {
 }
 
 /// What weighs for an account.
-#[derive(Debug, Clone, Default, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct MemberInput {
     area: Option<String>,

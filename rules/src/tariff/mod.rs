@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A tariff with its revisions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tariff {
     /// For bills.
     pub label: Text,
@@ -47,7 +48,8 @@ pub struct Tariff {
 }
 
 /// What holds from a day on, until the next revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Revision {
     /// First day.
     #[serde(with = "day_text")]
@@ -86,7 +88,8 @@ pub struct Revision {
 }
 
 /// How a new revision begins inside a billing period (switch 10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PriceChange {
     /// The period ends by the prices with which it began.
@@ -102,7 +105,8 @@ pub enum PriceChange {
 }
 
 /// Where amounts are rounded to fen, half away from zero (switch 12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
     /// Each line.
@@ -114,7 +118,8 @@ pub enum Rounding {
 }
 
 /// Prices by kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Pricing {
     /// For a quantity that a meter counts: kinds `flat`, `graduated`, `volume`, `package`,
@@ -130,7 +135,8 @@ pub enum Pricing {
 
 /// A price that is due on certain days, to whoever is charged on that day: a repair, a season of
 /// heating in instalments, a quarterly rent. It is not divided by days.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Dated {
     /// Yuan for each of `per`, for the whole of the item or of one season or cycle.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -142,7 +148,8 @@ pub struct Dated {
 }
 
 /// When a dated price is due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum DueOn {
     /// Once, in instalments: kind `once`.
@@ -166,7 +173,8 @@ pub enum DueOn {
 }
 
 /// A part of a price that is due on a day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Instalment {
     /// The day.
     #[serde(with = "day_text")]
@@ -177,7 +185,8 @@ pub struct Instalment {
 }
 
 /// A part of a price that is due on a day of every year.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct YearlyInstalment {
     /// Month and day.
     pub on: (i8, i8),
@@ -258,7 +267,8 @@ fn running(parts: impl IntoIterator<Item = (Option<Day>, Decimal)>) -> Vec<DuePa
 }
 
 /// A price that stands beside a metered one on the same bill: the base of a two-part tariff.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Base {
     /// For bills.
     pub label: Text,
@@ -267,7 +277,8 @@ pub struct Base {
 }
 
 /// How a base price is due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum BasePrice {
     /// By the month.
@@ -277,7 +288,8 @@ pub enum BasePrice {
 }
 
 /// Prices for a metered quantity.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Metered {
     /// The unit of prices and bounds; the meter's register must have the same.
     pub unit: Unit,
@@ -299,7 +311,8 @@ pub struct Metered {
 }
 
 /// How tiers work (switch 8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Tiering {
     /// Each unit at the price of the tier in which it lies; the counter begins anew with each bill.
@@ -340,9 +353,8 @@ pub enum Tiering {
 }
 
 /// What a part of a tier period and a new occupant get (switch 8).
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CycleTerms {
     /// The quota of a charge that is there for a part of the period only.
     pub part_quota: PartQuota,
@@ -361,9 +373,8 @@ impl CycleTerms {
 }
 
 /// The quota of a charge that is there for a part of the tier period.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PartQuota {
     /// The whole quota.
@@ -376,9 +387,8 @@ pub enum PartQuota {
 }
 
 /// Where the bounds of a part of a tier period go.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BoundRounding {
     /// Where they fall, to six decimals.
@@ -391,9 +401,8 @@ pub enum BoundRounding {
 }
 
 /// What happens to the tier counter when the occupant changes.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NewOccupant {
     /// It goes on.
@@ -404,7 +413,8 @@ pub enum NewOccupant {
 }
 
 /// Whether a block that was begun counts (switch 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BegunBlock {
     /// As a whole one.
@@ -427,7 +437,8 @@ impl Tiering {
 }
 
 /// The quota of a bill that covers several months because an earlier one could not be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {
     /// Every month brings its quota.
@@ -437,7 +448,8 @@ pub enum CatchUp {
 }
 
 /// One tier: the part of the quantity below `up_to` and not below the tier before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tier {
     /// Its upper end; `None` for the last.
     #[serde(
@@ -448,7 +460,10 @@ pub struct Tier {
     pub up_to: Option<Decimal>,
     /// Yuan per unit, by component or, with time of use, by window.
     #[serde(with = "prices_text")]
-    #[schemars(with = "std::collections::BTreeMap<String, blockgate_types::decimal::text>")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "std::collections::BTreeMap<String, blockgate_types::decimal::text>")
+    )]
     pub prices: BTreeMap<String, Decimal>,
     /// A fixed amount in yuan, due once the tier is reached; tier 1's always.
     #[serde(
@@ -460,18 +475,20 @@ pub struct Tier {
 }
 
 /// More quota for a household of at least `persons_from`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QuotaShift {
     /// From how many persons on.
     pub persons_from: u32,
     /// What is added to each bound.
     #[serde(with = "decimals_text")]
-    #[schemars(with = "Vec<blockgate_types::decimal::text>")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<blockgate_types::decimal::text>"))]
     pub add: Vec<Decimal>,
 }
 
 /// A part of the price that rides on the same reading.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Component {
     /// Its name in `prices`.
     pub name: String,
@@ -483,7 +500,8 @@ pub struct Component {
 }
 
 /// Time-of-use windows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TimeOfUse {
     /// The windows; together they cover each minute of a day once.
     pub windows: Vec<Window>,
@@ -495,7 +513,8 @@ pub struct TimeOfUse {
 }
 
 /// One window of the day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Window {
     /// Its name in `prices`: `peak`.
     pub name: String,
@@ -506,7 +525,8 @@ pub struct Window {
 }
 
 /// How time-of-use quantities are put into tiers (switch 9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Allocation {
     /// Every tier gets the windows in the bill's ratio.
@@ -520,7 +540,8 @@ pub enum Allocation {
 }
 
 /// Where the use between two readings goes when a window ends between them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AcrossWindows {
     /// Spread evenly over the time; the remainder of the division goes to the last part.
@@ -530,7 +551,8 @@ pub enum AcrossWindows {
 }
 
 /// A price by the month.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Monthly {
     /// Yuan per m² and month, or yuan per month.
     #[serde(with = "blockgate_types::decimal::text")]
@@ -542,7 +564,8 @@ pub struct Monthly {
 }
 
 /// What a part of a month costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Proration {
     /// Its days, of the days that this month has.

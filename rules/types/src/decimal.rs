@@ -6,6 +6,7 @@
 
 use crate::spelled::Spelled;
 pub use rust_decimal::Decimal;
+#[cfg(feature = "schema")]
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer};
 
@@ -70,6 +71,7 @@ pub fn canonical(value: Decimal) -> String {
 }
 
 /// Pattern of a decimal in JSON Schema: what [`parse_decimal`] takes.
+#[cfg(feature = "schema")]
 const PATTERN: &str = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$";
 
 /// Serde for a decimal that travels as a string (`"12.50"`); numbers are refused. A type and not a
@@ -100,6 +102,7 @@ impl text {
     }
 }
 
+#[cfg(feature = "schema")]
 impl JsonSchema for text {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Decimal".into()
@@ -141,6 +144,7 @@ impl text_option {
     }
 }
 
+#[cfg(feature = "schema")]
 impl JsonSchema for text_option {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "OptionalDecimal".into()

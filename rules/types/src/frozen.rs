@@ -61,6 +61,7 @@ impl<'de> Deserialize<'de> for Frozen {
     }
 }
 
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Frozen {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Frozen".into()

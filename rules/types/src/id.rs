@@ -38,9 +38,10 @@ fn check(text: &str) -> Result<(), IdError> {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident,)*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, schemars::JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(try_from = "String")]
-        #[schemars(into = "String", extend("pattern" = "^[a-z0-9][a-z0-9._-]*$", "maxLength" = 64))]
+        #[cfg_attr(feature = "schema", schemars(into = "String", extend("pattern" = "^[a-z0-9][a-z0-9._-]*$", "maxLength" = 64)))]
         pub struct $name(Arc<str>);
 
         impl $name {

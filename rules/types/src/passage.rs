@@ -7,7 +7,8 @@ use crate::time::Time;
 use serde::{Deserialize, Serialize};
 
 /// A vehicle at a lane, as a camera reported it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Passage {
     /// Which camera.
     pub camera: CameraId,
@@ -31,7 +32,8 @@ pub struct Passage {
 }
 
 /// A plate as a camera read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlateRead {
     /// The text.
     pub plate: Plate,
@@ -44,19 +46,8 @@ pub struct PlateRead {
 }
 
 /// Colours of plates (GA 36-2018).
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PlateColour {
     /// Not reported.

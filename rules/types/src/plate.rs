@@ -115,6 +115,7 @@ impl<'de> Deserialize<'de> for Plate {
     }
 }
 
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Plate {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Plate".into()

@@ -105,6 +105,7 @@ impl Serialize for Time {
     }
 }
 
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Time {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Time".into()
@@ -226,6 +227,7 @@ impl Serialize for Span {
     }
 }
 
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Span {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Span".into()
@@ -248,19 +250,8 @@ impl<'de> Deserialize<'de> for Span {
 }
 
 /// How far the wall clock can be believed (trust: S18, T2).
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ClockState {
     /// The kernel says that the clock is disciplined.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 macro_rules! units {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// A unit, written as people of the trade write it (`kWh`, `m3`, `V`).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum Unit {
             $($(#[$doc])* #[serde(rename = $text)] $name,)*
         }
