@@ -383,7 +383,12 @@ fn live(
         .build()
         .map_err(|e| e.to_string())?;
     let boot = format!("{:08x}", seed.wrapping_mul(1009).wrapping_add(number.into()) & 0xffff_ffff);
-    let ended = runtime.block_on(life(world, fates, boot, from, until));
+    let mut ended = runtime.block_on(life(world, fates, boot, from, until));
+    if let Ok((how @ Ended::Killed, _)) = &mut ended
+        && world.disk.is_off()
+    {
+        *how = Ended::Cut; // the power had gone, and the kill came before anybody noticed
+    }
     if matches!(ended, Ok((Ended::Cut, _))) {
         world.disk.cut();
     }
@@ -441,7 +446,8 @@ async fn life(
         };
         let now = truth.now();
         if let Some(failure) = failed {
-            let expected = world.disk.struck() || world.full > 0;
+            // A fault that is planned after the power went does not bring it back.
+            let expected = world.disk.struck() || world.disk.is_off() || world.full > 0;
             if !expected {
                 return Err(format!("it ended by itself at {now}: {failure}"));
             }
