@@ -3,6 +3,7 @@
 //! outside (a standard's vector, a captured frame) or reads back what it wrote.
 //!
 //! It needs no config, touches no state of a gateway and opens no connection.
+#![allow(clippy::disallowed_methods, reason = "how long a real disk takes is no simulated time")]
 
 use crate::demo::certificates::{Authority, Purpose};
 use crate::ports::RealDisk;
@@ -33,6 +34,7 @@ pub struct Check {
     pub took: Duration,
 }
 
+type Decode<'a> = &'a dyn Fn(&[u8]) -> Decoded;
 type Try = fn(&Path) -> anyhow::Result<String>;
 
 /// In the order in which they run: the disk last, because it is the one that differs most.
@@ -89,7 +91,7 @@ fn prices() -> anyhow::Result<String> {
 fn frames() -> anyhow::Result<String> {
     let profile = Profile::shipped_by_id("eastron-sdm630").context("a shipped profile is gone")?;
     let energy = modbus::Context { profile, address: 72 };
-    let tries: [(&str, &str, &dyn Fn(&[u8]) -> Decoded); 4] = [
+    let tries: [(&str, &str, Decode<'_>); 4] = [
         ("0104044640E6B624CE", "12345.68 kWh", &|b| modbus::decode_frame(b, Some(energy))),
         ("68 610100000000 68 9108 33333433 59333333 8A16", "0.26 kWh", &dlt645::decode_frame),
         ("FEFEFEFE 6810 44332211003378 0103 1F9000 8016", "78330011223344", &cjt188::decode_frame),
