@@ -6,6 +6,7 @@ from pathlib import Path
 
 import axe_core_python
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -37,6 +38,15 @@ def browser(*arguments, preferences=None):
         options.add_experimental_option("prefs", preferences)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+
+
+def comes(driver, condition):
+    """Whether it holds before half a minute is over. A press returns before the next document is there."""
+    try:
+        WebDriverWait(driver, 30, ignored_exceptions=[WebDriverException]).until(condition)
+        return True
+    except TimeoutException:
+        return False
 
 
 def log_in(driver, base, user, password, language="en"):

@@ -4,10 +4,10 @@ JSON document of what stood in their way.
     reach.py BASE USER PASSWORD LANGUAGE
 
 `keyboard`: on each screen the tab key comes to every control and link, each shows that it has the focus and is not
-hidden behind something, and the focus leaves the page at its end. `log`: the log is followed and paused. `scripts_off`: every screen reads the same, a
-filter filters and a form is carried out. `large`: with letters twice as large nothing scrolls sideways at 320 px.
-`contained`: nothing lies beyond the screen's edge there either, scrolled or cut. Exit code 0 when all was tried;
-the caller judges the document.
+hidden behind something, and the focus leaves the page at its end. `log`: the log is followed and paused.
+`scripts_off`: every screen reads the same, a filter filters and a form is carried out. `large`: with letters twice
+as large nothing scrolls sideways at 320 px. `contained`: nothing lies beyond the screen's edge there either,
+scrolled or cut. Exit code 0 when all was tried; the caller judges the document.
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 
 from selenium.webdriver.common.by import By
 
-from pages import SECTIONS, browser, log_in, placed, places, size
+from pages import SECTIONS, browser, comes, log_in, placed, places, size
 
 # Everything that the tab key must come to, numbered in the document's order.
 NUMBER = """
@@ -114,7 +114,8 @@ def scripts_off(driver, base, paths, user, password, language):
     driver.get(f"{base}/meters")
     driver.find_element(By.NAME, "q").send_keys("no-such-meter")
     driver.find_element(By.CSS_SELECTOR, "main form[method=get] button").click()
-    if "q=no-such-meter" not in driver.current_url or not driver.find_elements(By.CSS_SELECTOR, "main .empty"):
+    if not comes(driver, lambda d: "q=no-such-meter" in d.current_url
+                 and d.find_elements(By.CSS_SELECTOR, "main .empty")):
         troubles.append(f"a filter: {driver.current_url}")
     # A form that is wrong, and one that is right.
     driver.get(f"{base}/users")
@@ -122,7 +123,7 @@ def scripts_off(driver, base, paths, user, password, language):
     form.find_element(By.NAME, "user").send_keys("quiet")
     form.find_element(By.NAME, "password").send_keys("short")
     form.find_element(By.CSS_SELECTOR, "button").click()
-    if not driver.find_elements(By.CSS_SELECTOR, "main [role=alert]"):
+    if not comes(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "main [role=alert]")):
         troubles.append("a wrong form says nothing")
     form = driver.find_element(By.CSS_SELECTOR, "form[action='/users/save']")
     field = form.find_element(By.NAME, "user")
@@ -130,7 +131,7 @@ def scripts_off(driver, base, paths, user, password, language):
     field.send_keys("quiet")
     form.find_element(By.NAME, "password").send_keys("a long enough one")
     form.find_element(By.CSS_SELECTOR, "button").click()
-    if "quiet" not in text_of(driver) or not driver.find_elements(By.CSS_SELECTOR, "main .note.good"):
+    if not comes(driver, lambda d: "quiet" in text_of(d) and d.find_elements(By.CSS_SELECTOR, "main .note.good")):
         troubles.append("a form was not carried out")
     # What comes and goes with scripts only must not be needed: out, and in again.
     driver.find_element(By.CSS_SELECTOR, "form[action='/logout'] button").click()

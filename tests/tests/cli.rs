@@ -387,6 +387,8 @@ fn the_help_of_every_command_has_an_example_and_those_that_touch_nothing_work_as
         &["order", "restore"],
         &["order", "confirm-arrears"],
         &["doors"],
+        &["reset-logins"],
+        &["self-test"],
         &["rebuild"],
         &["scan"],
         &["profile"],

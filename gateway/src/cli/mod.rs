@@ -175,10 +175,11 @@ enum Command {
     /// Shows, requests and installs the certificate towards the cloud
     #[command(subcommand, after_help = "Example:\n  blockgate certificate request > gw-1.csr")]
     Certificate(provision::CertificateCommand),
-    /// Forgets every login of the page and prints a new set-up code: for a password that nobody knows any more
+    /// Forgets every login of the page and prints a new set-up code
     #[command(
         after_help = "Example:\n  blockgate reset-logins --yes && systemctl restart blockgate\n\n\
-        Who did it and when goes into the audit trail. Tokens of devices stay."
+        For a password that nobody knows any more. Who did it and when goes into the audit trail;\n\
+        tokens of devices stay."
     )]
     ResetLogins(logins::Args),
     /// Writes the manual pages and the shells' completions, for packages
