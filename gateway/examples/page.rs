@@ -15,7 +15,7 @@ use blockgate::ports::Clock;
 use blockgate::store::Store;
 use blockgate::store::trees::BillFilter;
 use blockgate_rules::event::{Alarm, Bill, Hold, Outcome, ReadingId, Verdict};
-use blockgate_rules::setup::Setup;
+use blockgate_rules::setup::{AccountSetup, Charge, Setup};
 use blockgate_types::{
     BillId, ClockState, Decimal, FaultClass, LineId, MeterId, ReadFault, RegisterName,
     RegisterSpec, Role, Span, Time, Unit, Values, parse_decimal,
@@ -174,6 +174,26 @@ fn meters(board: &Board, now: Time, count: u16) -> Anyhow<()> {
         board.meters().insert(id, meter);
     }
     Ok(())
+}
+
+/// Every meter's household, charged for what it counts and for its floor.
+fn households(board: &Board) -> Anyhow<Setup> {
+    let mut setup = Setup { zone: "Asia/Shanghai".to_owned(), ..Setup::default() };
+    for meter in board.meters().keys() {
+        let metered =
+            Charge { meter: Some(meter.clone()), ..Charge::of("residential-tou".parse()?) };
+        let charges = [
+            ("electricity".parse()?, metered),
+            ("property-fee".parse()?, Charge::of("property".parse()?)),
+        ];
+        let account = AccountSetup {
+            building: "1".to_owned(),
+            charges: charges.into(),
+            ..AccountSetup::default()
+        };
+        setup.accounts.insert(meter.as_str().replacen('m', "a", 1).parse()?, account);
+    }
+    Ok(setup)
 }
 
 fn rest_of_board(board: &Board, now: Time) -> Anyhow<Vec<(u64, Alarm)>> {
@@ -346,6 +366,7 @@ async fn main() -> Anyhow<()> {
     let board = Arc::new(Board::default());
     let count = std::env::args().nth(2).map_or(Ok(12), |text| text.parse())?;
     meters(&board, now, count)?;
+    let setup = households(&board)?;
     let alarms = rest_of_board(&board, now)?;
     let (door, mut orders) = CommandDoor::new();
     tokio::spawn(async move {
@@ -375,7 +396,7 @@ async fn main() -> Anyhow<()> {
             gateway: "block-7".to_owned(),
             zone: "Asia/Shanghai".to_owned(),
         },
-        setup: RwLock::new(Arc::new(Setup::default())),
+        setup: RwLock::new(Arc::new(setup)),
         durable: broadcast::Sender::new(16),
         lanes: blockgate::lanes::Lanes::none(),
         doors: blockgate::doors::Doors::none(),

@@ -19,9 +19,9 @@ import sys
 
 from pages import browser, log_in
 
-PAGES = ["/", "/meters", "/meters?show=trouble", "/lines", "/alarms", "/bills", "/system", "/sheet"]
-# The commissioning sheet is printed, all meters on it; it is measured and has no bar but the first paint's.
-PRINTED = ["/sheet"]
+PRINTED = "/sheet?whole=yes"
+PAGES = ["/", "/meters", "/meters?show=trouble", "/meters?from=2940", "/lines", "/alarms", "/households", "/bills",
+         "/counter", "/parking", "/doors", "/board", "/system", "/sheet", PRINTED]
 SEARCHES = ["m-", "m-01", "m-0101", "stair", "nothing"]
 TIMES = 5
 BARS = {"first_paint_ms": 1000, "longest_task_ms": 200, "longest_frame_ms": 200}
@@ -32,7 +32,7 @@ new PerformanceObserver(list => {
 }).observe({type: 'longtask', buffered: true});
 """
 SCROLL = """
-const done = arguments[arguments.length - 1];
+const [step_px, done] = arguments;
 let before = 0, gap = 0;
 const ends = () => setTimeout(() => {
   const paint = performance.getEntriesByName('first-contentful-paint')[0];
@@ -44,7 +44,7 @@ const step = now => {
   if (before) gap = Math.max(gap, now - before);
   before = now;
   const at = scrollY;
-  scrollBy(0, 400);
+  scrollBy(0, step_px);
   if (scrollY > at) requestAnimationFrame(step); else ends();
 };
 requestAnimationFrame(step);
@@ -82,7 +82,8 @@ def main():
 
         def visit(path):
             driver.get(base + path)
-            return driver.execute_async_script(SCROLL)
+            steps = 0 if path == PRINTED else 400
+            return driver.execute_async_script(SCROLL, steps)
 
         def summed(seen):
             return {
@@ -104,7 +105,7 @@ def main():
         driver.quit()
     for page, figures in pages.items():
         for name, bar in BARS.items():
-            if figures.get(name, 0) > bar and (page not in PRINTED or name == "first_paint_ms"):
+            if figures.get(name, 0) > bar and (page != PRINTED or name == "first_paint_ms"):
                 over.append(f"{page}: {name} {figures[name]} > {bar}")
     print(json.dumps({"throttle": throttle, "bars": BARS, "pages": pages, "over": over}, indent=1))
     sys.exit(1 if over and throttle <= 4 else 0)

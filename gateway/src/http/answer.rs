@@ -399,7 +399,16 @@ async fn alarms(desk: &Desk, request: &Request) -> Answered {
 }
 
 fn stream(desk: &Desk, request: &Request, caller: &Caller) -> Answered {
-    Fields::parse(request.query.as_bytes(), &[])?;
+    let fields = Fields::parse(request.query.as_bytes(), &["meters", "durable"])?;
+    let parse = |id: &str| {
+        let wrong = |fault| Problem::new(Code::BadRequest, format!("parameter meters: {fault}"));
+        id.parse::<MeterId>().map_err(wrong)
+    };
+    let meters = fields.all().get("meters").map(|text| text.split(',').filter(|id| !id.is_empty()));
+    let wish = events::Wish {
+        meters: meters.map(|ids| ids.map(parse).collect()).transpose()?,
+        durable: fields.parsed::<bool>("durable")?.unwrap_or(true),
+    };
     let last = match request.header("last-event-id") {
         None | Some("") => None,
         Some(id) => Some(id.parse::<u64>().map_err(|_| {
@@ -411,6 +420,7 @@ fn stream(desk: &Desk, request: &Request, caller: &Caller) -> Answered {
         desk.shared.clone(),
         desk.ring.clone(),
         caller.clone(),
+        wish,
         last,
         place,
         desk.stop.clone(),

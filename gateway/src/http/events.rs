@@ -10,12 +10,16 @@
 //! event: gap             data: {"from":12,"to":99}   these are no longer in the ring
 //! :                      keep-alive
 //! ```
+//!
+//! A reader says what it wants to hear: of a block with 3,000 meters a screen shows sixty, and a phone that has
+//! to read the others' values stands still for as long as that takes.
 
 use super::auth::{Area, Caller};
 use super::{Shared, wire};
 use crate::limits;
+use blockgate_types::MeterId;
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,19 +125,29 @@ impl warp::Stream for EventStream {
     }
 }
 
+/// What a reader wants to hear.
+#[derive(Debug)]
+pub(super) struct Wish {
+    /// Live values of these meters alone; `None` for all.
+    pub(super) meters: Option<BTreeSet<MeterId>>,
+    /// Durable events too.
+    pub(super) durable: bool,
+}
+
 /// Opens a stream. `last` is the `Last-Event-ID`; without one it begins with what comes next.
 pub(super) fn open(
     shared: Arc<Shared>,
     ring: Arc<Ring>,
     caller: Caller,
+    wish: Wish,
     last: Option<u64>,
     place: OwnedSemaphorePermit,
     stop: CancellationToken,
 ) -> EventStream {
     let (to, messages) = mpsc::channel(limits::HTTP_STREAM_QUEUE_MAX);
     let seen = last.unwrap_or_else(|| *ring.newest.borrow());
-    let feeder =
-        Feeder { shared, ring, caller, seen, to, sent: BTreeMap::new(), overview: String::new() };
+    let (sent, overview) = (BTreeMap::new(), String::new());
+    let feeder = Feeder { shared, ring, caller, wish, seen, to, sent, overview };
     tokio::spawn(feeder.run(stop));
     EventStream { messages, _place: place }
 }
@@ -142,10 +156,11 @@ struct Feeder {
     shared: Arc<Shared>,
     ring: Arc<Ring>,
     caller: Caller,
+    wish: Wish,
     seen: u64,
     to: mpsc::Sender<Bytes>,
     /// Of each meter the times of what was sent last.
-    sent: BTreeMap<blockgate_types::MeterId, wire::Stamp>,
+    sent: BTreeMap<MeterId, wire::Stamp>,
     overview: String,
 }
 
@@ -179,6 +194,9 @@ impl Feeder {
     }
 
     async fn durable(&mut self) -> bool {
+        if !self.wish.durable {
+            return true;
+        }
         loop {
             let (hole, events) = self.ring.after(self.seen);
             if events.is_empty() {
@@ -221,7 +239,7 @@ impl Feeder {
         if !self.may_go_on() {
             return false;
         }
-        let changed = wire::changed_meters(&self.shared, &mut self.sent);
+        let changed = wire::changed_meters(&self.shared, self.wish.meters.as_ref(), &mut self.sent);
         if !changed.is_empty() {
             let data = serde_json::json!({ "meters": changed });
             if !self.say(format!("event: live\ndata: {data}\n\n")) {

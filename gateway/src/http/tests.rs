@@ -494,6 +494,8 @@ async fn every_refusal_is_a_problem_document_in_the_caller_s_language() {
         (api("GET", "/v1/meters/m-0101/history?register=X"), "bad-request"),
         (api("GET", "/v1/meters/m-0101/history?from=yesterday"), "bad-request"),
         (api("GET", "/v1/events").header("last-event-id", "x"), "bad-request"),
+        (api("GET", "/v1/events?meters=m-0101,M"), "bad-request"),
+        (api("GET", "/v1/events?durable=perhaps"), "bad-request"),
         (api("POST", "/v1/commands").body("{}"), "unsupported-media-type"),
         (json(api("POST", "/v1/commands")).body("{"), "bad-request"),
         (json(api("POST", "/v1/commands")).body(r#"{"id":"c"}"#), "bad-request"),
@@ -749,15 +751,15 @@ async fn an_event_stream_replays_what_was_missed_and_ends_with_the_stop() {
     let address = listener.local_addr().unwrap();
     let server = serve::Server::open(&config, listener, Path::new("/nonexistent")).unwrap();
     let serving = tokio::spawn(server.serve(house.routes.clone(), None, house.stop.clone()));
-    let open = async |last: &str| {
+    let open = async |query: &str, last: &str| {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let head = format!(
-            "GET /v1/events HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer all\r\nLast-Event-ID: {last}\r\n\r\n"
+            "GET /v1/events{query} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer all\r\nLast-Event-ID: {last}\r\n\r\n"
         );
         socket.write_all(head.as_bytes()).await.unwrap();
         socket
     };
-    let mut stream = open("1").await;
+    let mut stream = open("", "1").await;
     let mut text = String::new();
     let until = async |stream: &mut TcpStream, text: &mut String, what: &str| {
         while !text.contains(what) {
@@ -774,7 +776,7 @@ async fn an_event_stream_replays_what_was_missed_and_ends_with_the_stop() {
     until(&mut stream, &mut text, "\"late\":").await;
     house.ring.push(4, Bytes::from_static(b"{\"seq\":4}"));
     until(&mut stream, &mut text, "id: 4\n").await;
-    let (mut second, mut third) = (open("4").await, open("4").await);
+    let (mut second, mut third) = (open("", "4").await, open("", "4").await);
     until(&mut second, &mut String::new(), "retry: 3000").await;
     until(&mut third, &mut String::new(), "429 Too Many").await;
 
@@ -784,6 +786,39 @@ async fn an_event_stream_replays_what_was_missed_and_ends_with_the_stop() {
     assert!(began.elapsed() < limits::HTTP_STOP_TIMEOUT, "{:?}", began.elapsed());
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_tells_of_the_meters_that_were_asked_for_and_of_nothing_else() {
+    let house = house(true).await;
+    for id in ["x-1", "x-2"] {
+        house.shared.board.meters().insert(MeterId::new(id).unwrap(), Default::default());
+    }
+    house.ring.push(1, Bytes::from_static(b"{\"seq\":1}"));
+    for (asked, live) in [(&["x-2", "x-9"][..], Some("x-2")), (&[], None)] {
+        let meters = Some(asked.iter().map(|id| MeterId::new(id).unwrap()).collect());
+        let mut stream = events::open(
+            house.shared.clone(),
+            house.ring.clone(),
+            auth::Caller::Nobody,
+            events::Wish { meters, durable: false },
+            Some(0),
+            Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+            house.stop.clone(),
+        );
+        let mut text = String::new();
+        // The overview comes behind the live values, and is always told first of all once.
+        while !text.contains("event: overview") {
+            let next = std::future::poll_fn(|cx| {
+                warp::Stream::poll_next(std::pin::Pin::new(&mut stream), cx)
+            });
+            text.push_str(&String::from_utf8_lossy(&next.await.unwrap().unwrap()));
+        }
+        assert_eq!(text.contains("event: live"), live.is_some(), "{text}");
+        assert!(!text.contains("m-0101") && !text.contains("x-1") && !text.contains("x-9"));
+        assert!(live.is_none_or(|id| text.contains(&format!("\"id\":\"{id}\""))), "{text}");
+        assert!(!text.contains("event: durable"), "{text}");
+    }
 }
 
 /// A second person with a role, logged in: cookie and token.
@@ -1034,8 +1069,19 @@ async fn three_thousand_meters_are_looked_through_by_the_page_at_a_time() {
         assert!(rest.starts_with(first), "{path}: {}", &rest[..20]);
         assert!(html.len() < 128 * 1024, "{path}: {} bytes", html.len());
     }
-    // No other screen grows with the block either, but the sheet, which is printed with all meters on it.
-    let screens = ROUTES.iter().filter(|(m, t, _)| *m == "GET" && *t != "/sheet");
+    // The sheet comes by the page too, and whole where it is asked for, for the printer.
+    for (path, meters) in [
+        ("/sheet", 60),
+        ("/sheet?from=3000", 1),
+        ("/sheet?from=9999", 0),
+        ("/sheet?whole=yes", 3_001),
+    ] {
+        let answer = house.person("GET", path).reply(&house.routes).await;
+        let html = String::from_utf8_lossy(answer.body()).into_owned();
+        assert_eq!(html.matches("☐").count(), meters, "{path}");
+    }
+    // No other screen grows with the block either.
+    let screens = ROUTES.iter().filter(|(m, ..)| *m == "GET");
     let mut looked = 0;
     for path in screens.map(|(_, t, _)| filled(t)).filter(|p| page::Screen::of(p).is_some()) {
         let answer = house.person("GET", &path).reply(&house.routes).await;

@@ -8,10 +8,11 @@ use blockgate_drivers::meter::TestRead;
 use blockgate_rules::event::{Hold, Verdict};
 use blockgate_rules::setup::Setup;
 use blockgate_types::{
-    Decimal, FaultClass, LineId, MeterId, ReadFault, RegisterName, Role, Span, Time, Unit, Values,
+    AccountId, Decimal, FaultClass, LineId, MeterId, ReadFault, RegisterName, Role, Span, Time,
+    Unit, Values,
 };
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,27 +59,10 @@ pub struct MeterView {
 }
 
 impl MeterView {
-    fn of(id: &MeterId, board: MeterBoard, setup: &Setup, now: Time) -> Self {
-        let offline = setup.meters.get(id).map_or(OFFLINE_AFTER, |m| m.offline_after);
-        // A clock that was set back makes an age of nothing, never a negative one.
-        let age = board.last.as_ref().map(|(at, _)| now.since(*at).unwrap_or(Span::ZERO));
-        let freshness = match age {
-            Some(age) if age > offline => Freshness::Silent,
-            None => Freshness::Silent,
-            Some(age) if board.fault.is_some() || age.as_millis() > offline.as_millis() / 2 => {
-                Freshness::Late
-            }
-            Some(_) => Freshness::Good,
-        };
-        let charged =
-            |(account, a): (&blockgate_types::AccountId, &blockgate_rules::setup::AccountSetup)| {
-                a.charges
-                    .values()
-                    .any(|c| c.meter.as_ref() == Some(id))
-                    .then(|| account.to_string())
-            };
-        let accounts = setup.accounts.iter().filter_map(charged).collect();
-        Self { id: id.clone(), board, freshness, age, accounts }
+    fn of(id: MeterId, board: MeterBoard, setup: &Setup, charged: &Charged<'_>, now: Time) -> Self {
+        let (freshness, age) = freshness(&id, &board, setup, now);
+        let accounts = charged.get(&id).into_iter().flatten().map(ToString::to_string).collect();
+        Self { id, board, freshness, age, accounts }
     }
 
     /// Registers that wait for a person's decision.
@@ -97,15 +81,55 @@ impl MeterView {
     }
 }
 
+/// A meter's freshness, and the age of its last good values.
+fn freshness(
+    id: &MeterId,
+    board: &MeterBoard,
+    setup: &Setup,
+    now: Time,
+) -> (Freshness, Option<Span>) {
+    let offline = setup.meters.get(id).map_or(OFFLINE_AFTER, |m| m.offline_after);
+    // A clock that was set back makes an age of nothing, never a negative one.
+    let age = board.last.as_ref().map(|(at, _)| now.since(*at).unwrap_or(Span::ZERO));
+    let freshness = match age {
+        Some(age) if age > offline => Freshness::Silent,
+        None => Freshness::Silent,
+        Some(age) if board.fault.is_some() || age.as_millis() > offline.as_millis() / 2 => {
+            Freshness::Late
+        }
+        Some(_) => Freshness::Good,
+    };
+    (freshness, age)
+}
+
+/// Accounts by the meter that they are charged by.
+type Charged<'s> = BTreeMap<&'s MeterId, Vec<&'s AccountId>>;
+
+/// Gathered once for all meters: looking through every account for each of them takes the product of both.
+fn charged(setup: &Setup) -> Charged<'_> {
+    let mut by = Charged::new();
+    for (account, of) in &setup.accounts {
+        for meter in of.charges.values().filter_map(|charge| charge.meter.as_ref()) {
+            let accounts = by.entry(meter).or_default();
+            if accounts.last() != Some(&account) {
+                accounts.push(account);
+            }
+        }
+    }
+    by
+}
+
 /// Every meter of the config, and any that is polled without being there.
 #[must_use]
 pub fn meters(shared: &Shared) -> Vec<MeterView> {
     let (setup, now) = (shared.setup(), shared.clock.now());
+    let charged = charged(&setup);
     let mut boards: BTreeMap<MeterId, MeterBoard> = shared.board.meters().clone();
     for id in setup.meters.keys() {
         boards.entry(id.clone()).or_default();
     }
-    boards.into_iter().map(|(id, board)| MeterView::of(&id, board, &setup, now)).collect()
+    let view = |(id, board)| MeterView::of(id, board, &setup, &charged, now);
+    boards.into_iter().map(view).collect()
 }
 
 /// One meter.
@@ -114,7 +138,9 @@ pub fn meter(shared: &Shared, id: &MeterId) -> Option<MeterView> {
     let (setup, now) = (shared.setup(), shared.clock.now());
     let board = shared.board.meters().get(id).cloned();
     let known = board.is_some() || setup.meters.contains_key(id);
-    known.then(|| MeterView::of(id, board.unwrap_or_default(), &setup, now))
+    known.then(|| {
+        MeterView::of(id.clone(), board.unwrap_or_default(), &setup, &charged(&setup), now)
+    })
 }
 
 /// `{"value":"1234.56","unit":"kWh"}`.
@@ -297,36 +323,63 @@ pub fn meter_json(view: &MeterView) -> Value {
 /// The times by which a stream knows whether a meter has changed.
 pub(super) type Stamp = (Option<Time>, Option<Time>, Freshness);
 
-/// The live values of the meters that changed since `sent`, which is brought up to date.
-pub(super) fn changed_meters(shared: &Shared, sent: &mut BTreeMap<MeterId, Stamp>) -> Vec<Value> {
+/// The live values of the meters that changed since `sent`, which is brought up to date; of all, or of
+/// those that are `wanted`.
+pub(super) fn changed_meters(
+    shared: &Shared,
+    wanted: Option<&BTreeSet<MeterId>>,
+    sent: &mut BTreeMap<MeterId, Stamp>,
+) -> Vec<Value> {
+    let (setup, now) = (shared.setup(), shared.clock.now());
     let mut changed = Vec::new();
-    for view in meters(shared) {
-        let last = view.board.last.as_ref();
-        let stamp =
-            (last.map(|(at, _)| *at), view.board.fault.as_ref().map(|(at, _)| *at), view.freshness);
-        if sent.get(&view.id) == Some(&stamp) {
-            continue;
+    {
+        // The board is held for the comparison, not for writing anything out.
+        let boards = shared.board.meters();
+        let silent = MeterBoard::default();
+        let every =
+            || boards.keys().chain(setup.meters.keys().filter(|id| !boards.contains_key(id)));
+        let known = |id: &&MeterId| boards.contains_key(id) || setup.meters.contains_key(id);
+        let ids: Vec<&MeterId> = match wanted {
+            Some(wanted) => wanted.iter().filter(known).collect(),
+            None => every().collect(),
+        };
+        for id in ids {
+            let board = boards.get(id).unwrap_or(&silent);
+            let (fresh, _) = freshness(id, board, &setup, now);
+            let at = board.last.as_ref().map(|(at, _)| *at);
+            let stamp = (at, board.fault.as_ref().map(|(at, _)| *at), fresh);
+            if sent.get(id) != Some(&stamp) {
+                sent.insert(id.clone(), stamp);
+                changed.push((id.clone(), stamp, board.last.clone()));
+            }
         }
-        changed.push(json!({
-            "id": view.id,
-            "freshness": view.freshness.text(),
-            "at": stamp.0,
-            "values": last.map(|(_, values)| values_json(values)),
-        }));
-        sent.insert(view.id, stamp);
     }
-    changed
+    let told = |(id, (at, _, fresh), last): (MeterId, Stamp, Option<(Time, Values)>)| {
+        json!({
+            "id": id,
+            "freshness": fresh.text(),
+            "at": at,
+            "values": last.map(|(_, values)| values_json(&values)),
+        })
+    };
+    changed.into_iter().map(told).collect()
 }
 
 /// The numbers of the overview.
 #[must_use]
 pub fn overview(shared: &Shared) -> Value {
+    let (setup, now) = (shared.setup(), shared.clock.now());
     let mut by = [0_u64; 3];
-    for view in meters(shared) {
-        match view.freshness {
-            Freshness::Good => by[0] += 1,
-            Freshness::Late => by[1] += 1,
-            Freshness::Silent => by[2] += 1,
+    {
+        let boards = shared.board.meters();
+        let never = setup.meters.keys().filter(|id| !boards.contains_key(id)).count();
+        let read = boards.iter().map(|(id, board)| freshness(id, board, &setup, now).0);
+        for freshness in read.chain(std::iter::repeat_n(Freshness::Silent, never)) {
+            match freshness {
+                Freshness::Good => by[0] += 1,
+                Freshness::Late => by[1] += 1,
+                Freshness::Silent => by[2] += 1,
+            }
         }
     }
     let outbox = *shared.board.outbox();

@@ -245,6 +245,22 @@ pub(super) fn tabs(page: &Page<'_>, all: &[(&str, &str)]) -> Markup {
     }
 }
 
+/// Rows of a list that one screen shows: a block of 3,000 meters is looked through by search and by pages.
+pub(super) const ROWS: usize = 60;
+
+/// Which part of a long list the screen shows, with links to what lies before and behind it.
+pub(super) fn pages(say: Say, from: usize, count: usize, link: impl Fn(usize) -> String) -> Markup {
+    html! {
+        @if count > ROWS {
+            nav.row.pages.no-print aria-label=(say.pages()) {
+                @if from > 0 { a.button.second href=(link(from.saturating_sub(ROWS))) { (say.page_before()) } }
+                span.mute.num { (from.min(count).saturating_add(1).min(count)) "–" (from.saturating_add(ROWS).min(count)) " / " (count) }
+                @if from.saturating_add(ROWS) < count { a.button.second href=(link(from + ROWS)) { (say.next_page()) } }
+            }
+        }
+    }
+}
+
 /// Where nothing is to be shown: a sentence that says so.
 pub(super) fn empty(text: &str) -> Markup {
     html! { p.empty.mute { (text) } }

@@ -2,7 +2,7 @@
 //! meters in `adding`; the sheet
 //! that is signed when meters are put into service.
 
-use super::components::{View, empty, tabs, unit};
+use super::components::{ROWS, View, empty, pages, tabs, unit};
 use super::forms::{Field, Input, Reader};
 use super::{Act, Outcome, Page, adding};
 use crate::http::answer::{Answered, Desk};
@@ -271,16 +271,31 @@ pub(super) fn act(
     }
 }
 
-/// The commissioning sheet: each meter with its start reading, to print and sign.
+/// The commissioning sheet: each meter with its start reading, to print and sign; a page at a time on the screen,
+/// or whole for the printer.
 pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
     let (view, say) = (&page.view, page.view.say);
-    let fields = Fields::parse(page.request.query.as_bytes(), &["line"])?;
+    let fields = Fields::parse(page.request.query.as_bytes(), &["line", "from", "whole"])?;
     let mut all = wire::meters(&desk.shared);
     if let Some(line) = fields.get("line") {
         all.retain(|m| m.board.line.as_ref().is_some_and(|l| l.as_str() == line));
     }
     let good = all.iter().filter(|m| m.board.last.is_some()).count();
     let lines: Vec<LineId> = desk.shared.board.lines().keys().cloned().collect();
+    let from = fields.parsed::<usize>("from")?.unwrap_or(0);
+    let (count, whole) = (all.len(), fields.get("whole").is_some());
+    let shown: &[MeterView] = if whole {
+        &all
+    } else {
+        all.get(from..count.min(from.saturating_add(ROWS))).unwrap_or_default()
+    };
+    let link = |more: (&str, &str)| {
+        let mut query = form_urlencoded::Serializer::new("/sheet?".to_owned());
+        if let Some(line) = fields.get("line") {
+            query.append_pair("line", line);
+        }
+        query.append_pair(more.0, more.1).finish()
+    };
     Ok(page.framed(
         say.sheet(),
         false,
@@ -297,6 +312,9 @@ pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
                     button.button type="submit" { (say.filter()) }
                     button.button.second type="button" data-print { (say.print()) }
                 }
+                @if shown.len() < count {
+                    p.small.mute { (say.sheet_part()) " " a href=(link(("whole", "yes"))) { (say.fill(say.sheet_whole(), &[&count.to_string()])) } }
+                }
             }
             section.sheet.card {
                 h2 { (say.sheet()) " · " (page.gateway) }
@@ -306,10 +324,11 @@ pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
                         th { (say.meter()) } th { (say.accounts()) } th { (say.line()) } th { (say.address()) }
                         th.num { (say.start_reading()) } th { (say.when()) } th { (say.checked()) }
                     } }
-                    tbody { @for meter in &all { (sheet_row(view, meter)) } }
+                    tbody { @for meter in shown { (sheet_row(view, meter)) } }
                 }
                 p.signatures { span { (say.signed_installer()) } span { (say.signed_owner()) } span { (say.day()) } }
             }
+            @if !whole { (pages(say, from, count, |from| link(("from", &from.to_string())))) }
         },
     ))
 }

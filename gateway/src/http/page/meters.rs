@@ -1,7 +1,7 @@
 //! Meters: live values, curves, faults with what to check, held registers with what can be decided, a
 //! test read with its frames, and the exchange of a device.
 
-use super::components::{View, empty, unit};
+use super::components::{ROWS, View, empty, pages, unit};
 use super::forms::{Field, Input, Reader};
 use super::lines::{installs, section};
 use super::{Act, Outcome, Page, chart};
@@ -23,8 +23,6 @@ use maud::{Markup, html};
 
 /// Momentary values that a card shows beside the counter.
 const LIVE_ON_CARD: usize = 3;
-/// Meters on one screen: a block of 3,000 is looked through by search and line.
-const ROWS: usize = 60;
 
 /// The list.
 pub(super) fn list(desk: &Desk, page: &Page<'_>) -> Answered {
@@ -88,10 +86,7 @@ pub(super) fn list(desk: &Desk, page: &Page<'_>) -> Answered {
             }
             @if shown.is_empty() { (empty(none)) }
             div.grid { @for meter in &shown { (card(view, meter)) } }
-            div.row {
-                @if from > 0 { a.button.second href=(link(from.saturating_sub(ROWS))) { (say.page_before()) } }
-                @if from + ROWS < count { a.button.second href=(link(from + ROWS)) { (say.next_page()) } }
-            }
+            (pages(say, from, count, link))
         },
     ))
 }

@@ -12,7 +12,7 @@
   const skew = (Date.parse(words.now) - Date.now()) / 1000;
   const age = () => document.querySelectorAll('time[data-age]').forEach((t) => { t.textContent = ago(t.dateTime); });
 
-  // Found once: the stream tells of every meter of the block, and few of them are on this screen.
+  // Found once, with every place that shows the meter.
   const cards = new Map();
   for (const card of document.querySelectorAll('[data-meter]')) {
     cards.set(card.dataset.meter, [...(cards.get(card.dataset.meter) || []), card]);
@@ -42,12 +42,21 @@
 
   const offline = document.getElementById('offline');
   if (words.live !== undefined && window.EventSource) {
-    const events = new EventSource('/v1/events');
-    events.addEventListener('live', (e) => JSON.parse(e.data).meters.forEach(show));
-    events.addEventListener('overview', (e) => overview(JSON.parse(e.data)));
-    events.onopen = () => { offline.hidden = true; };
-    events.onerror = () => { offline.hidden = false; };
+    let events;
+    const listen = () => {
+      // Of the block's meters those of this screen alone, and nothing that is only for programs.
+      events = new EventSource(`/v1/events?durable=false&meters=${encodeURIComponent([...cards.keys()].join(','))}`);
+      events.addEventListener('live', (e) => JSON.parse(e.data).meters.forEach(show));
+      events.addEventListener('overview', (e) => overview(JSON.parse(e.data)));
+      // Without the gateway nothing on the screen is sure any more: its values are greyed, their ages go on.
+      const lost = (yes) => { offline.hidden = !yes; document.body.classList.toggle('lost', yes); };
+      events.onopen = () => lost(false);
+      events.onerror = () => lost(true);
+    };
+    listen();
     addEventListener('pagehide', () => events.close());
+    // The back button brings a page as it was left.
+    addEventListener('pageshow', (e) => { if (e.persisted) listen(); });
   }
   setInterval(age, 5000);
   // The label on the box carries the set-up code behind the address, where no server sees it.

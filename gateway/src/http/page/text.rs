@@ -605,6 +605,9 @@ words! {
     signed_desk "经办人签字" "Desk";
     signed_household "住户签字" "Household";
     sheet_count "{} / {} 块表已读到数。" "{} of {} meters have been read.";
+    sheet_part "屏幕上只显示一部分，打印的也是这一部分。" "The screen shows a part of them, and that is what gets printed.";
+    sheet_whole "显示全部 {} 块表以便打印" "Show all {} for printing";
+    pages "分页" "Pages";
     start_reading "起始读数" "Start reading";
     checked "核对" "Checked";
     signed_installer "安装人签字" "Installer";

@@ -243,6 +243,7 @@ async fn an_open_event_stream_says_nothing_more_once_its_session_is_over() {
         house.shared.clone(),
         house.ring.clone(),
         auth::Caller::Person(person.clone()),
+        events::Wish { meters: None, durable: true },
         None,
         streams.clone().try_acquire_owned().unwrap(),
         house.stop.clone(),
