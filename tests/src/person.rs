@@ -92,21 +92,7 @@ impl Person {
     /// When there is no such form.
     #[must_use]
     pub fn fill(&self, screen: &str, action: &str, typed: &[(&str, &str)]) -> String {
-        let html = self.see(screen);
-        let (_, form) = html
-            .split_once(&format!("<form method=\"post\" action=\"{action}\">"))
-            .unwrap_or_else(|| panic!("{screen} has no form for {action}: {html}"));
-        let (form, _) = form.split_once("</form>").expect("a form's end");
-        let mut fields = BTreeMap::new();
-        for tag in form.split('<').filter(|tag| tag.starts_with("input")) {
-            if let Some(name) = attribute(tag, "name") {
-                fields.insert(name, attribute(tag, "value").unwrap_or_default());
-            }
-        }
-        for (name, value) in typed {
-            fields.insert((*name).to_owned(), (*value).to_owned());
-        }
-        encoded(&fields)
+        filled(&self.see(screen), action, typed)
     }
 
     /// Sends what [`Person::fill`] said.
@@ -144,6 +130,28 @@ impl Person {
         assert_eq!(reply.status, 303, "{action}: {}", reply.body);
         location(&reply).expect("a redirect")
     }
+}
+
+/// Fills the form for `action` of a screen that is open.
+///
+/// # Panics
+/// When it has no such form.
+#[must_use]
+pub fn filled(html: &str, action: &str, typed: &[(&str, &str)]) -> String {
+    let (_, form) = html
+        .split_once(&format!("<form method=\"post\" action=\"{action}\">"))
+        .unwrap_or_else(|| panic!("no form for {action}: {html}"));
+    let (form, _) = form.split_once("</form>").expect("a form's end");
+    let mut fields = BTreeMap::new();
+    for tag in form.split('<').filter(|tag| tag.starts_with("input")) {
+        if let Some(name) = attribute(tag, "name") {
+            fields.insert(name, attribute(tag, "value").unwrap_or_default());
+        }
+    }
+    for (name, value) in typed {
+        fields.insert((*name).to_owned(), (*value).to_owned());
+    }
+    encoded(&fields)
 }
 
 fn post(page: SocketAddr, path: &str, cookie: &str, body: &str) -> Reply {

@@ -3,9 +3,9 @@
 
 use blockgate_e2e::demo::Demo;
 use blockgate_e2e::gateway::{Gateway, blockgate};
-use blockgate_e2e::person::{Person, location};
+use blockgate_e2e::person::{Person, filled, location};
 use blockgate_e2e::slave::{Act, Framing, Slave, profile};
-use blockgate_e2e::wait_until;
+use blockgate_e2e::{source, wait_until};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -105,6 +105,24 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
         assert!(refused.body.contains("now: owed 0.00, prepaid 0.00"), "{}", refused.body);
     }
     assert_eq!(json(&clerk, &format!("/v1/accounts/{twice}"))["prepaid_fen"], 0, "paid once");
+    // So with deposits: two that are taken for the same thing, and one that is deducted twice.
+    let typed = [
+        ("d_kind", "decoration"),
+        ("d_amount", "300"),
+        ("d_channel", "cash"),
+        ("d_contract", "D-7"),
+        ("d_condition", "the work is inspected"),
+    ];
+    let action = format!("{screen}/deposit");
+    let late = chief.fill(&screen, &action, &typed);
+    let _ = clerk.submit(&screen, &action, &typed);
+    taken += 30_000;
+    let refused = chief.send(&action, &late);
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    let told =
+        "deposits 0 with 0.00 in all; now: owed 0.00, prepaid 0.00, deposits 1 with 300.00 in all";
+    assert!(refused.body.contains(told), "{}", refused.body);
+    assert!(refused.body.contains("value=\"the work is inspected\""), "{}", refused.body);
     let printed = clerk.see(&format!("/receipts/{}?paper=a4", receipts[0]));
     assert!(printed.contains("page/clerk") && printed.contains("paper a4"), "{printed}");
     // Who takes no money sees the household and no form, and is refused without one.
@@ -167,7 +185,7 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
         with_cash.cloned()
     });
     let cash = &day["channels"]["cash"];
-    assert_eq!(cash["payments"], 22, "{day:#}");
+    assert_eq!(cash["payments"], 23, "{day:#}");
     assert_eq!(cash["paid_fen"], taken);
     assert_eq!((&cash["refunds"], &cash["refunded_fen"]), (&1.into(), &2000.into()));
     let net = taken - 2000;
@@ -202,6 +220,51 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
     for told in ["a cracked window", "35.50", "Last readings", "page/clerk"] {
         assert!(document.contains(told), "{told}: {document}");
     }
+}
+
+#[test]
+fn who_tried_rules_that_somebody_else_has_changed_since_is_shown_both_and_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = Demo::start(folder.path(), 60);
+    let admin = Person::log_in(demo.page, &demo.user, &demo.password);
+    for user in ["clerk", "chief"] {
+        let typed = [("user", user), ("role", "finance"), ("password", PASSWORD)];
+        assert_eq!(admin.submit("/users", "/users/save", &typed), "/users");
+    }
+    let clerk = Person::log_in(demo.page, "clerk", PASSWORD);
+    let chief = Person::log_in(demo.page, "chief", PASSWORD);
+    wait_until("March is billed", PATIENCE, || (!debtors(&clerk).is_empty()).then_some(()));
+    let shipped = source("rules/tariffs/property.toml");
+    let shipped = std::fs::read_to_string(shipped).expect("the shipped rules");
+    let (_, rest) = shipped.split_once("[[tariff]]").expect("a tariff");
+    let (fee, _) = rest.split_once("[[tariff]]").expect("a second one");
+    let tried = |person: &Person, price: &str| {
+        let text =
+            format!("[[tariff]]{fee}").replace("price = \"2.10\"", &format!("price = \"{price}\""));
+        assert!(text.contains(price), "{text}");
+        let typed = [("file", "property"), ("text", text.as_str()), ("month", "2026-03")];
+        let shown = person.send("/rules/preview", &person.fill("/rules", "/rules/preview", &typed));
+        assert_eq!(shown.status, 200, "{}", shown.body);
+        filled(&shown.body, "/rules/apply", &[("reason", "the assembly of March")])
+    };
+    let late = tried(&chief, "2.40");
+    let early = tried(&clerk, "2.30");
+    // The second press of the same button is no change by somebody else.
+    for _ in 0..2 {
+        let applied = clerk.send("/rules/apply", &early);
+        assert_eq!(applied.status, 303, "{}", applied.body);
+    }
+    let refused = chief.send("/rules/apply", &late);
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    let told = "You saw: nothing; now: version 1 (page/clerk)";
+    assert!(refused.body.contains(told), "{}", refused.body);
+    let now = chief.see("/rules");
+    assert!(now.contains("2.30") && !now.contains("2.40"), "{now}");
+    assert_eq!(now.matches("page/clerk").count(), 1, "{now}");
+    // Having seen it, the chief may.
+    let applied = chief.send("/rules/apply", &tried(&chief, "2.40"));
+    assert_eq!(applied.status, 303, "{}", applied.body);
+    assert!(chief.see("/rules").contains("page/chief"));
 }
 
 #[test]

@@ -250,7 +250,7 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/households/{}/refund", Some(Scope::Command)),
     ("GET", "/households/{}/move-out", Some(Scope::Read)),
     ("POST", "/households/{}/move-out", Some(Scope::Command)),
-    ("POST", "/deposits/met", Some(Scope::Command)),
+    ("POST", "/households/{}/deposit-met", Some(Scope::Command)),
     ("GET", "/counter", Some(Scope::Read)),
     ("POST", "/counter/cash", Some(Scope::Command)),
     ("POST", "/refunds/approve", Some(Scope::Command)),
@@ -305,7 +305,7 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/meters/{}/valve", Some(Scope::Command)),
     ("POST", "/meters/{}/relay", Some(Scope::Command)),
     ("POST", "/counter/reconcile", Some(Scope::Command)),
-    ("POST", "/deposits/deduct", Some(Scope::Command)),
+    ("POST", "/households/{}/deduct", Some(Scope::Command)),
     ("GET", "/board", Some(Scope::Read)),
 ];
 

@@ -171,6 +171,8 @@ struct Household {
     steps: Vec<Step>,
     /// What forms about its money carry.
     seen: String,
+    /// What forms about its deposits carry.
+    seen_deposits: String,
 }
 
 /// One household.
@@ -248,7 +250,7 @@ async fn picture(desk: &Desk, id: &AccountId) -> Result<Household, crate::proble
         return Err(Code::NotFound.into());
     }
     let standing = ledger.standing(id);
-    let seen = seen::of_standing(&standing);
+    let (seen, seen_deposits) = (seen::of_standing(&standing), seen::of_deposits(ledger, id));
     let mut due = BTreeMap::new();
     for (item, open) in ledger.open_bills_of(id) {
         if let Some(day) = open.due {
@@ -267,6 +269,7 @@ async fn picture(desk: &Desk, id: &AccountId) -> Result<Household, crate::proble
         bills,
         steps,
         seen,
+        seen_deposits,
     })
 }
 
@@ -330,11 +333,11 @@ fn deposits(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                         (deposit.condition) " · "
                         @if deposit.met { span.pill.good { (say.condition_met()) } } @else { span.pill.late { (say.condition_open()) } }
                     }
+                    @let again = page.typed.is("deposit", number.as_str());
                     @if page.takes_money() && !deposit.met {
-                        details {
+                        details open[again && page.typed.has("evidence")] {
                             summary { (say.condition_is_met()) }
-                            (page.form("/deposits/met", html! {
-                                input type="hidden" name="account" value=(id);
+                            (page.form(&format!("/households/{id}/deposit-met"), html! {
                                 input type="hidden" name="deposit" value=(number);
                                 (page.field(&Field::new("evidence", say.evidence_where(), Input::Text)))
                                 button.button type="submit" { (say.save()) }
@@ -344,10 +347,10 @@ fn deposits(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                     @let owing: Vec<(String, String)> = of.owed.iter().filter(|(_, fen)| **fen > Fen::ZERO)
                         .map(|(item, fen)| (item.to_string(), format!("{} {}", say.item_name(item.as_str()), money(*fen)))).collect();
                     @if page.takes_money() && deposit.free() > Fen::ZERO && !owing.is_empty() {
-                        details {
+                        details open[again && page.typed.has("deduct")] {
                             summary { (say.deduct()) }
-                            (page.form("/deposits/deduct", html! {
-                                input type="hidden" name="account" value=(id);
+                            (page.form(&format!("/households/{id}/deduct"), html! {
+                                (seen::field(&of.seen_deposits))
                                 input type="hidden" name="deposit" value=(number);
                                 div.columns {
                                     (page.field(&Field::new("item", say.item(), Input::Choice(&owing))))
@@ -364,6 +367,7 @@ fn deposits(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                 details open[page.typed.has("d_amount")] {
                     summary { (say.take_deposit()) }
                     (page.form(&format!("/households/{id}/deposit"), html! {
+                        (seen::field(&of.seen_deposits))
                         div.columns {
                             (page.field(&Field::new("d_kind", say.deposit_kind(), Input::Text).hint(say.deposit_kind_hint())))
                             (page.field(&Field::new("d_amount", say.amount_yuan(), Input::Money)))
@@ -530,14 +534,14 @@ pub(super) fn order(desk: &Desk, read: &mut Reader<'_>, act: &Act) -> Option<Ord
                 reason,
             })))
         }
-        Act::DeductDeposit => {
+        Act::DeductDeposit(_) => {
             let (deposit, item) = (read.parsed("deposit"), read.parsed("item"));
             let amount = read.money("deduct");
             let reason = read.said("deduct_reason", 200);
             let (deposit, item, amount_fen) = (deposit?, item?, amount?);
             Some(Order::DeductDeposit { deposit, item, amount_fen, reason })
         }
-        Act::DepositMet => {
+        Act::DepositMet(_) => {
             let deposit = read.parsed("deposit");
             let evidence = read.said("evidence", 200);
             Some(Order::DepositCondition { deposit: deposit?, met: true, evidence })

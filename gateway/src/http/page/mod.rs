@@ -319,8 +319,8 @@ async fn outcome(
         Act::Pay(_)
         | Act::TakeDeposit(_)
         | Act::AskRefund(_)
-        | Act::DepositMet
-        | Act::DeductDeposit => households::order(desk, &mut read, act),
+        | Act::DepositMet(_)
+        | Act::DeductDeposit(_) => households::order(desk, &mut read, act),
         Act::ApproveRefund
         | Act::RefundPaid
         | Act::VoidRefund
@@ -346,7 +346,6 @@ async fn outcome(
         Act::Pay(_) | Act::TakeDeposit(_) | Act::PayStay => {
             counter::after_payment(read.raw("once"))
         }
-        Act::DepositMet | Act::DeductDeposit => format!("/households/{}", read.text("account")),
         Act::ExchangeMeter(id) => Screen::Meter(id.clone()).path(),
         _ => act.screen().path(),
     };

@@ -207,7 +207,7 @@ pub(in crate::http) enum Act {
     TakeDeposit(AccountId),
     AskRefund(AccountId),
     MoveOut(AccountId),
-    DepositMet,
+    DepositMet(AccountId),
     ApproveRefund,
     RefundPaid,
     VoidRefund,
@@ -237,7 +237,7 @@ pub(in crate::http) enum Act {
     MoveValve(MeterId),
     SwitchRelay(MeterId),
     Reconcile,
-    DeductDeposit,
+    DeductDeposit(AccountId),
     ConfirmAlarm(AlarmId),
     CheckAlarm(AlarmId),
     MuteAlarm(AlarmId),
@@ -267,7 +267,7 @@ impl Act {
             ["households", id, "deposit"] => Self::TakeDeposit(id.parse().ok()?),
             ["households", id, "refund"] => Self::AskRefund(id.parse().ok()?),
             ["households", id, "move-out"] => Self::MoveOut(id.parse().ok()?),
-            ["deposits", "met"] => Self::DepositMet,
+            ["households", id, "deposit-met"] => Self::DepositMet(id.parse().ok()?),
             ["refunds", "approve"] => Self::ApproveRefund,
             ["refunds", "paid"] => Self::RefundPaid,
             ["refunds", "void"] => Self::VoidRefund,
@@ -297,7 +297,7 @@ impl Act {
             ["meters", id, "valve"] => Self::MoveValve(id.parse().ok()?),
             ["meters", id, "relay"] => Self::SwitchRelay(id.parse().ok()?),
             ["counter", "reconcile"] => Self::Reconcile,
-            ["deposits", "deduct"] => Self::DeductDeposit,
+            ["households", id, "deduct"] => Self::DeductDeposit(id.parse().ok()?),
             ["alarms", id, "confirm"] => Self::ConfirmAlarm(id.parse().ok()?),
             ["alarms", id, "check"] => Self::CheckAlarm(id.parse().ok()?),
             ["alarms", id, "mute"] => Self::MuteAlarm(id.parse().ok()?),
@@ -324,14 +324,20 @@ impl Act {
             Self::Pay(_) => {
                 &["amount", "channel", "tendered", "reference", "toward", "payer", "seen"]
             }
-            Self::TakeDeposit(_) => {
-                &["d_kind", "d_amount", "d_channel", "d_reference", "d_contract", "d_condition"]
-            }
+            Self::TakeDeposit(_) => &[
+                "d_kind",
+                "d_amount",
+                "d_channel",
+                "d_reference",
+                "d_contract",
+                "d_condition",
+                "seen",
+            ],
             Self::AskRefund(_) => &["r_source", "r_amount", "r_channel", "r_reason", "seen"],
             Self::MoveOut(_) => {
                 &["until", "deduct_owed", "inspection", "damage", "damage_reason", "m_channel"]
             }
-            Self::DepositMet => &["account", "deposit", "evidence"],
+            Self::DepositMet(_) => &["deposit", "evidence"],
             Self::ApproveRefund => &["refund"],
             Self::RefundPaid => &["refund", "reference"],
             Self::VoidRefund => &["refund", "void_reason"],
@@ -381,7 +387,7 @@ impl Act {
             Self::EstimateReading(_) => &["register", "estimate", "estimate_reason"],
             Self::MoveValve(_) | Self::SwitchRelay(_) => &["to", "act_reason"],
             Self::Reconcile => &["s_channel", "s_from", "s_to", "statement"],
-            Self::DeductDeposit => &["account", "deposit", "item", "deduct", "deduct_reason"],
+            Self::DeductDeposit(_) => &["deposit", "item", "deduct", "deduct_reason", "seen"],
             Self::MuteAlarm(_) => &["days", "mute_reason"],
             Self::AlarmFeedback(_) => &["verdict", "found"],
             Self::SaveUser => &["user", "role", "password", "seen"],
@@ -403,11 +409,12 @@ impl Act {
             Self::CancelScan(id) | Self::AddFound(id) | Self::AddAllFound(id) => {
                 Screen::Scan(id.clone())
             }
-            Self::Pay(id) | Self::TakeDeposit(id) | Self::AskRefund(id) => {
-                Screen::Household(id.clone())
-            }
+            Self::Pay(id)
+            | Self::TakeDeposit(id)
+            | Self::AskRefund(id)
+            | Self::DepositMet(id)
+            | Self::DeductDeposit(id) => Screen::Household(id.clone()),
             Self::MoveOut(id) => Screen::MoveOut(id.clone()),
-            Self::DepositMet => Screen::Households,
             Self::ApproveRefund | Self::RefundPaid | Self::VoidRefund | Self::CountCash => {
                 Screen::Counter
             }
@@ -432,7 +439,6 @@ impl Act {
                 Screen::Meter(id.clone())
             }
             Self::Reconcile => Screen::Counter,
-            Self::DeductDeposit => Screen::Households,
             Self::ConfirmAlarm(id)
             | Self::CheckAlarm(id)
             | Self::MuteAlarm(id)

@@ -5,7 +5,8 @@ use super::forms::Reader;
 use super::rights::named_right;
 use super::{Act, Note, Page};
 use crate::http::answer::Desk;
-use blockgate_rules::ledger::Standing;
+use blockgate_rules::Fen;
+use blockgate_rules::ledger::{Deposit, Ledger, Standing};
 use blockgate_types::{AccountId, GrantId, Time};
 use maud::{Markup, html};
 
@@ -27,6 +28,14 @@ pub(super) fn of_household(desk: &Desk, id: &AccountId) -> String {
 /// The same of a standing that is at hand.
 pub(super) fn of_standing(standing: &Standing) -> String {
     format!("{} {}", standing.owed_fen, standing.prepaid_fen)
+}
+
+/// What a household owes, has prepaid, and has left as deposits: `12.50 0.00 1 500.00`.
+pub(super) fn of_deposits(ledger: &Ledger, id: &AccountId) -> String {
+    let mine = ledger.deposits().values().filter(|deposit| deposit.account == *id);
+    let held: Vec<Fen> = mine.map(Deposit::held).filter(|held| *held > Fen::ZERO).collect();
+    let sum = Fen::sum(held.iter().copied()).unwrap_or_default();
+    format!("{} {} {sum}", of_standing(&ledger.standing(id)), held.len())
 }
 
 /// The version of a rule file that is in force by command, and who brought it: `3 page/clerk`.
@@ -54,6 +63,9 @@ fn both(desk: &Desk, act: &Act, read: &Reader<'_>) -> Option<(String, String)> {
     }
     let now = match act {
         Act::Pay(id) | Act::AskRefund(id) => of_household(desk, id),
+        Act::TakeDeposit(id) | Act::DeductDeposit(id) => {
+            of_deposits(desk.shared.board.books().ledger(), id)
+        }
         Act::ApplyRules => of_rules(desk, &read.text("file")),
         Act::GrantCard => {
             // Only the right of this name matters: others come and go.
@@ -94,6 +106,9 @@ fn told(page: &Page<'_>, act: &Act, seen: &str) -> String {
         (Act::RestoreRight, [since]) => say.fill(say.seen_revoked(), &[&time(since)]),
         (Act::Pay(_) | Act::AskRefund(_), [owed, prepaid]) => {
             say.fill(say.seen_owed(), &[owed, prepaid])
+        }
+        (Act::TakeDeposit(_) | Act::DeductDeposit(_), [owed, prepaid, count, held]) => {
+            say.fill(say.seen_deposits(), &[owed, prepaid, count, held])
         }
         _ => seen.to_owned(),
     }

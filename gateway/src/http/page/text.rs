@@ -834,6 +834,7 @@ words! {
     seen_changed "您填写期间情况变了。您看到的：{}；现在：{}。什么都没有改，请核对后再提交。" "It has changed since you opened the form. You saw: {}; now: {}. Nothing was changed; look again, then send.";
     seen_nothing "没有" "nothing";
     seen_owed "应缴 {}，预存 {}" "owed {}, prepaid {}";
+    seen_deposits "应缴 {}，预存 {}，押金 {} 笔共 {}" "owed {}, prepaid {}, deposits {} with {} in all";
     seen_rules "第 {} 版（{}）" "version {} ({})";
     seen_grant "{}：卡 {}，到 {}" "{}: card {}, until {}";
     seen_revoked "自 {} 起停用" "shut out since {}";
