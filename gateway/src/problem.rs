@@ -173,10 +173,10 @@ codes! {
         "这不是该相机的推送。" "请核对配置里的 vendor 和 serial。"
         "This is no push of that camera." "Compare vendor and serial in the config.";
     BadPush "bad-push" 400
-        "推送的内容无法识别,道闸不动作。" "请对照 docs/cameras.md 检查相机的协议设置。"
+        "推送的内容无法识别，道闸不动作。" "请对照 docs/cameras.md 检查相机的协议设置。"
         "The push cannot be read; nothing opens." "Compare the camera's protocol settings with docs/cameras.md.";
     TooOften "too-often" 429
-        "这个设备请求得太频繁。" "请稍后再试;需要更高的频率时,在 tokens.toml 里设置 rate_per_second。"
+        "这个设备请求得太频繁。" "请稍后再试；需要更高的频率时，在 tokens.toml 里设置 rate_per_second。"
         "This device asks too often." "Try again later; set rate_per_second in tokens.toml where it needs more.";
     WeakPassword "weak-password" 422
         "密码太短。" "请用至少 10 个字符。"

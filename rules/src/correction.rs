@@ -573,7 +573,7 @@ fn again(
     lines.extend(priced.rated.lines);
     if waived && difference != Fen::ZERO {
         let label = Text {
-            zh: "差额低于起点,不计收".to_owned(),
+            zh: "差额低于起点，不计收".to_owned(),
             en: "below the threshold, not billed".to_owned(),
         };
         lines.push(fen_line(label, Fen(difference.0.checked_neg().ok_or(TOO_LARGE)?)));

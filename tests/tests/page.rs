@@ -171,9 +171,14 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
         ("threshold", "0"),
     ];
     let _ = clerk.submit("/corrections", "/corrections/reading", &typed);
-    let corrected = json(&clerk, "/v1/corrections");
-    let record = &corrected["records"][0]["record"];
-    assert_eq!(record["correction"]["ground"]["evidence"], "photo 17", "{corrected:#}");
+    // The lists follow the journal a moment later.
+    let first = |path: &'static str| {
+        wait_until("the record is listed", PATIENCE, || {
+            Some(json(&clerk, path)["records"].get(0)?["record"].clone())
+        })
+    };
+    let record = first("/v1/corrections");
+    assert_eq!(record["correction"]["ground"]["evidence"], "photo 17", "{record:#}");
     assert!(clerk.see("/corrections").contains("photo 17"));
 
     // The day closes by itself; then its cash is counted against the books.
@@ -192,8 +197,8 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
     let counted = format!("{}.{:02}", net / 100, net % 100);
     let typed = [("day", day["day"].as_str().expect("a day")), ("counted", counted.as_str())];
     let _ = clerk.submit("/counter", "/counter/cash", &typed);
-    let counts = json(&clerk, "/v1/cash-counts");
-    assert_eq!(counts["records"][0]["record"]["difference_fen"], 0, "{counts:#}");
+    let count = first("/v1/cash-counts");
+    assert_eq!(count["difference_fen"], 0, "{count:#}");
 
     // A household moves out: one document, made once however often the button is pressed.
     let screen = format!("/households/{}/move-out", debtors[21].0);

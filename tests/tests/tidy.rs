@@ -720,6 +720,66 @@ fn every_ban_and_every_exception_has_a_reason() {
     none(&found, "add reason = \"…\" that says what to use instead, or why it is allowed");
 }
 
+/// The first mark of a Chinese line that is none of Chinese: `表,`, `: 元`, `， `.
+fn foreign_mark(line: &str) -> Option<String> {
+    // A form that is typed or read as it stands here.
+    let line = ["地址:端口", "金额(元)", "金额(元)"]
+        .iter()
+        .fold(line.to_owned(), |l, as_is| l.replace(as_is, "x"));
+    let letters: Vec<char> = line.chars().collect();
+    let han = |c: Option<&char>| c.is_some_and(|c| ('\u{4e00}'..='\u{9fff}').contains(c));
+    letters.iter().enumerate().find_map(|(at, mark)| {
+        let (before, after) =
+            (at.checked_sub(1).and_then(|at| letters.get(at)), letters.get(at + 1));
+        let blank = |c: Option<&char>| c == Some(&' ');
+        let wrong = match mark {
+            ',' | ';' | ':' | '!' | '?' | '(' | ')' => {
+                han(before) || han(after) || (blank(after) && han(letters.get(at + 2)))
+            }
+            '，' | '。' | '；' | '：' | '！' | '？' | '（' | '）' | '、' => {
+                blank(before) || blank(after)
+            }
+            _ => false,
+        };
+        let around = letters.get(at.saturating_sub(8)..letters.len().min(at + 9));
+        wrong.then(|| around.unwrap_or_default().iter().collect())
+    })
+}
+
+#[test]
+fn chinese_texts_have_chinese_marks() {
+    for (line, wrong) in [
+        ("\"这块表的读数不可信,已挂起。\"", true),
+        ("\"金额: 元\"", true),
+        ("\"好， 再来。\"", true),
+        ("\"用户（{name}），第 1,024 户\", \"user\", (\"好\", 1)", false),
+        ("\"网口写 地址:端口；\"", false),
+    ] {
+        assert_eq!(foreign_mark(line).is_some(), wrong, "{line}");
+    }
+    let source = |path: &str| {
+        ["gateway/src/", "rules/src/", "drivers/src/"].iter().any(|f| path.starts_with(f))
+            && (path.ends_with(".rs") || path.ends_with(".js"))
+    };
+    let rules = |path: &str| {
+        ["rules/tariffs/", "rules/anomalies/"].iter().any(|f| path.starts_with(f))
+            && path.ends_with(".toml")
+    };
+    let spoken = |path: &str| source(path) || rules(path);
+    let mut found = Vec::new();
+    for file in files(spoken).into_iter().filter(|file| !file.is_test()) {
+        let end = test_module(&file.code()).unwrap_or(file.text.len());
+        let text = file.text.get(..end).unwrap_or(&file.text);
+        let lines = text.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//"));
+        for (n, line) in lines {
+            if let Some(around) = foreign_mark(line) {
+                found.push(format!("{}:{}: {around}", file.path, n + 1));
+            }
+        }
+    }
+    none(&found, "write ，；：！？（） in Chinese, without blanks around them");
+}
+
 #[test]
 fn what_the_documents_point_to_exists() {
     let root = root();

@@ -334,7 +334,7 @@ fn osdp(
         }
         if let (true, Some(id)) = (clear, id) {
             config.warnings.push((
-                format!("{id} 地址 {address} 的读头不加密:接触到线路的人可以读出并重放卡号。"),
+                format!("{id} 地址 {address} 的读头不加密：接触到线路的人可以读出并重放卡号。"),
                 format!(
                     "the reader {address} of {id} speaks in the clear: who reaches the wire can read \
                      cards and replay them."
@@ -558,7 +558,7 @@ fn arrears(root: &Table<'_>, setup: &AccessSetup, config: &mut DoorsConfig) -> O
     if !at_stake.is_empty() {
         let names = at_stake.join(", ");
         config.warnings.push((
-            format!("[arrears_doors] 会让欠费住户无法从 {names} 回家;须由具名人员用 confirm-arrears 确认后才生效。"),
+            format!("[arrears_doors] 会让欠费住户无法从 {names} 回家；须由具名人员用 confirm-arrears 确认后才生效。"),
             format!(
                 "[arrears_doors] keeps households in arrears from coming home by {names}; it does \
                  nothing until a named person confirms it by confirm-arrears."

@@ -103,12 +103,12 @@ impl Block {
             let (zh, en) = if sum < Fen::ZERO {
                 let back = Fen(sum.0.saturating_neg());
                 (
-                    format!("{account} 户您好:费用更正({reason}),应退 {back} 元,抵扣后续费用或按原路退还。"),
+                    format!("{account} 户您好：费用更正（{reason}），应退 {back} 元，抵扣后续费用或按原路退还。"),
                     format!("Dear household {account}: your bills were corrected ({reason}); {back} yuan are credited to you."),
                 )
             } else {
                 (
-                    format!("{account} 户您好:费用更正({reason}),应补 {sum} 元。"),
+                    format!("{account} 户您好：费用更正（{reason}），应补 {sum} 元。"),
                     format!("Dear household {account}: your bills were corrected ({reason}); {sum} yuan are to be paid more."),
                 )
             };

@@ -111,7 +111,7 @@ impl Block {
         };
         let (zh, en) = match told.reason {
             NoticeReason::Overdue => (
-                "{account} 户您好:{items} 共 {amount} 元已逾期 {days} 天(应于 {due} 前缴清),请尽快缴纳。",
+                "{account} 户您好：{items} 共 {amount} 元已逾期 {days} 天（应于 {due} 前缴清），请尽快缴纳。",
                 "Dear household {account}: {amount} yuan for {items} are {days} days overdue (due {due}). Please pay soon.",
             ),
             NoticeReason::Reminder
@@ -119,7 +119,7 @@ impl Block {
             | NoticeReason::Refund
             | NoticeReason::Rules
             | NoticeReason::Parking => (
-                "{account} 户您好:{items} 共 {amount} 元,请于 {due} 前缴清(还有 {days} 天)。",
+                "{account} 户您好：{items} 共 {amount} 元，请于 {due} 前缴清（还有 {days} 天）。",
                 "Dear household {account}: please pay {amount} yuan for {items} by {due} ({days} days left).",
             ),
         };

@@ -101,7 +101,7 @@ fn text(zone: &Zone, stay: &Stay, now: Time, due: Fen) -> Text {
     };
     let (from, to) = (civil(stay.entered), civil(now));
     Text {
-        zh: format!("您的车辆自 {from} 停放至今({to}),目前停车费 {due} 元,以离场时为准。"),
+        zh: format!("您的车辆自 {from} 停放至今（{to}），目前停车费 {due} 元，以离场时为准。"),
         en: format!(
             "Your car has been parked since {from}; as of {to} that comes to {due} yuan. The exit settles it."
         ),

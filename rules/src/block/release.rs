@@ -63,7 +63,7 @@ impl Block {
                 ("待人工审核", "waits for a person")
             };
             let text = Text {
-                zh: format!("押金({})第 {n} 期退还 {fen} 元,{zh}。", deposit.kind),
+                zh: format!("押金（{}）第 {n} 期退还 {fen} 元，{zh}。", deposit.kind),
                 en: format!("Deposit ({}), part {n}: {fen} yuan go back, {en}.", deposit.kind),
             };
             let back = Fen(fen.0.saturating_neg());

@@ -133,7 +133,7 @@ impl Block {
             said.collect::<Vec<_>>().join(", ")
         };
         let text = Text {
-            zh: format!("收费规则更新:{}。", labels(|text| &text.zh)),
+            zh: format!("收费规则更新：{}。", labels(|text| &text.zh)),
             en: format!("Prices change: {}.", labels(|text| &text.en)),
         };
         let told = |account: &AccountId| {

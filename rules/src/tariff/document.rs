@@ -215,10 +215,10 @@ fn shared(rules: Vec<ApportionmentEntry>, input: &RateInput) -> Result<RateOutpu
             let exact = exact.ok_or("the weights are too large")?.round_dp(12);
             let (rank, sum) = (own.rank, sum.normalize());
             let (more_zh, more_en) =
-                if own.extra { (",多 1 分", ", one fen more") } else { ("", "") };
+                if own.extra { ("，多 1 分", ", one fen more") } else { ("", "") };
             let account = &member.account;
             let label = Text {
-                zh: format!("{account} {} {weight}/{sum},余数第 {rank}{more_zh}", words.zh),
+                zh: format!("{account} {} {weight}/{sum}，余数第 {rank}{more_zh}", words.zh),
                 en: format!("{account} {} {weight}/{sum}, remainder {rank}{more_en}", words.en),
             };
             lines.push(BillLine {

@@ -602,7 +602,7 @@ fn package_line(
     let blocks = blocks.ok_or(RateError::Overflow)?.normalize();
     let (size, unit) = (size.normalize(), metered.unit);
     let words = Text {
-        zh: format!("{} {unit},每 {size} {unit}", used.normalize()),
+        zh: format!("{} {unit}，每 {size} {unit}", used.normalize()),
         en: format!("{} {unit} in blocks of {size} {unit}", used.normalize()),
     };
     let exact = times(blocks, price).ok_or(RateError::Overflow)?;

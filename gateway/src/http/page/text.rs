@@ -361,7 +361,7 @@ words! {
     version_n "第 {} 版" "version {}";
     rule_text "规则文件内容（TOML）" "Text of the rule file (TOML)";
     rule_name "文件名" "Name of the file";
-    rule_name_hint "小写字母、数字和 - ；同名就是新的一版" "Small letters, digits and -; the same name is its next version";
+    rule_name_hint "小写字母、数字和 -；同名就是新的一版" "Small letters, digits and -; the same name is its next version";
     try_rules "试算" "Try it";
     try_rules_why "先拿已经结束的月份试算：谁多缴、谁少缴，一分钱都不会动。" "Try it on a month that is over: who would pay more, who less. Nothing is changed.";
     try_month_hint "不填就是最近一个有账单的月份。" "Left empty, it is the last month with bills.";
