@@ -3,6 +3,7 @@
 //! (invariant 1). Derived; nothing decides by it.
 
 use blockgate_rules::Block;
+use blockgate_rules::calendar::Zone;
 use blockgate_rules::event::{Audit, Event};
 use blockgate_rules::ledger::Ledger;
 use blockgate_rules::rulebook::{AppliedRules, fund_of};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub struct Books {
     ledger: Ledger,
     setup: Arc<Setup>,
+    zone: Option<Zone>,
     applied: BTreeMap<String, AppliedRules>,
 }
 
@@ -25,6 +27,7 @@ impl Books {
         Self {
             ledger: block.ledger().clone(),
             setup: Arc::new(block.setup().clone()),
+            zone: Zone::new(&block.setup().zone).ok(),
             applied: block.applied_rules().clone(),
         }
     }
@@ -32,8 +35,11 @@ impl Books {
     /// Follows a durable event.
     pub fn take(&mut self, event: &Event) {
         match event {
-            Event::Bill(bill) => self.ledger.bill(bill, fund_of(&self.setup, &bill.tariff)),
-            Event::Payment(payment) => self.ledger.apply(&payment.account, &payment.movement),
+            Event::Bill(bill) => {
+                let fund = fund_of(&self.setup, &bill.tariff);
+                self.ledger.charge(bill, fund, self.zone.as_ref());
+            }
+            Event::Payment(payment) => self.ledger.pay(payment, self.zone.as_ref()),
             Event::Notice(notice) => self.ledger.notice(notice),
             Event::Audit(Audit::RulesApplied { file, rules, .. }) => {
                 self.applied.insert(file.clone(), (**rules).clone());
@@ -45,7 +51,12 @@ impl Books {
                 | Audit::TariffSet { .. }
                 | Audit::ApportionmentSet { .. }
                 | Audit::Removed { .. }),
-            ) => Arc::make_mut(&mut self.setup).follow(audit),
+            ) => {
+                Arc::make_mut(&mut self.setup).follow(audit);
+                if matches!(audit, Audit::BlockSet { .. }) {
+                    self.zone = Zone::new(&self.setup.zone).ok();
+                }
+            }
             _ => {}
         }
     }

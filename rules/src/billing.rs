@@ -8,6 +8,7 @@
 use crate::apportionment::AboveBound;
 use crate::calendar::{self, Day, Month, Zone, day_text, day_text_option};
 use crate::event::{Basis, Bill, Evidence, EvidenceReading, TierCounter};
+use crate::late::LateTerms;
 use crate::metering::{Mark, MeterState, Point, RegisterState, WindowLog};
 use crate::money::{minus, plus, times};
 use crate::setup::{Charge, Setup};
@@ -162,6 +163,8 @@ pub struct Priced {
     pub tariff_revision: String,
     /// The tier counter, where the tariff counts.
     pub tier_counter: Option<TierCounter>,
+    /// What late payment costs by the revision of the last day.
+    pub late: Option<Box<LateTerms>>,
 }
 
 /// The same, while a bill is made: a month of hours has hundreds.
@@ -261,6 +264,8 @@ impl<'a> Closing<'a> {
             due: self.due(priced.rated.total_fen),
             stay: None,
             permit: None,
+            late: priced.late.filter(|_| self.due(priced.rated.total_fen).is_some()),
+            late_fee: None,
         }))
     }
 
@@ -289,7 +294,8 @@ impl<'a> Closing<'a> {
         let mut names: Vec<&str> = usages.iter().filter_map(|(r, _)| name(r)).collect();
         names.dedup();
         let tariff_revision = names.join("+");
-        Ok(Some(Priced { rated, tariff_revision, tier_counter: counting.result }))
+        let late = usages.last().and_then(|(revision, _)| revision.late_fee.clone());
+        Ok(Some(Priced { rated, tariff_revision, tier_counter: counting.result, late }))
     }
 
     /// Prices what was used by window, evenly over the days, by the tariff as it is set now: what a

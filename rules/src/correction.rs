@@ -15,6 +15,7 @@ mod shared;
 use crate::billing::{ChargeState, Closing, Counter, Due, InWindow, Terms};
 use crate::calendar::{Day, parse_day};
 use crate::event::{Basis, Bill, Corrects, Evidence, ReadingId, Text};
+use crate::late::LateRight;
 use crate::money::{Fen, minus, plus, times};
 use crate::setup::Charge;
 use blockgate_types::{
@@ -103,6 +104,13 @@ pub enum What {
         part: usize,
         /// The right weights; whom it leaves out keeps its own.
         weights: BTreeMap<AccountId, String>,
+    },
+    /// The late fee of a bill is waived, or counted to an earlier day.
+    LateFee {
+        /// Which bill was paid late; not the fee's own.
+        bill: BillId,
+        /// How it is put right.
+        right: LateRight,
     },
     /// A meter's quantity is multiplied: right ratio over wrong ratio for a wrong multiplier, over the
     /// actual time (`since`); `100 / (100 + e)` for a meter that ran fast by `e` percent, where `part`
@@ -303,6 +311,7 @@ pub fn differences(
                 | What::Basis { .. }
                 | What::Meter { .. }
                 | What::Weights { .. }
+                | What::LateFee { .. }
                 | What::MeterError { .. }
                 | What::Quantity { .. } => false,
             };
@@ -332,10 +341,12 @@ pub fn differences(
 type Chains<'b> = BTreeMap<(&'b AccountId, &'b ItemId), Vec<Chain<'b>>>;
 
 /// The first bills by account and item in the order of their periods, each with its corrections.
-/// Shares of a shared cost follow their cost and are left out here.
+/// Shares of a shared cost and late fees follow their bills and are left out here.
 fn chains<'b>(issued: &Issued<'b>) -> Result<Chains<'b>, String> {
     let mut chains: Chains<'b> = BTreeMap::new();
-    let own = |bill: &&Bill| bill.share.is_none() && bill.apportioned.is_none();
+    let own = |bill: &&Bill| {
+        bill.share.is_none() && bill.apportioned.is_none() && bill.late_fee.is_none()
+    };
     for first in issued.bills.iter().filter(own).filter(|bill| bill.corrects.is_none()) {
         let list = chains.entry((&first.account, &first.item)).or_default();
         list.push(issued.chain(first)?);
@@ -377,7 +388,7 @@ fn corrected(
 ) -> Result<Option<Facts>, String> {
     let mut now = was.clone();
     match &correction.what {
-        What::Tariff { .. } | What::Weights { .. } => return Ok(None),
+        What::Tariff { .. } | What::Weights { .. } | What::LateFee { .. } => return Ok(None),
         What::Basis { account, basis } => {
             if chain.first.account != *account {
                 return Ok(None);
@@ -588,6 +599,7 @@ fn again(
         lines,
         total_fen: if waived { Fen::ZERO } else { difference },
         due: closing.due(if waived { Fen::ZERO } else { difference }),
+        late: first.late.clone().filter(|_| !waived && difference > Fen::ZERO),
         evidence: facts.evidence.clone(),
         minus: facts.minus.clone(),
         basis: facts.basis.clone(),

@@ -2,6 +2,7 @@
 
 use crate::access::event::{Credential, Grant};
 use crate::anomaly::care::FeedbackVerdict;
+use crate::calendar::{Day, day_text_option};
 use crate::correction::Correction;
 use crate::event::Bill;
 use crate::ledger::{Channel, Source, Toward};
@@ -662,6 +663,9 @@ pub struct RecordPayment {
     /// Cash that was handed over; the change follows from it.
     #[serde(default)]
     pub tendered_fen: Option<Fen>,
+    /// The day on which it was paid, `2026-05-02`, where it is booked later: late fees count to there.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
+    pub paid_on: Option<Day>,
 }
 
 /// A refund that is asked for.

@@ -14,9 +14,13 @@
 //! item by item in the order of their ids; what is paid beyond what is owed becomes prepaid, so that
 //! no item of a household is below zero.
 //!
+//! A bill that is paid late bears a late fee where its rule has one ([`crate::late`]): a bill of its own,
+//! under an item of its own.
+//!
 //! Refunds have two phases: what is approved is reserved and cannot be spent twice; when the cloud says
 //! that it is paid out it is posted; until then it can be voided, and it expires.
 
+mod late;
 mod open;
 mod posting;
 mod release;
@@ -27,8 +31,9 @@ pub use release::{Part, Release};
 
 use crate::calendar::{Day, day_text_option};
 use crate::event::Bill;
+use crate::late::Late;
 use crate::money::Fen;
-use blockgate_types::{AccountId, CommandId, ItemId, Time};
+use blockgate_types::{AccountId, BillId, CommandId, ItemId, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -283,6 +288,9 @@ pub struct Paid {
     /// What was given back of the cash that was handed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_fen: Option<Fen>,
+    /// The day on which it was paid, where that is not the day of its booking: late fees count to there.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "day_text_option")]
+    pub paid_on: Option<Day>,
 }
 
 /// A refund and where it stands.
@@ -362,6 +370,9 @@ struct Books {
     /// What came in by each channel and was not paid out by it: no more goes back that way.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     came: BTreeMap<Channel, Fen>,
+    /// Late fees that are not billed to their end, by the bill that they are for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    late: BTreeMap<BillId, Late>,
 }
 
 /// All accounts, debit positive.
@@ -626,14 +637,24 @@ impl Ledger {
     }
 
     /// Posts a bill, first ones and differences alike.
+    ///
+    /// A late fee is income of its own, whatever fund its bill is credited to.
     pub fn bill(&mut self, bill: &Bill, fund: Option<Fund>) {
         if bill.total_fen == Fen::ZERO {
+            if let Some(books) = self.households.get_mut(&bill.account) {
+                books.note_late(bill);
+            }
             return;
         }
+        let fund = fund.filter(|_| bill.late_fee.is_none());
         let counter = fund.map_or(Name::Income(&bill.item), Name::Fund);
         self.post(Name::Receivable(&bill.account, &bill.item), counter, bill.total_fen);
         if let Some(books) = self.households.get_mut(&bill.account) {
             books.note_bill(bill);
+            books.note_late(bill);
+            if bill.total_fen < Fen::ZERO {
+                books.trim();
+            }
         }
         self.offset(&bill.account, std::slice::from_ref(&bill.item));
     }

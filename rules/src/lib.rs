@@ -18,6 +18,7 @@
 //! | [`reconcile`] | a channel's statement against the books |
 //! | [`settlement`] | the document of a move-out |
 //! | [`trail`] | the way of one household's money, posting by posting |
+//! | [`late`] | late fees: what unpaid bills cost more, by the terms of their rule |
 //! | [`correction`] | what should have been billed minus what was: difference bills |
 //! | [`alarm`] | the texts of alarms, and how urgent they are |
 //! | [`anomaly`] | leaks and oddities: detectors, their rules, device checks, the alarm budget |
@@ -51,6 +52,7 @@ pub mod correction;
 pub mod event;
 pub mod gate;
 pub mod input;
+pub mod late;
 pub mod ledger;
 pub mod metering;
 pub mod money;

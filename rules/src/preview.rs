@@ -98,7 +98,8 @@ pub fn preview(
     let said = || "preview".to_owned();
     let ground = Ground { reason: said(), evidence: said(), approver: said(), limit: said() };
     let mut was: BTreeMap<(&AccountId, &ItemId), (Fen, BillId)> = BTreeMap::new();
-    for bill in bills.iter().filter(|bill| rules.contains_key(&bill.tariff)) {
+    let rated = |bill: &&Bill| rules.contains_key(&bill.tariff) && bill.late_fee.is_none();
+    for bill in bills.iter().filter(rated) {
         let first = bill.corrects.as_ref().map_or(&bill.bill, |corrects| &corrects.bill);
         let known = was.entry((&bill.account, &bill.item));
         let (sum, _) = known.or_insert_with(|| (Fen::ZERO, first.clone()));

@@ -7,7 +7,9 @@
 
 use crate::ledger::Fund;
 use crate::setup::{AccountSetup, MeterSetup, Setup};
-use crate::tariff::{BasePrice, Pricing, RuleFile, Tariff, TariffFile, bind, check_apportionments};
+use crate::tariff::{
+    BasePrice, Pricing, RuleFile, Tariff, TariffFile, bind, check_apportionments, check_late_fees,
+};
 use blockgate_types::{AccountId, TariffId, Time, Unit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -127,6 +129,8 @@ pub fn check(setup: &Setup, name: &str, text: &str) -> Result<Fitting, Vec<Strin
     faults.extend(bind(&file.rules, &mut next.accounts).err().map(texts).into_iter().flatten());
     let shared = check_apportionments(&file.apportionments, &next.accounts);
     faults.extend(shared.err().map(texts).into_iter().flatten());
+    let late = check_late_fees(&file.rules, &next);
+    faults.extend(late.err().map(texts).into_iter().flatten());
     for rule in &file.rules {
         let (line, column) = rule.place;
         let mut note = |message: String| faults.push(format!("{name}:{line}:{column}: {message}"));

@@ -441,6 +441,75 @@ fn a_wrong_apportionment_is_told_where() {
     }
 }
 
+const LATE: &str = r#"kind = "fixed"
+price = "1"
+per = "household"
+proration = "free"
+[tariff.revision.late_fee]
+item = "late-fee"
+label = { zh = "违约金", en = "Late fee" }
+percent_per_day = "0.05"
+grace_days = 5
+days_from = "due"
+cap_percent = "30"
+rounding = "half_up"
+"#;
+
+#[test]
+fn a_late_fee_names_every_term_and_a_wrong_one_is_told_where() {
+    let whole = format!("{HEAD}{LATE}");
+    assert_eq!(faults(&whole), "valid: 1");
+    let table = whole.split_once("late_fee]").unwrap().1;
+    for line in table.trim().lines() {
+        let key = line.split_once(' ').unwrap().0;
+        let (before, after) = whole.rsplit_once(&format!("{line}\n")).unwrap();
+        let found = faults(&format!("{before}{after}"));
+        assert!(found.contains(&format!("\"{key}\" is missing")), "{key}: {found}");
+    }
+    for (from, to, want) in [
+        ("\"0.05\"", "\"-0.05\"", ":19: this must not be negative"),
+        ("\"0.05\"", "\"0\"", ":19: a late fee of nothing: leave \"late_fee\" out"),
+        ("\"0.05\"", "\"100.5\"", ":19: this is more than 100 percent"),
+        ("\"0.05\"", "\"0.0500001\"", ":19: a percentage has at most 6 decimals"),
+        ("\"0.05\"", "0.05", "write it in quotes"),
+        ("\"30\"", "\"-30\"", ":15: this must not be negative"),
+        ("\"30\"", "\"1001\"", ":15: this is more than 1000 percent"),
+        ("= 5", "= -5", "\"grace_days\" is not a whole number like 5"),
+        ("= 5", "= 367", ":14: a grace is at most 366 days"),
+        ("\"due\"", "\"issue\"", "\"days_from\" cannot be \"issue\": write \"due\" or \"grace\""),
+        ("\"half_up\"", "\"even\"", "write \"half_up\" or \"down\""),
+        ("\"late-fee\"", "\"Late fee\"", "\"Late fee\" is not an id"),
+        ("grace_days = 5", "grace_days = 5\nminimum = \"1\"", "unknown key \"minimum\""),
+    ] {
+        let found = faults(&whole.replace(from, to));
+        assert!(found.contains(want), "{to}\n{found}");
+    }
+}
+
+#[test]
+fn a_late_fee_needs_a_due_day_and_an_item_of_its_own() {
+    use blockgate_rules::setup::{AccountSetup, Charge, Dunning, Setup};
+    use blockgate_rules::tariff::check_late_fees;
+    use blockgate_types::{AccountId, ItemId, TariffId};
+    let rules = TariffFile::read(&format!("{HEAD}{LATE}"), "f").unwrap().rules;
+    let told = |setup: &Setup| match check_late_fees(&rules, setup) {
+        Ok(()) => String::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+    };
+    let mut setup = Setup::default();
+    assert!(told(&setup).contains("a late fee needs a due day: the config has no [dunning]"));
+    setup.dunning = Some(Dunning { due_days: 15, remind_days: 3, hour: 9 });
+    assert_eq!(told(&setup), "");
+    let mut account = AccountSetup::default();
+    let charge = Charge::of(TariffId::new("other").unwrap());
+    account.charges.insert(ItemId::new("late-fee").unwrap(), charge);
+    setup.accounts.insert(AccountId::new("a-1").unwrap(), account);
+    assert!(told(&setup).contains("account \"a-1\" has an item \"late-fee\" already"));
+    // Nothing is asked of rules without one.
+    let without = TariffFile::read(&format!("{HEAD}{}", LATE.split_once('[').unwrap().0), "f");
+    assert!(check_late_fees(&without.unwrap().rules, &setup).is_ok());
+}
+
 #[test]
 fn an_apportionment_is_explained_share_by_share() {
     use blockgate_rules::tariff::rate_document;

@@ -225,6 +225,137 @@ for move in facts["moved"]:
         else:
             given[refund["to"]] = given.get(refund["to"], 0) + fen
 
+# Late fees: a small ledger of its own goes through bills and movements, says for each bill what was unpaid as each
+# day began, and counts what those days cost, from the beginning, by what is known at the end.
+DAYS = [start + timedelta(days=n) for n in range((end - start).days + 400)]
+books, bills_of, fee_sums = {}, {}, {}
+
+
+def account_books(account):
+    return books.setdefault(account, {"owed": {}, "open": {}, "prepaid": 0, "reserved": 0})
+
+
+def pay_from_prepaid(book, first):
+    for item in book["owed"]:
+        if book["owed"][item] < 0:
+            book["prepaid"] -= book["owed"][item]
+            book["owed"][item] = 0
+    free = book["prepaid"] - book["reserved"]
+    for item in first + sorted(set(book["owed"]) - set(first)):
+        part = max(0, min(book["owed"].get(item, 0), free))
+        book["owed"][item] = book["owed"].get(item, 0) - part
+        book["prepaid"] -= part
+        free -= part
+
+
+def lower(bill, first, by):
+    for when in bill["days"]:
+        if when >= first:
+            bill["days"][when] = max(0, bill["days"][when] - by)
+
+
+def settle(book, when):
+    """The oldest bill of an item is paid first; a payment counts from the next day on."""
+    for item, bills in book["open"].items():
+        over = sum(b["left"] for b in bills) - max(0, book["owed"].get(item, 0))
+        for one in bills:
+            part = max(0, min(one["left"], over))
+            one["left"] -= part
+            over -= part
+            if one["known"] != one["left"] and one["rule"]:
+                lower(one, max(when, one["due"]) + timedelta(days=1), one["known"] - one["left"])
+            one["known"] = one["left"]
+
+
+def take_bill(doc):
+    book, item, total = account_books(doc["account"]), doc["item"], doc["total_fen"]
+    corrects = doc.get("corrects")
+    chain = bills_of.setdefault(corrects["bill"] if corrects else doc["bill"], [])
+    when = civil(doc["issued_at"])
+    book["owed"][item] = book["owed"].get(item, 0) + total
+    if "late_fee" in doc:
+        fee_sums[doc["late_fee"]["of"]] = fee_sums.get(doc["late_fee"]["of"], 0) + total
+    if total > 0:
+        due = when + timedelta(days=facts["due_days"])
+        assert doc["due"] == due.isoformat()
+        one = {
+            "bill": doc["bill"], "left": total, "known": total, "whole": total, "due": due,
+            "above": corrects["was_fen"] if corrects else 0, "rule": facts["late"].get(item),
+            "days": {d: total for d in DAYS if d > due} if item in facts["late"] else {},
+        }
+        chain.append(one)
+        book["open"].setdefault(item, []).append(one)
+    elif total < 0 and corrects:
+        for one in chain:
+            right = min(one["whole"], max(0, corrects["now_fen"] - one["above"]))
+            less, one["whole"] = one["whole"] - right, right
+            lower(one, date.min, less)
+            one["left"] = max(0, one["left"] - less)
+            one["known"] = one["left"]
+    pay_from_prepaid(book, [item])
+    settle(book, when)
+
+
+def take_movement(doc):
+    book, when = account_books(doc["account"]), civil(doc["at"])
+    if doc["what"] == "paid" and doc["toward"]["of"] != "deposit":
+        book["prepaid"] += doc["amount_fen"]
+        pay_from_prepaid(book, [])
+        settle(book, min(when, day(doc["paid_on"])) if "paid_on" in doc else when)
+        return
+    if doc["what"] == "refund-asked":
+        asked[doc["refund"]] = dict(doc, approved=False)
+        return
+    refund = asked.get(doc.get("refund"))
+    if refund is None or refund["source"]["of"] == "deposit":
+        return
+    book = account_books(refund["to"])
+    if doc["what"] == "refund-approved":
+        refund["approved"] = True
+        book["reserved"] += refund["amount_fen"]
+    elif refund["approved"]:
+        book["reserved"] -= refund["amount_fen"]
+        if doc["what"] == "refund-paid":
+            book["prepaid"] -= refund["amount_fen"]
+        else:
+            pay_from_prepaid(book, [])
+            settle(book, when)
+
+
+def late_fee(one):
+    rule = one["rule"]
+    graced = one["due"] + timedelta(days=1 + rule["grace_days"])
+    first = graced if rule["days_from"] == "grace" else one["due"] + timedelta(days=1)
+    if end <= graced or one["bill"] in facts["waived"]:
+        return 0
+    unpaid = sum(one["days"][max(d, graced)] for d in DAYS if first <= d < end)
+    exact = F(unpaid) * F(rule["percent_per_day"]) / 100
+    most = int(F(one["whole"]) * F(rule["cap_percent"]) / 100)
+    return min(most, int(exact + F(1, 2)) if rule["rounding"] == "half_up" else int(exact))
+
+
+asked, late_fees, owner = {}, {"bills": 0, "fen": 0, "capped": 0}, {}
+for doc in facts["documents"]:
+    if doc["kind"] == "bill":
+        owner[doc["bill"]] = doc["account"]
+        take_bill(doc)
+    else:
+        take_movement(doc)
+for chain in bills_of.values():
+    for one in chain:
+        if not one["rule"]:
+            continue
+        for when in one["days"]:
+            if when > day(facts["paid_in_fact"].get(one["bill"], "9999-12-31")):
+                one["days"][when] = 0
+        fee = late_fee(one)
+        assert fee == fee_sums.get(one["bill"], 0), (one["bill"], fee, fee_sums.get(one["bill"]))
+        late_fees["bills"] += fee > 0
+        late_fees["fen"] += fee
+        late_fees["capped"] += 0 < fee == int(F(one["whole"]) * F(one["rule"]["cap_percent"]) / 100)
+        if owner[one["bill"]] in billed and one["bill"] in fee_sums:
+            bill(owner[one["bill"]], "late-fee", fee)
+
 now = datetime.fromisoformat(facts["to"] + "T13:00:02+08:00")
 assert all(r["until"] is None or r["until"] > now for r in refunds.values()), "what is late has expired"
 for deposit in deposits.values():
@@ -240,4 +371,5 @@ for account, items in billed.items():
 print(json.dumps({
     "accounts": balances, "billed_fen": sum(sum(i.values()) for i in billed.values()), "clearing": clearing,
     "deposits": {name: free(d) for name, d in deposits.items() if d["left"]}, "refunds": sorted(refunds), "counts": counts,
+    "late_fees": late_fees,
 }))

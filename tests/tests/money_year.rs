@@ -8,12 +8,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use blockgate_rules::apportionment::Apportionment;
-use blockgate_rules::calendar::parse_day;
+use blockgate_rules::calendar::{days_after, days_before, parse_day};
 use blockgate_rules::correction::{Correction, Ground, What};
 use blockgate_rules::event::{Bill, ReadingId};
 use blockgate_rules::input::{Command, Order, RecordPayment, RequestRefund};
+use blockgate_rules::late::LateRight;
 use blockgate_rules::ledger::{Channel, Part, Release, Source, Toward};
-use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup};
+use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, Dunning, MeterSetup, Setup};
 use blockgate_rules::tariff::TariffFile;
 use blockgate_rules::{Block, Event, Fen, Input};
 use blockgate_types::{
@@ -91,6 +92,7 @@ unit = "kWh"
 price = "0.5469"
 rounding = "per_line"
 change_inside_period = "next_period"
+late_fee = { item = "late-fee", label = { zh = "违约金", en = "Late fee" }, percent_per_day = "0.3", grace_days = 0, days_from = "due", cap_percent = "12.5", rounding = "down" }
 [[apportionment]]
 id = "lift-share"
 label = { zh = "电梯公摊", en = "Lift, shared" }
@@ -107,7 +109,9 @@ fn property(changed: bool) -> String {
     let revision = |from: &str, price: &str| {
         format!(
             "[[tariff.revision]]\nfrom = \"{from}\"\nkind = \"per_area\"\nprice = \"{price}\"\n\
-             rounding = \"per_line\"\nproration = \"actual_days\"\nchange_inside_period = \"by_days\"\n"
+             rounding = \"per_line\"\nproration = \"actual_days\"\nchange_inside_period = \"by_days\"\n\
+             late_fee = {{ item = \"late-fee\", label = {{ zh = \"违约金\", en = \"Late fee\" }}, percent_per_day = \
+             \"0.1\", grace_days = 5, days_from = \"due\", cap_percent = \"20\", rounding = \"half_up\" }}\n"
         )
     };
     let second = if changed { revision("2026-09-15", "2.35") } else { String::new() };
@@ -124,13 +128,16 @@ fn electricity(second: Option<&str>) -> String {
              rounding = \"per_line\"\nchange_inside_period = \"next_period\"\n\
              tier_period = \"month\"\ncatch_up = \"scale_quota\"\n\
              tiers = [ {{ up_to = \"200\", price = \"{first}\" }}, {{ up_to = \"400\", price = \
-             \"0.5969\" }}, {{ price = \"0.8469\" }} ]\n"
+             \"0.5969\" }}, {{ price = \"0.8469\" }} ]\n\
+             late_fee = {{ item = \"late-fee\", label = {{ zh = \"违约金\", en = \"Late fee\" }}, percent_per_day = \
+             \"0.05\", grace_days = 10, days_from = \"grace\", cap_percent = \"30\", rounding = \"half_up\" }}\n"
         )
     };
     let later = second.map(|price| revision("2026-07-01", price)).unwrap_or_default();
     format!("{head}{}{later}", revision("2026-01-01", "0.5469"))
 }
 
+const DUE_DAYS: u32 = 15;
 const WRONG_PRICE: &str = "0.5669";
 const RIGHT_PRICE: &str = "0.5569";
 
@@ -154,6 +161,11 @@ struct Year {
     /// Of deposits and refunds.
     till: Dice,
     specs: Arc<[RegisterSpec]>,
+    /// Of payments that are booked late, and of late fees that are put right.
+    tardy: Dice,
+    /// Bills whose late fee was waived; bills that were paid on an earlier day in fact.
+    waived: Vec<Value>,
+    paid_in_fact: BTreeMap<String, Value>,
     /// What each meter has really counted, in hundredths, and what its display is ahead of that.
     counted: BTreeMap<String, (i64, i64)>,
     facts: BTreeMap<String, Vec<Value>>,
@@ -252,10 +264,42 @@ fn paid(account: &AccountId, fen: i64, channel: Channel, toward: Toward) -> Orde
         toward,
         pending: false,
         tendered_fen: None,
+        paid_on: None,
     }))
 }
 
 impl Year {
+    /// Some late fees that were billed are waived, some counted to an earlier day.
+    fn lenient(&mut self, date: &str) {
+        let (now, bills) = (at(date, "12:30:00"), self.bills());
+        let fees = bills.iter().filter_map(|bill| bill.late_fee.as_ref().map(|fee| &fee.of));
+        let late: BTreeSet<_> = fees.cloned().collect();
+        for of in late {
+            let id = of.to_string();
+            if self.waived.contains(&json!(id)) || self.paid_in_fact.contains_key(&id) {
+                continue;
+            }
+            let right = match self.tardy.below(40) {
+                0 => {
+                    self.waived.push(json!(id));
+                    LateRight::Waived
+                }
+                1 if self.block.ledger().open_bills().all(|(_, _, open)| open.bill != of) => {
+                    let first = bills.iter().find(|bill| bill.bill == of).unwrap().due.unwrap();
+                    let day = days_after(first, self.tardy.below(20) as u32).unwrap();
+                    let day = day.min(parse_day(date).unwrap()).to_string();
+                    self.paid_in_fact.insert(id, json!(day));
+                    LateRight::PaidOn { day }
+                }
+                _ => continue,
+            };
+            let what = What::LateFee { bill: of, right };
+            let since = "2026-01-01".to_owned();
+            let correction = Correction { ground: ground(), since, threshold_fen: Fen(0), what };
+            self.order(now, Order::Correct(Box::new(correction)));
+        }
+    }
+
     /// A month's deposits and refunds, after its bills were paid.
     fn till(&mut self, month: u32, accounts: &[AccountId]) {
         let day = first_of(month + 1);
@@ -376,6 +420,7 @@ fn year(households: usize, seed: u64) {
         zone: "Asia/Shanghai".to_owned(),
         close_grace: Span::from_hours(48),
         refund_alone_max_fen: Fen(30_000),
+        dunning: Some(Dunning { due_days: DUE_DAYS, remind_days: 3, hour: 9 }),
         ..Setup::default()
     };
     tariffs(&mut setup, &[WATER.to_owned(), property(false), electricity(None)]);
@@ -430,6 +475,9 @@ fn year(households: usize, seed: u64) {
         inputs: Vec::new(),
         dice,
         till: Dice(seed.rotate_left(7) | 1),
+        tardy: Dice(seed.rotate_left(13) | 1),
+        waived: Vec::new(),
+        paid_in_fact: BTreeMap::new(),
         specs,
         counted,
         facts,
@@ -538,7 +586,13 @@ fn year(households: usize, seed: u64) {
                 let more = i64::try_from(world.dice.below(3_000)).unwrap() - 1_000;
                 let fen = (owed.0 + more).max(1);
                 let toward = Toward::Bills { items: vec![] };
-                let order = paid(account, fen, Channel::Cash, toward);
+                let mut order = paid(account, fen, Channel::Cash, toward);
+                if let Order::RecordPayment(payment) = &mut order
+                    && world.tardy.one_in(3)
+                {
+                    let days = 1 + world.tardy.below(40) as u32;
+                    payment.paid_on = days_before(parse_day(&next).unwrap(), days);
+                }
                 world.order(at(&next, "10:00:00"), order);
                 payments.push(json!({ "account": account, "fen": fen }));
             }
@@ -570,6 +624,7 @@ fn year(households: usize, seed: u64) {
         let residents: Vec<AccountId> =
             accounts.into_iter().filter(|account| account.as_str() != "public").collect();
         world.till(month, &residents);
+        world.lenient(&next);
         // Conditions whose day has come, then what they let go back.
         for second in ["13:00:00", "13:00:01", "13:00:02"] {
             world.tick(&next, second);
@@ -593,7 +648,20 @@ fn compare(
 ) {
     let moved: Vec<&Event> =
         world.journal.iter().filter(|event| matches!(event, Event::Payment(_))).collect();
+    let is_money = |event: &&Event| matches!(event, Event::Bill(_) | Event::Payment(_));
+    let documents: Vec<&Event> = world.journal.iter().filter(is_money).collect();
+    let late = |percent: &str, grace_days, days_from: &str, cap: &str, rounding: &str| {
+        json!({ "percent_per_day": percent, "grace_days": grace_days, "days_from": days_from,
+            "cap_percent": cap, "rounding": rounding })
+    };
     let facts = json!({
+        "documents": documents, "due_days": DUE_DAYS, "waived": world.waived,
+        "paid_in_fact": world.paid_in_fact,
+        "late": {
+            "property": late("0.1", 5, "due", "20", "half_up"),
+            "electricity": late("0.05", 10, "grace", "30", "half_up"),
+            "lift-share": late("0.3", 0, "due", "12.5", "down"),
+        },
         "from": "2026-01-01", "to": "2027-01-01", "households": lives, "moved": moved,
         "refund_alone_max_fen": 30_000, "meters": world.facts,
         "misreads": put_right, "payments": payments,
@@ -656,6 +724,14 @@ fn compare(
         theirs["counts"]["asked"],
         theirs["counts"]["paid"],
         theirs["counts"]["expired"],
+    );
+    eprintln!(
+        "late fees of {} bills, {} fen, {} at their cap, {} waived, {} counted to an earlier day",
+        theirs["late_fees"]["bills"],
+        theirs["late_fees"]["fen"],
+        theirs["late_fees"]["capped"],
+        world.waived.len(),
+        world.paid_in_fact.len(),
     );
     eprintln!(
         "{households} households, {} of them in all with moves, {} bills, {} misreads put right, {} \

@@ -18,6 +18,7 @@ use blockgate_rules::setup::{
 };
 use blockgate_rules::tariff::{
     BasePrice, Pricing, RuleError, RuleFile, Tariff, TariffFile, bind, check_apportionments,
+    check_late_fees,
 };
 use blockgate_types::strict::{Document, Fault, Table, nearest};
 use blockgate_types::{
@@ -63,7 +64,8 @@ pub(super) fn parse(
         let accounts = &mut config.setup.accounts;
         let bound = bind(&rules.rules, accounts);
         let shared = check_apportionments(&rules.apportionments, accounts);
-        let errors = bound.err().into_iter().chain(shared.err()).flatten();
+        let late = check_late_fees(&rules.rules, &config.setup);
+        let errors = bound.err().into_iter().chain(shared.err()).chain(late.err()).flatten();
         faults.extend(errors.map(rule_fault));
     }
     let documents = std::iter::once(&document).chain(&added_documents);

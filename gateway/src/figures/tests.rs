@@ -158,3 +158,46 @@ fn rows_lead_to_receipts_trails_statements_and_the_bills_of_a_correction() {
     let ids: Vec<&str> = bills.iter().map(|bill| bill.bill.as_str()).collect();
     assert_eq!(ids, ["bill-1", "bill-4"], "the chain of the meter's charge, and nothing else");
 }
+
+/// A late fee of a bill.
+fn late_fee(n: u32, account: &str, of: &str) -> Event {
+    let mut event = serde_json::to_value(bill(n, account, "late-fee", 3, 10, "")).unwrap();
+    event["late_fee"] = json!({ "of": of, "why": { "by": "close" }, "state": {
+        "item": "electricity", "tariff": "t-1", "tariff_revision": "2026-01-01/3fa9",
+        "currency": "CNY", "first": of, "principal_fen": 1_000, "due": "2026-02-16",
+        "terms": { "item": "late-fee", "label": { "zh": "违约金", "en": "Late fee" },
+            "percent_per_day": "0.05", "grace_days": 0, "days_from": "due", "cap_percent": "30",
+            "rounding": "half_up" },
+        "steps": [{ "from": "2026-02-17", "left_fen": 1_000 }], "billed_fen": 10, "bills": 1,
+    } });
+    serde_json::from_value(event).unwrap()
+}
+
+#[test]
+fn a_correction_gets_the_late_fees_of_the_households_that_it_touches() {
+    let mut events = year();
+    events.extend([late_fee(8, "a-1", "bill-1"), late_fee(9, "a-2", "bill-2")]);
+    let (_dir, store, _) = store(&events);
+    let said = |text: &str| text.to_owned();
+    let ground = Ground {
+        reason: said("goodwill"),
+        evidence: said("letter"),
+        approver: said("chief"),
+        limit: said("contract"),
+    };
+    let ids = |what: What| -> Vec<String> {
+        let (ground, since) = (ground.clone(), said("2026-01-01"));
+        let correction = Correction { ground, since, threshold_fen: Fen(0), what };
+        let bills = store.trees.bills_of_correction(&correction, 100).unwrap();
+        bills.iter().map(|bill| bill.bill.to_string()).collect()
+    };
+    let right = blockgate_rules::late::LateRight::Waived;
+    let waived = What::LateFee { bill: "bill-2".parse().unwrap(), right };
+    assert_eq!(ids(waived), ["bill-2", "bill-9"]);
+    let by_price = What::Tariff { tariff: "t-1".parse().unwrap() };
+    let all = ["bill-1", "bill-2", "bill-3", "bill-4", "bill-8", "bill-9"];
+    assert_eq!(ids(by_price), all);
+    let basis = blockgate_rules::event::Basis::default();
+    let of_one = What::Basis { account: "a-1".parse().unwrap(), basis };
+    assert_eq!(ids(of_one), ["bill-1", "bill-3", "bill-4", "bill-8"]);
+}

@@ -262,6 +262,7 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/corrections", Some(Scope::Read)),
     ("POST", "/corrections/reading", Some(Scope::Command)),
     ("POST", "/corrections/price", Some(Scope::Command)),
+    ("POST", "/corrections/late-fee", Some(Scope::Command)),
     ("GET", "/rules", Some(Scope::Read)),
     ("POST", "/rules/preview", Some(Scope::Command)),
     ("POST", "/rules/apply", Some(Scope::Command)),

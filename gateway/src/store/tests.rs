@@ -55,6 +55,8 @@ pub(crate) fn bill(n: u64) -> Event {
         due: None,
         stay: None,
         permit: None,
+        late: None,
+        late_fee: None,
     }))
 }
 

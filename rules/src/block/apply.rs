@@ -43,7 +43,7 @@ impl Block {
             Event::Payment(payment) => {
                 self.apply_to_day(payment);
                 self.apply_to_refund_day(payment);
-                self.state.ledger.apply(&payment.account, &payment.movement);
+                self.state.ledger.pay(payment, self.cache.zone.as_ref());
                 self.fold_payment(payment);
                 self.find_card(&payment.account);
             }
@@ -149,19 +149,23 @@ impl Block {
 
     fn apply_bill(&mut self, bill: &Bill) {
         let fund = self.state.setup.tariffs.get(&bill.tariff).and_then(|tariff| tariff.fund);
-        self.state.ledger.bill(bill, fund);
+        self.state.ledger.charge(bill, fund, self.cache.zone.as_ref());
         self.find_card(&bill.account);
         if bill.corrects.is_some() {
             return self.apply_difference(bill);
         }
         // A stay's or a pass's bill is no charge of a month: the month's close does not count it.
-        if bill.is_parking() {
+        let other = bill.late_fee.is_some() && !super::late::counts_with_the_month(bill);
+        if bill.is_parking() || other {
             return;
         }
         super::period::add_issued(&mut self.state.issued, bill.total_fen);
         let end = self.state.open_month.zip(self.cache.zone.as_ref());
         let end = end.map(|(month, zone)| zone.end_of(Month::of(month)));
         self.state.issued.closing |= end.is_some_and(|end| bill.issued_at >= end);
+        if bill.late_fee.is_some() {
+            return;
+        }
         if let Some(counted) = &bill.tier_counter {
             let counter = Counter::after(counted);
             let items = self.state.counters.entry(bill.account.clone()).or_default();

@@ -52,7 +52,8 @@ impl Block {
         let zone = self.cache.zone.as_ref().ok_or("the block has no time zone")?;
         let setup = &self.state.setup;
         let closing = Closing::new(setup, zone, &self.state.meters, now, now);
-        let bills = differences(&closing, id, correction, issued)?;
+        let mut bills = differences(&closing, id, correction, issued)?;
+        bills.extend(self.late_fees_put_right(&closing, id, correction, (issued, &bills))?);
         let mut events = Vec::new();
         if let What::Reading { meter, register, reading, value } = &correction.what {
             let was = value_of(issued, meter, *reading).map(|(was, _)| was);

@@ -19,6 +19,7 @@ mod detect;
 mod dunning;
 mod estimate;
 mod gate;
+mod late;
 mod money;
 mod moveout;
 mod night;

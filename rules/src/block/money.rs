@@ -26,7 +26,12 @@ impl Block {
         Some(match &command.order {
             Order::RecordPayment(order) => self
                 .payment(&command.id, order)
-                .map(|paid| one(&order.account, Movement::Paid(paid))),
+                .and_then(|paid| self.dated(now, paid))
+                .map(|paid| {
+                    let (account, actor) = (order.account.clone(), command.actor.clone());
+                    let movement = Movement::Paid(paid);
+                    self.with_late_fees(Payment { at: now, account, actor, movement })
+                }),
             Order::SettlePayment { payment, posted } => {
                 let announced = ledger.announced(payment).ok_or("no payment of this id waits");
                 announced.map(|(account, paid)| {
@@ -199,7 +204,16 @@ impl Block {
             pending: order.pending,
             receipt: if order.pending { 0 } else { ledger.next_receipt() },
             change_fen,
+            paid_on: order.paid_on,
         })
+    }
+
+    /// A payment whose day, where it has one of its own, can be one.
+    fn dated(&self, now: Time, paid: Paid) -> Result<Paid, &'static str> {
+        if let Some(zone) = &self.cache.zone {
+            super::late::may_be_paid_on(paid.paid_on, zone.day(now))?;
+        }
+        Ok(paid)
     }
 
     fn refund_asked(&self, now: Time, command: &Command, order: &RequestRefund) -> Decided {

@@ -102,6 +102,12 @@ impl Block {
             draft.ledger.bill(&bill, None);
             draft.events.push(Event::Bill(Box::new(bill)));
         }
+        for bill in self.last_late_fees(&closing, &command.id, &order.account, today) {
+            let (id, item, total_fen) = (bill.bill.clone(), bill.item.clone(), bill.total_fen);
+            document.bills.push(SettledBill { bill: id, item, total_fen });
+            draft.ledger.bill(&bill, None);
+            draft.events.push(Event::Bill(Box::new(bill)));
+        }
         let standing = draft.ledger.standing(&order.account);
         (document.owed_fen, document.prepaid_fen) = (standing.owed_fen, standing.prepaid_fen);
         self.settle_deposits(now, command, order, today, &mut draft, &mut document)?;
@@ -323,5 +329,7 @@ fn damage_bill(
         due: closing.due(damage.amount_fen),
         stay: None,
         permit: None,
+        late: None,
+        late_fee: None,
     })
 }

@@ -114,6 +114,8 @@ impl Block {
             })),
             due: self.due_day(view, at).filter(|_| *account != view.setup.account),
             permit: None,
+            late: None,
+            late_fee: None,
         })
     }
 
@@ -305,6 +307,7 @@ impl Block {
             toward: Toward::Bills { items: vec![view.setup.item.clone()] },
             pending: false,
             tendered_fen: order.tendered_fen,
+            paid_on: None,
         };
         let paid = self.payment(&command.id, &recorded)?;
         let grace = stay.areas.first().and_then(|(_, _, tariff)| {
@@ -537,6 +540,8 @@ impl Block {
             due: self.due_day(view, at).filter(|_| total_fen > Fen::ZERO),
             stay: None,
             permit: Some(permit.clone()),
+            late: None,
+            late_fee: None,
         })
     }
 

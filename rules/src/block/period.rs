@@ -96,6 +96,12 @@ impl Block {
         let all = charges.fold(self.state.ended.len(), usize::saturating_add);
         let most = CLOSE_AT_ONCE.max(all.checked_div(16).unwrap_or(0));
         let full = |out: &Vec<Event>| out.len().saturating_sub(made) >= most;
+        for bill in self.late_fees(&closing, to) {
+            if full(out) {
+                return;
+            }
+            give_out(Some(Box::new(bill)), &mut closed, out);
+        }
         // An ended charge and a new one of the same item go on from each other's counter.
         let mut counted: BTreeMap<(&AccountId, &ItemId), Counter> = BTreeMap::new();
         let mut shared: Vec<(&AccountId, &ItemId, Terms, &ChargeState, Day)> = Vec::new();

@@ -152,6 +152,7 @@ pub(crate) fn share_bill(cost: &Bill, member: &Member, now: Time) -> Option<Bill
         parts.push(SharePart { total_fen, weights, own: own.clone() });
     }
     let item = &shared.by.item;
+    let to_pay = member.total().is_some_and(|total| total > Fen::ZERO);
     let key = ["share", cost.bill.as_str(), member.account.as_str(), item.as_str(), "0"];
     Some(Bill {
         bill: bill_id(&key)?,
@@ -176,8 +177,10 @@ pub(crate) fn share_bill(cost: &Bill, member: &Member, now: Time) -> Option<Bill
         })),
         tier_counter: None,
         issued_at: now,
-        due: cost.due.filter(|_| member.total().is_some_and(|total| total > Fen::ZERO)),
+        due: cost.due.filter(|_| to_pay),
         stay: None,
         permit: None,
+        late: cost.late.clone().filter(|_| to_pay),
+        late_fee: None,
     })
 }

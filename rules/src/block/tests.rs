@@ -12,6 +12,7 @@ mod dunning;
 mod estimating;
 mod gate;
 mod golden_corrections;
+mod late;
 mod money;
 mod parking;
 mod parking_cards;
@@ -142,6 +143,7 @@ pub(super) fn tariff(pricing: Pricing, rounding: Rounding) -> Tariff {
             change_inside_period: PriceChange::NextPeriod,
             to: None,
             tax_percent: None,
+            late_fee: None,
             rounding,
             minimum: None,
             cap: None,

@@ -171,6 +171,7 @@ fn cost_again(
         share.bill = crate::billing::bill_id(&key).ok_or(TOO_LARGE)?;
         share.total_fen = difference;
         share.due = closing.due(difference);
+        share.late = first.late.clone().filter(|_| share.due.is_some());
         share.corrects = Some(Box::new(Corrects {
             bill: of,
             command: command.clone(),

@@ -68,6 +68,7 @@ impl Books {
                 }
             }
         } else if let Some(corrects) = &bill.corrects
+            && !self.bears_late(&corrects.bill)
             && let Some(list) = self.open.get_mut(&bill.item)
         {
             let of = list.iter_mut().find(|open| open.bill == corrects.bill);

@@ -17,10 +17,10 @@ use super::{RuleError, Tariff};
 use crate::apportionment::{Apportionment, Members};
 use crate::calendar::{Day, day_text, day_text_option};
 use crate::event::Text;
-use crate::setup::{AccountSetup, Charge};
+use crate::setup::{AccountSetup, Charge, Setup};
 use blockgate_types::{AccountId, Decimal, ItemId, TariffId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What some accounts pay otherwise, for a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +197,38 @@ pub fn check_apportionments(
         for (id, account) in std::iter::once(first).chain(members) {
             if account.charges.contains_key(&rule.item) {
                 note(format!("account \"{id}\" has an item \"{}\" already", rule.item));
+            }
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// Checks late fees against the block.
+///
+/// # Errors
+/// Each rule with a late fee where nothing ever falls due, or whose item is charged otherwise already.
+pub fn check_late_fees(rules: &[RuleEntry], setup: &Setup) -> Result<(), Vec<RuleError>> {
+    let mut faults = Vec::new();
+    for rule in rules {
+        let late = rule.tariff.revisions.iter().filter_map(|r| r.late_fee.as_deref());
+        let items: BTreeSet<&ItemId> = late.map(|late| &late.item).collect();
+        if !items.is_empty() && setup.dunning.is_none() {
+            let message = "a late fee needs a due day: the config has no [dunning]".to_owned();
+            faults.push(rule.fault(rule.place, message));
+        }
+        for item in items {
+            let charged = setup.accounts.iter().find(|(_, a)| a.charges.contains_key(item));
+            if let Some((id, _)) = charged {
+                let message = format!(
+                    "account \"{id}\" has an item \"{item}\" already: a late fee has one of its own"
+                );
+                faults.push(rule.fault(rule.place, message));
+            }
+            if let Some((id, _)) = setup.apportionments.iter().find(|(_, a)| a.item == *item) {
+                let message = format!(
+                    "\"{id}\" shares costs under the item \"{item}\": a late fee has one of its own"
+                );
+                faults.push(rule.fault(rule.place, message));
             }
         }
     }

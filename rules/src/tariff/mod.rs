@@ -12,16 +12,20 @@
 pub mod binding;
 pub mod document;
 mod items;
+mod late;
 pub mod parse;
 pub mod rate;
 pub(crate) mod read;
 
-pub use binding::{Adjustment, Binding, Change, RuleEntry, RuleFile, bind, check_apportionments};
+pub use binding::{
+    Adjustment, Binding, Change, RuleEntry, RuleFile, bind, check_apportionments, check_late_fees,
+};
 pub use document::{RateOutput, rate_document};
 pub use parse::{RuleError, TariffFile};
 
 use crate::calendar::{self, Day, Month, day_text, day_text_option};
 use crate::event::Text;
+use crate::late::LateTerms;
 use crate::ledger::Fund;
 use blockgate_types::{Decimal, Unit};
 use serde::{Deserialize, Serialize};
@@ -83,6 +87,9 @@ pub struct Revision {
         with = "blockgate_types::decimal::text_option"
     )]
     pub tax_percent: Option<Decimal>,
+    /// What a bill by this revision costs more where it is paid late; nothing when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_fee: Option<Box<LateTerms>>,
     /// The prices.
     pub pricing: Pricing,
 }

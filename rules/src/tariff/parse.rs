@@ -18,6 +18,7 @@
 //! change_inside_period = "next_period"   # next_period, by_days, by_readings, reading_date
 //! minimum = "5"                          # of a bill, in yuan; may be left out, as may cap
 //! tax_percent = "6"                      # on top of the prices; left out where they contain it
+//! late_fee = { item = "late-fee", label = { zh = "违约金", en = "Late fee" }, percent_per_day = "0.05", grace_days = 5, days_from = "due", cap_percent = "30", rounding = "half_up" }   # none where left out
 //! unit = "kWh"
 //! tier_period = "month"                  # month, 2_months, 4_months, year
 //! catch_up = "scale_quota"               # with month: scale_quota, keep_quota
@@ -48,6 +49,11 @@
 //! | `seasonal` | every year, in instalments | `instalments`, `per` |
 //! | `periodic` | every so many months from `first` on | `every_months`, `first`, `per` |
 //!
+//! `late_fee` is for bills by the revision that are paid after their due day ([`crate::late`]): a share of
+//! what is unpaid for each day, once the days of grace are over; the days count from the due day
+//! (`days_from = "due"`) or from the end of the grace (`"grace"`); in all at most `cap_percent` of the bill;
+//! the sum is rounded once, `half_up` or `down`. Every key is needed.
+//!
 //! How a cost is shared among accounts ([`crate::apportionment`]); a charge names it by `share`:
 //!
 //! ```toml
@@ -71,6 +77,7 @@
 
 use super::binding::{ApportionmentEntry, RuleEntry, RuleFile};
 use super::items;
+use super::late;
 use super::read::{Faults, Table};
 use super::{
     AcrossWindows, Allocation, BegunBlock, BoundRounding, CatchUp, Component, CycleTerms, Metered,
@@ -314,8 +321,17 @@ const KINDS: &[(&str, Kind)] = &[
 ];
 
 /// Keys of every revision.
-const COMMON: &[&str] =
-    &["from", "to", "kind", "rounding", "change_inside_period", "minimum", "cap", "tax_percent"];
+const COMMON: &[&str] = &[
+    "from",
+    "to",
+    "kind",
+    "rounding",
+    "change_inside_period",
+    "minimum",
+    "cap",
+    "tax_percent",
+    "late_fee",
+];
 
 impl Kind {
     /// The keys of the kind.
@@ -401,6 +417,7 @@ fn revision(
     if minimum.zip(cap).is_some_and(|(minimum, cap)| minimum > cap) {
         faults.at(&table.place_of("minimum"), "\"minimum\" is more than \"cap\"");
     }
+    let late_fee = if table.has("late_fee") { late::late_fee(table, faults) } else { None };
     let kind = table.choice("kind", KINDS, faults);
     match kind {
         Some(kind) => check_keys(table, kind, faults),
@@ -441,6 +458,7 @@ fn revision(
         rounding: rounding?,
         minimum,
         cap,
+        late_fee: late_fee.map(Box::new),
         pricing: pricing?,
     };
     whole.then_some(revision)

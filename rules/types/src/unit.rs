@@ -63,6 +63,8 @@ units! {
     SquareMetre = "m2",
     /// Number of months.
     Month = "month",
+    /// Number of days.
+    Day = "day",
     /// Number of persons.
     Person = "person",
     /// Number of households.

@@ -136,6 +136,13 @@ pub(super) async fn detail(desk: &Desk, page: &Page<'_>, id: BillId) -> Answered
                     dt { (say.revision()) } dd { (revision(view, &bill)) }
                     dt { (say.issued()) } dd { (view.time(bill.issued_at)) }
                     @if let Some(due) = bill.due { dt { (say.due()) } dd { (due) } }
+                    @if let Some(late) = &bill.late {
+                        dt { (say.late_title()) }
+                        dd { (say.fill(say.late_terms(), &[&late.percent_per_day.to_string(), &late.grace_days.to_string(), &late.cap_percent.to_string()])) }
+                    }
+                    @if let Some(fee) = &bill.late_fee {
+                        dt { (say.late_of()) } dd { a href={ "/bills/" (fee.of) } { (fee.of) } }
+                    }
                     dt { (say.bill_id()) } dd.mono { (bill.bill) " · № " (seq) }
                 }
             }
@@ -143,7 +150,12 @@ pub(super) async fn detail(desk: &Desk, page: &Page<'_>, id: BillId) -> Answered
             section.card { header { h2 { (say.bill_lines()) } } (lines(view, &bill)) }
             @if let Some(stay) = &bill.stay { (parked(view, stay)) }
             @if let Some(share) = &bill.share { (shared(view, share)) }
-            section.card { header { h2 { (say.evidence()) } } (evidence(view, &bill)) }
+            @if bill.late_fee.is_none() {
+                section.card { header { h2 { (say.evidence()) } } (evidence(view, &bill)) }
+            }
+            @if let (Some(fee), true) = (&bill.late_fee, page.takes_money()) {
+                p { a.button.second href={ "/corrections?late_bill=" (fee.of) "#late-fee" } { (say.correct_late_fee()) } }
+            }
         },
     ))
 }

@@ -102,6 +102,7 @@ impl Say {
             "garbage" | "waste" => Some(("垃圾处理费", "waste")),
             "parking" => Some(("停车费", "parking")),
             "prepaid" => Some(("预存", "prepaid")),
+            "late-fee" => Some(("违约金", "late fee")),
             _ => None,
         };
         match (known, self.0) {
@@ -150,6 +151,8 @@ impl Say {
             "wrong-meter" => self.reason_meter(),
             "wrong-area" => self.reason_area(),
             "wrong-multiplier" => self.reason_multiplier(),
+            "paid-earlier" => self.reason_paid_earlier(),
+            "goodwill" => self.reason_goodwill(),
             "meter-error" => self.reason_meter_error(),
             other => other,
         }

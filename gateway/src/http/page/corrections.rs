@@ -14,6 +14,7 @@ use blockgate_rules::calendar::parse_day;
 use blockgate_rules::correction::{Correction, Ground, What};
 use blockgate_rules::event::Audit;
 use blockgate_rules::input::Order;
+use blockgate_rules::late::LateRight;
 use maud::{Markup, html};
 
 /// Corrections that are read for the list.
@@ -24,14 +25,22 @@ const ROWS: usize = 30;
 /// Reason codes with their words.
 fn reasons(page: &Page<'_>) -> Vec<(String, String)> {
     let say = page.view.say;
-    let all = ["misread", "wrong-price", "wrong-meter", "wrong-area", "wrong-multiplier"];
+    let all = [
+        "misread",
+        "wrong-price",
+        "wrong-meter",
+        "wrong-area",
+        "wrong-multiplier",
+        "paid-earlier",
+        "goodwill",
+    ];
     all.into_iter().map(|code| (code.to_owned(), say.correction_reason(code).to_owned())).collect()
 }
 
 /// The page.
 pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
     let (view, say) = (&page.view, page.view.say);
-    let known = ["meter", "register", "reading"];
+    let known = ["meter", "register", "reading", "late_bill"];
     let fields = Fields::parse(page.request.query.as_bytes(), &known)?;
     let kept = trees(desk, |trees| trees.kept(Kept::Corrections, 0, RECORDS)).await?;
     let kept = kept.unwrap_or_default();
@@ -73,6 +82,21 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                         }))
                     }
                 }
+                section.card #late-fee {
+                    header { h2 { (say.correct_late_fee()) } }
+                    details open[page.typed.has("late_bill") || fields.get("late_bill").is_some()] {
+                        summary { (say.correct_late_fee_why()) }
+                        (page.form("/corrections/late-fee", html! {
+                            div.columns {
+                                (page.field(&Field::new("late_bill", say.late_bill(), Input::Code).value(fields.get("late_bill").unwrap_or("")).hint(say.late_bill_hint())))
+                                (page.field(&Field::new("right", say.late_right(), Input::Choice(&late_rights(page)))))
+                                (page.field(&Field::new("paid_on", say.paid_on(), Input::Date).optional().hint(say.late_paid_on_hint())))
+                            }
+                            (ground(page))
+                            button.button type="submit" { (say.correct_now()) }
+                        }))
+                    }
+                }
             }
             section.card {
                 header { h2 { (say.corrections_done()) } }
@@ -101,6 +125,14 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
             }
         },
     ))
+}
+
+/// How a late fee is put right.
+fn late_rights(page: &Page<'_>) -> Vec<(String, String)> {
+    let say = page.view.say;
+    [("waived", say.late_waived()), ("paid-on", say.late_paid_on())]
+        .map(|(word, text)| (word.to_owned(), text.to_owned()))
+        .to_vec()
 }
 
 /// The fields that each correction needs: why, by what evidence, who approved it, how far back.
@@ -139,6 +171,24 @@ pub(super) fn order(read: &mut Reader<'_>, act: &Act) -> Option<Order> {
             })()
         }
         Act::CorrectPrice => read.parsed("tariff").map(|tariff| What::Tariff { tariff }),
+        Act::CorrectLateFee => {
+            let bill = read.parsed("late_bill");
+            let right = match read.text("right").as_str() {
+                "waived" => Some(LateRight::Waived),
+                "paid-on" => {
+                    let day = read.said("paid_on", 10);
+                    if parse_day(&day).is_none() {
+                        read.fault("paid_on", read.say.no_day());
+                    }
+                    Some(LateRight::PaidOn { day })
+                }
+                _ => {
+                    read.fault("right", read.say.not_understood());
+                    None
+                }
+            };
+            bill.zip(right).map(|(bill, right)| What::LateFee { bill, right })
+        }
         _ => None,
     };
     let ground = Ground {

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::problem::Code;
 use crate::store::trees::BillFilter;
 use blockgate_rules::Fen;
+use blockgate_rules::calendar::parse_day;
 use blockgate_rules::event::Bill;
 use blockgate_rules::input::{Order, RecordPayment, RequestRefund};
 use blockgate_rules::ledger::{Channel, Deposit, Refund, Source, Toward};
@@ -312,6 +313,7 @@ fn pay_form(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                     (page.field(&Field::new("reference", say.reference(), Input::Code).optional().hint(say.reference_hint())))
                     (page.field(&Field::new("toward", say.toward(), Input::Choice(&toward))))
                     (page.field(&Field::new("payer", say.payer(), Input::Code).optional().hint(say.payer_hint())))
+                    (page.field(&Field::new("paid_on", say.paid_on(), Input::Date).optional().hint(say.paid_on_hint())))
                 }
                 button.button type="submit" { (say.take_payment()) }
             }))
@@ -472,6 +474,11 @@ pub(super) fn order(desk: &Desk, read: &mut Reader<'_>, act: &Act) -> Option<Ord
             if way.is_some_and(|way| way != Channel::Cash) && reference.is_empty() {
                 read.fault("reference", read.say.reference_needed());
             }
+            let paid_on = read.text("paid_on");
+            let day = parse_day(&paid_on);
+            if !paid_on.is_empty() && day.is_none() {
+                read.fault("paid_on", read.say.no_day());
+            }
             let toward = match read.text("toward").as_str() {
                 "prepaid" => Toward::Prepaid,
                 _ => Toward::Bills { items: Vec::new() },
@@ -485,6 +492,7 @@ pub(super) fn order(desk: &Desk, read: &mut Reader<'_>, act: &Act) -> Option<Ord
                 toward,
                 pending: false,
                 tendered_fen: tendered,
+                paid_on: day,
             })))
         }
         Act::TakeDeposit(account) => {
@@ -506,6 +514,7 @@ pub(super) fn order(desk: &Desk, read: &mut Reader<'_>, act: &Act) -> Option<Ord
                 toward,
                 pending: false,
                 tendered_fen: None,
+                paid_on: None,
             })))
         }
         Act::AskRefund(account) => {

@@ -326,7 +326,9 @@ async fn outcome(
         | Act::VoidRefund
         | Act::CountCash
         | Act::Reconcile => counter::order(&mut read, act),
-        Act::CorrectReading | Act::CorrectPrice => corrections::order(&mut read, act),
+        Act::CorrectReading | Act::CorrectPrice | Act::CorrectLateFee => {
+            corrections::order(&mut read, act)
+        }
         Act::ApplyRules => rules::order(&mut read, act),
     };
     let Some(order) = order.filter(|_| read.is_good()) else {

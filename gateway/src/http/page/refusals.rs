@@ -57,7 +57,16 @@ const REFUSALS: &[(&str, &str)] = &[
     ("line {} repeats line {}: reference {}", "第 {} 行和第 {} 行重复：流水号 {}。"),
     ("line {}: a quotation mark is not closed", "第 {} 行的引号没有闭合。"),
     ("the statement is longer than {} bytes: split it", "对账单超过 {} 字节，请分成几份。"),
+    ("paid_on has not come yet", "缴款日还没有到。"),
+    ("paid_on lies more than a year back", "缴款日早于一年以前。"),
     // Corrections and rules.
+    ("no late fee is counted for this bill", "这张账单没有计违约金。"),
+    ("the day is not one like \"2026-05-02\"", "日期写成 2026-05-02 的样子。"),
+    ("the day has not come yet", "这一天还没有到。"),
+    (
+        "the bill is not paid: record its payment with paid_on",
+        "这张账单还没有缴清：请在收款时填写缴款日。",
+    ),
     (
         "an earlier correction is not durable yet: try again",
         "上一个更正还没有写入磁盘，请稍后再试。",

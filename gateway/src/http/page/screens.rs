@@ -214,6 +214,7 @@ pub(in crate::http) enum Act {
     CountCash,
     CorrectReading,
     CorrectPrice,
+    CorrectLateFee,
     PreviewRules,
     ApplyRules,
     OpenLane(LaneId),
@@ -274,6 +275,7 @@ impl Act {
             ["counter", "cash"] => Self::CountCash,
             ["corrections", "reading"] => Self::CorrectReading,
             ["corrections", "price"] => Self::CorrectPrice,
+            ["corrections", "late-fee"] => Self::CorrectLateFee,
             ["rules", "preview"] => Self::PreviewRules,
             ["rules", "apply"] => Self::ApplyRules,
             ["lanes", id, "open"] => Self::OpenLane(id.parse().ok()?),
@@ -321,9 +323,16 @@ impl Act {
             Self::AddFound(_) => &["nth", "meter_id", "profile"],
             Self::AddAllFound(_) => &["profile"],
             Self::DecideHeld(_) => &["register", "decision", "seen"],
-            Self::Pay(_) => {
-                &["amount", "channel", "tendered", "reference", "toward", "payer", "seen"]
-            }
+            Self::Pay(_) => &[
+                "amount",
+                "channel",
+                "tendered",
+                "reference",
+                "toward",
+                "payer",
+                "paid_on",
+                "seen",
+            ],
             Self::TakeDeposit(_) => &[
                 "d_kind",
                 "d_amount",
@@ -357,6 +366,17 @@ impl Act {
             Self::CorrectPrice => {
                 &["tariff", "reason", "evidence", "approver", "limit", "since", "threshold"]
             }
+            Self::CorrectLateFee => &[
+                "late_bill",
+                "right",
+                "paid_on",
+                "reason",
+                "evidence",
+                "approver",
+                "limit",
+                "since",
+                "threshold",
+            ],
             Self::PreviewRules => &["file", "month", "text"],
             Self::ApplyRules => &["file", "text", "reason", "seen"],
             Self::OpenLane(_) => &["lane", "open_reason"],
@@ -418,7 +438,7 @@ impl Act {
             Self::ApproveRefund | Self::RefundPaid | Self::VoidRefund | Self::CountCash => {
                 Screen::Counter
             }
-            Self::CorrectReading | Self::CorrectPrice => Screen::Corrections,
+            Self::CorrectReading | Self::CorrectPrice | Self::CorrectLateFee => Screen::Corrections,
             Self::PreviewRules | Self::ApplyRules => Screen::Rules,
             Self::OpenLane(_) | Self::TestPlate => Screen::Parking,
             Self::PayStay | Self::CloseStay => Screen::Stays,

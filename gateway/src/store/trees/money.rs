@@ -29,6 +29,7 @@ const PAYMENT_TEXTS: usize = 38;
 const CORRECTS: u8 = 1;
 const SHARE: u8 = 2;
 const APPORTIONED: u8 = 4;
+const LATE_FEE: u8 = 8;
 
 /// A bill in few words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct BillRow<'r> {
     pub is_share: bool,
     /// Whether it is a shared cost.
     pub apportioned: bool,
+    /// Whether it is a late fee.
+    pub is_late_fee: bool,
     /// Whose.
     pub account: &'r str,
     /// Which item.
@@ -107,7 +110,8 @@ pub(super) fn put_bill(rows: &mut sled::Batch, seq: u64, position: Position, bil
     row.push(
         flag(bill.corrects.is_some(), CORRECTS)
             | flag(bill.share.is_some(), SHARE)
-            | flag(bill.apportioned.is_some(), APPORTIONED),
+            | flag(bill.apportioned.is_some(), APPORTIONED)
+            | flag(bill.late_fee.is_some(), LATE_FEE),
     );
     let period = &bill.period;
     let ids = [bill.account.as_str(), bill.item.as_str(), &period.from, &period.to];
@@ -213,6 +217,7 @@ fn bill_row(seq: u64, row: &[u8]) -> Option<BillRow<'_>> {
         corrects: flags & CORRECTS != 0,
         is_share: flags & SHARE != 0,
         apportioned: flags & APPORTIONED != 0,
+        is_late_fee: flags & LATE_FEE != 0,
         account: parts.next()?,
         item: parts.next()?,
         from: parts.next()?,
@@ -343,7 +348,7 @@ impl Trees {
     }
 
     /// The bills that a correction may touch, first ones and corrections, at most `most` and one more:
-    /// the chains of bills that name what is put right, the shared costs that these are weights of, and
+    /// the chains of bills that name what is put right with their late fees, the shared costs that these are weights of, and
     /// the shares of those costs. Rows are looked through, records read only where they matter.
     ///
     /// # Errors
@@ -356,15 +361,21 @@ impl Trees {
         let since = parse_day(&correction.since);
         let counts = |to: &str| since.is_none() || parse_day(to).is_none_or(|to| Some(to) > since);
         let weighed = match &correction.what {
-            What::Weights { bill, .. } => self.bill_seq(bill.as_str())?,
+            What::Weights { bill, .. } | What::LateFee { bill, .. } => {
+                self.bill_seq(bill.as_str())?
+            }
             _ => None,
         };
+        let late_fee = matches!(correction.what, What::LateFee { .. });
         let meter = match &correction.what {
             What::Reading { meter, .. }
             | What::Quantity { meter, .. }
             | What::MeterError { meter, .. }
             | What::Meter { meter, .. } => Some(meter.as_str()),
-            What::Tariff { .. } | What::Basis { .. } | What::Weights { .. } => None,
+            What::Tariff { .. }
+            | What::Basis { .. }
+            | What::Weights { .. }
+            | What::LateFee { .. } => None,
         };
         let named = |row: &BillRow<'_>| match &correction.what {
             What::Tariff { tariff } => row.tariff == tariff.as_str(),
@@ -372,7 +383,7 @@ impl Trees {
             What::Meter { account, item, .. } => {
                 row.account == account.as_str() && row.item == item.as_str()
             }
-            What::Weights { .. } => Some(row.seq) == weighed,
+            What::Weights { .. } | What::LateFee { .. } => Some(row.seq) == weighed,
             What::Reading { .. } | What::Quantity { .. } | What::MeterError { .. } => {
                 meter.is_some_and(|meter| row.has_meter(meter))
             }
@@ -383,7 +394,7 @@ impl Trees {
             if row.apportioned && counts(row.to) {
                 costs.push(row.seq);
             }
-            if named(&row) && !row.is_share {
+            if named(&row) && (!row.is_share || late_fee) && !row.is_late_fee {
                 chains.insert((row.account.to_owned(), row.item.to_owned()));
             }
         })?;
@@ -404,20 +415,28 @@ impl Trees {
                 of_costs.insert(key);
             }
         }
-        let mut wanted = Vec::new();
+        let (mut wanted, mut touched) = (Vec::new(), BTreeSet::new());
         self.each_bill(&mut |row| {
+            // What is put right on a bill lowers its late fee, which was billed after it.
+            if row.is_late_fee {
+                if touched.contains(row.account) && wanted.len() <= most {
+                    wanted.push(row.seq);
+                }
+                return;
+            }
             let of_meter = meter.is_some_and(|meter| row.has_meter(meter));
             let mut fits = of_meter;
             if !fits && counts(row.to) {
                 let key = (row.account.to_owned(), row.item.to_owned());
                 let share = || (row.item.to_owned(), row.from.to_owned(), row.to.to_owned());
-                fits = if row.is_share {
+                fits = if row.is_share && !late_fee {
                     shares.contains(&share())
                 } else {
                     chains.contains(&key) || of_costs.contains(&key)
                 };
             }
             if fits && wanted.len() <= most {
+                touched.insert(row.account.to_owned());
                 wanted.push(row.seq);
             }
         })?;

@@ -36,6 +36,7 @@ fn pay(fen: i64, channel: Channel, reference: &str, toward: Toward) -> Order {
         toward,
         pending: false,
         tendered_fen: None,
+        paid_on: None,
     }))
 }
 

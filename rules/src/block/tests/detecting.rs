@@ -579,6 +579,7 @@ fn the_same_payment_again_within_minutes_is_odd_and_changes_nothing() {
             toward: Toward::Prepaid,
             pending: false,
             tendered_fen: None,
+            paid_on: None,
         };
         order(&mut world, now, Order::RecordPayment(Box::new(payment)));
         of_rules(&world.tick(now))

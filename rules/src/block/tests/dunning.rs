@@ -49,6 +49,7 @@ fn pay(world: &mut World, name: &str, fen: i64) {
                 toward: Toward::Bills { items: vec![] },
                 pending: false,
                 tendered_fen: None,
+                paid_on: None,
             })),
         },
     });

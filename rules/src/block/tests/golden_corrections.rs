@@ -58,6 +58,7 @@ fn pay(ledger: &mut Ledger, amount_fen: Fen) {
         pending: false,
         receipt: ledger.next_receipt(),
         change_fen: None,
+        paid_on: None,
     };
     ledger.apply(&AccountId::new("a-1").unwrap(), &Movement::Paid(paid));
 }

@@ -46,6 +46,7 @@ fn pay(account: &str, fen: i64, toward: Toward) -> Order {
         toward,
         pending: false,
         tendered_fen: None,
+        paid_on: None,
     }))
 }
 
@@ -139,6 +140,7 @@ fn prepaid_money_pays_bills_in_the_order_in_which_they_come() {
             pending: false,
             receipt: ledger.next_receipt(),
             change_fen: None,
+            paid_on: None,
         };
         ledger.apply(&id("a-1"), &crate::ledger::Movement::Paid(paid));
     };

@@ -40,6 +40,7 @@ fn top_up(world: &mut World, id: &str, at: &str, fen: i64) {
         toward: Toward::Prepaid,
         pending: false,
         tendered_fen: None,
+        paid_on: None,
     };
     let said = world.order_now(id, at, Order::RecordPayment(Box::new(payment)));
     assert_eq!(said.last().unwrap(), "outcome Done", "{said:?}");
