@@ -560,6 +560,7 @@ impl Engine {
                 () = tokio::time::sleep(limits::TREES_LOOK_EVERY), if waiting => {}
                 () = tokio::time::sleep_until(tick_at), if room || !self.block.is_closing() => {
                     self.look_at_the_clock()?;
+                    self.settle_readings()?;
                     let now = self.shared.clock.now();
                     let clock = self.shared.clock.state();
                     self.step(&Input::Tick { now, clock })?;

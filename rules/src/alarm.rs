@@ -127,7 +127,7 @@ pub fn severity_of_condition(code: AlarmCode, facts: &BTreeMap<String, String>) 
 pub fn severity_of_hold(why: Hold) -> Severity {
     match why {
         Hold::Reverse => Severity::Info,
-        Hold::NotLater => Severity::Warning,
+        Hold::NotLater | Hold::ClockUnset => Severity::Warning,
         Hold::Backwards | Hold::TooFast => Severity::Critical,
     }
 }
@@ -189,6 +189,7 @@ pub fn hold_word(why: Hold) -> &'static str {
         Hold::Backwards => "backwards",
         Hold::TooFast => "too-fast",
         Hold::NotLater => "not-later",
+        Hold::ClockUnset => "clock-unset",
     }
 }
 

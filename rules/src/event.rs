@@ -205,6 +205,9 @@ pub enum Hold {
     TooFast,
     /// Its time is not after the reading before: the clock was set back.
     NotLater,
+    /// Read on a clock that nobody vouches for, whose time it cannot be judged by. It comes again with its
+    /// true time once that is known.
+    ClockUnset,
 }
 
 /// A text in both languages.

@@ -48,6 +48,12 @@ pub enum Input {
         /// Which times are wrong by how much.
         spans: Vec<UnsetSpan>,
     },
+    /// The clock is known now: readings that waited for their time are judged, the first of each register. Comes
+    /// again until none waits ([`crate::Block::has_waiting_readings`]).
+    Settle {
+        /// Wall time.
+        now: Time,
+    },
     /// The block as the config wants it now.
     Setup {
         /// Wall time.

@@ -7,6 +7,9 @@
 //! by a running total of what passed, so that every quantity between two readings is a difference of
 //! totals (invariant 6) whatever rollovers and exchanges lie between.
 //!
+//! A reading that only the clock's time speaks against, while nobody vouches for the clock, waits for its true time
+//! and is judged by that.
+//!
 //! A held reading clears by itself when a later one is plausible against the last accepted one and
 //! is not just the held series going on: a jump does not become true by waiting.
 
@@ -30,6 +33,9 @@ pub const RATE_TIME_MAX: Span = Span::from_days(400);
 
 /// After so many rising readings, a held series counts as a new series: only a person ends it.
 pub const HELD_SERIES: u32 = 3;
+
+/// Readings of a register that wait for their true time; when there are more, every second one is let go.
+pub const WAITING_MAX: usize = 32;
 
 /// Milliseconds of an hour.
 const HOUR_MS: i64 = 3_600_000;
@@ -141,6 +147,9 @@ pub struct RegisterState {
     /// The last real reading, while the last one is estimated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub real: Option<Box<Real>>,
+    /// Readings of this start that wait until their true time is known, in the order in which they were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
     /// Time of use on the axis of totals, by tariff.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub windows: BTreeMap<TariffId, WindowLog>,
@@ -163,6 +172,19 @@ pub struct Held {
     pub since: Time,
     /// How many, each higher than the one before.
     pub rising: u32,
+}
+
+/// A reading that was taken on a clock that was not set, and cannot be judged before its time is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Waiting {
+    /// It, as it was journaled first.
+    pub reading: ReadingId,
+    /// When, by the clock that was not set; by the right one since that is known.
+    pub at: Time,
+    /// Its value.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub value: Decimal,
 }
 
 /// The two readings around an edge of a billing period.
@@ -255,6 +277,28 @@ impl WindowLog {
     }
 }
 
+/// How far the time of a reading can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeBase {
+    /// Somebody vouches for the clock.
+    Set,
+    /// Nobody does, in the start that began after this record: it may stand long before or behind what an
+    /// earlier start has written.
+    UnsetSince(u64),
+}
+
+impl TimeBase {
+    /// Whether a reading that is held for this reason, after that one, says more about the clock.
+    fn is_to_blame(self, why: Hold, last: ReadingId) -> bool {
+        match (self, why) {
+            (Self::UnsetSince(_), Hold::NotLater) => true,
+            // Longer may have passed since the last start than this clock shows.
+            (Self::UnsetSince(started), Hold::TooFast) => last.seq <= started,
+            (Self::Set, _) | (_, Hold::Reverse | Hold::Backwards | Hold::ClockUnset) => false,
+        }
+    }
+}
+
 /// Judges a value of a register. `None` when there is nothing to keep: the slot has its reading, or
 /// the same value is held already.
 #[must_use]
@@ -262,6 +306,7 @@ pub fn judge(
     setup: &BillingRegister,
     record_every: Span,
     known: Option<&RegisterState>,
+    time_base: TimeBase,
     at: Time,
     value: Decimal,
 ) -> Option<Verdict> {
@@ -273,11 +318,28 @@ pub fn judge(
     match plausible(setup, known, at, value) {
         Ok(Passed::Forward(used)) => Some(Verdict::Accepted { from, used }),
         Ok(Passed::AroundTheEnd(used)) => Some(Verdict::Rollover { from, used }),
+        Err(why) if time_base.is_to_blame(why, from) => {
+            let again = known.waiting.last().is_some_and(|waiting| waiting.value == value);
+            (!again).then_some(Verdict::Held { from, why: Hold::ClockUnset })
+        }
         Err(why) => {
             let again = known.held.as_ref().is_some_and(|h| h.why == why && h.value == value);
             (!again).then_some(Verdict::Held { from, why })
         }
     }
+}
+
+/// Judges the first reading that has waited for its time, by that time. `None` where none has.
+#[must_use]
+pub fn settle(setup: &BillingRegister, known: &RegisterState) -> Option<(Time, Decimal, Verdict)> {
+    let Waiting { at, value, .. } = known.settling()?;
+    let from = known.last.reading;
+    let verdict = match plausible(setup, known, *at, *value) {
+        Ok(Passed::Forward(used)) => Verdict::Accepted { from, used },
+        Ok(Passed::AroundTheEnd(used)) => Verdict::Rollover { from, used },
+        Err(why) => Verdict::Held { from, why },
+    };
+    Some((*at, *value, verdict))
 }
 
 /// Whether the slot of `at` has no reading yet. At the edge of a period there is always one more.
@@ -333,7 +395,11 @@ fn plausible(
                 {
                     return Err(Hold::Backwards);
                 }
-                Hold::TooFast | Hold::Backwards | Hold::Reverse | Hold::NotLater => {}
+                Hold::TooFast
+                | Hold::Backwards
+                | Hold::Reverse
+                | Hold::NotLater
+                | Hold::ClockUnset => {}
             }
         }
         return if within_rate(setup, known.rate_from, at, used) {
@@ -404,6 +470,7 @@ impl RegisterState {
             held: None,
             next_edge,
             real: None,
+            waiting: Vec::new(),
             marks: Vec::new(),
             windows: BTreeMap::new(),
             last: point.clone(),
@@ -421,6 +488,35 @@ impl RegisterState {
         };
         self.held = Some(Held { reading: id, at, value, why, since, rising });
         self.recorded_at = at;
+        self.waiting.retain(|waiting| (waiting.at, waiting.value) != (at, value));
+    }
+
+    /// Takes a reading that waits for its time.
+    pub fn wait(&mut self, reading: ReadingId, at: Time, value: Decimal) {
+        if self.waiting.len() >= WAITING_MAX {
+            let mut stays = true;
+            self.waiting.retain(|_| {
+                stays = !stays;
+                stays
+            });
+        }
+        self.waiting.push(Waiting { reading, at, value });
+        self.recorded_at = at;
+    }
+
+    /// Lets go what waits: its time will never be known.
+    pub fn forget_waiting(&mut self) {
+        if !self.waiting.is_empty() {
+            let held = self.held.as_ref().map(|held| held.at);
+            self.recorded_at = self.last.at.max(held.unwrap_or(self.last.at));
+            self.waiting.clear();
+        }
+    }
+
+    /// The first reading that has waited and can be judged: it is later than the last accepted one.
+    #[must_use]
+    pub fn settling(&self) -> Option<&Waiting> {
+        self.waiting.iter().find(|waiting| waiting.at > self.last.at)
     }
 
     /// Takes an accepted reading after which `used`, times the multiplier, has passed. `edge_after`
@@ -444,6 +540,7 @@ impl RegisterState {
         self.recorded_at = point.at;
         self.rate_from = point.at;
         self.held = None;
+        self.waiting.retain(|waiting| waiting.at > point.at);
         self.last = point;
     }
 }
@@ -472,10 +569,9 @@ impl RegisterState {
     /// billing period after a time. Edges that only the wrong clock has crossed were none.
     pub fn restamp(&mut self, restamp: &Restamp, edge_after: impl Fn(Time) -> Time) {
         let rated_from_last = self.rate_from == self.last.at;
-        let newest = match &self.held {
-            Some(held) => held.reading.max(self.last.reading),
-            None => self.last.reading,
-        };
+        let held = self.held.as_ref().map(|held| held.reading);
+        let waiting = self.waiting.last().map(|waiting| waiting.reading);
+        let newest = self.last.reading.max(held.max(waiting).unwrap_or(self.last.reading));
         let before = self.clone();
         restamp.of(newest, &mut self.recorded_at);
         restamp.of(self.last.reading, &mut self.moved_at);
@@ -488,6 +584,9 @@ impl RegisterState {
         if let Some(held) = &mut self.held {
             restamp.of(held.reading, &mut held.at);
             restamp.of(held.reading, &mut held.since);
+        }
+        for waiting in &mut self.waiting {
+            restamp.of(waiting.reading, &mut waiting.at);
         }
         if let Some(real) = &mut self.real {
             restamp.of(real.point.reading, &mut real.point.at);
@@ -526,4 +625,29 @@ pub fn reading(
 ) -> Reading {
     let (meter, name) = (meter.clone(), register.name.clone());
     Reading { meter, register: name, at, value, unit: register.unit, verdict }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_takes_no_more_room_and_covers_the_whole_time() {
+        let id = |seq| ReadingId { seq, index: 0 };
+        let hour = |n: i64| Time::from_millis(n * HOUR_MS);
+        let (value, total) = (Decimal::ZERO, Decimal::ZERO);
+        let point = Point { reading: id(1), at: hour(500_000), value, total, estimated: false };
+        let mut register = RegisterState::opened(point, Time::MAX);
+        for n in 0..1_000_u32 {
+            register.wait(id(u64::from(n) + 2), hour(n.into()), Decimal::from(n));
+            assert!(register.waiting.len() <= WAITING_MAX);
+            assert_eq!(register.waiting.last().map(|w| w.value), Some(Decimal::from(n)));
+        }
+        let gone = register.waiting.windows(2).map(|pair| pair[1].at.since(pair[0].at));
+        assert!(register.waiting[0].at <= hour(500), "{:?}", register.waiting[0]);
+        assert!(gone.flatten().all(|gap| gap <= Span::from_hours(512)), "{:?}", register.waiting);
+        assert_eq!(register.settling(), None, "none is later than the last");
+        register.forget_waiting();
+        assert_eq!((register.waiting.len(), register.recorded_at), (0, hour(500_000)));
+    }
 }

@@ -5,6 +5,7 @@ use super::Engine;
 use crate::limits;
 use blockgate_rules::Input;
 use blockgate_rules::input::UnsetSpan;
+use blockgate_rules::metering::WAITING_MAX;
 use blockgate_types::{ClockState, Span, Time};
 use std::collections::VecDeque;
 use tokio::time::Instant;
@@ -79,15 +80,31 @@ impl Engine {
         let (now, state) = (self.shared.clock.now(), self.shared.clock.state());
         let ran_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         let spans = self.unset.look(now, state, ran_ms);
-        if spans.is_empty() {
+        if !spans.is_empty() {
+            tracing::warn!(
+                by_ms = spans.last().map_or(0, |span| span.by_ms),
+                "the clock is known now; what was read before gets its true time"
+            );
+            let boot = self.origin.boot.clone();
+            self.step(&Input::ClockKnown { now, boot, spans })?;
+        }
+        self.settle_readings()
+    }
+
+    /// Has the readings judged that waited for their time, before anything is closed by it.
+    pub(super) fn settle_readings(&mut self) -> anyhow::Result<()> {
+        let (now, state) = (self.shared.clock.now(), self.shared.clock.state());
+        if state == ClockState::Unsynced {
             return Ok(());
         }
-        tracing::warn!(
-            by_ms = spans.last().map_or(0, |span| span.by_ms),
-            "the clock is known now; what was read before gets its true time"
-        );
-        let boot = self.origin.boot.clone();
-        self.step(&Input::ClockKnown { now, boot, spans })
+        // One of each register a turn.
+        for _ in 0..WAITING_MAX {
+            if !self.block.has_waiting_readings() {
+                break;
+            }
+            self.step(&Input::Settle { now })?;
+        }
+        Ok(())
     }
 }
 

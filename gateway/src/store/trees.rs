@@ -30,10 +30,11 @@ use blockgate_rules::Event;
 use blockgate_rules::event::{Alarm, Bill};
 use blockgate_types::{AccountId, BillId, Decimal, ItemId, MeterId, RegisterName, Time};
 use bytes::Bytes;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Broken folders kept for a look; older ones are removed.
 const BROKEN_KEPT: usize = 2;
@@ -172,7 +173,32 @@ fn last_seq(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*key.last_chunk()?))
 }
 
+/// How often it is looked whether the last user of a folder is done, and how long in between: five seconds in all.
+const LOCK_LOOKS: u32 = 1_000;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Waits until nobody has sled's file. sled writes on threads of its own, which may hold the file for some
+/// milliseconds after the database was closed; to sled itself that is an error, and its folder would be taken for
+/// broken. `pause` passes the time between two looks.
+fn wait_for_the_last_user(dir: &Path, mut pause: impl FnMut()) -> std::io::Result<()> {
+    let file = match File::open(dir.join("db")) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    for _ in 0..LOCK_LOOKS {
+        match file.try_lock() {
+            Ok(()) => return Ok(()), // and given back with the file
+            Err(TryLockError::WouldBlock) => pause(),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+    Ok(()) // sled says what there is to say
+}
+
 fn open_sled(dir: &Path) -> Result<(sled::Db, sled::Tree, sled::Tree), TreesError> {
+    #[allow(clippy::disallowed_methods, reason = "at the start, before any task of a runtime")]
+    wait_for_the_last_user(dir, || std::thread::sleep(LOCK_PAUSE))?;
     let opened = catch_unwind(|| {
         let config = sled::Config::new()
             .path(dir)
@@ -611,4 +637,33 @@ fn live_key(meter: &MeterId, minute: u32) -> Vec<u8> {
     key.push(0);
     key.extend_from_slice(&minute.to_be_bytes());
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_somebody_still_has_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        wait_for_the_last_user(dir.path(), || panic!("there is nothing")).unwrap();
+        std::fs::write(dir.path().join("db"), "").unwrap();
+        let last = File::open(dir.path().join("db")).unwrap();
+        last.lock().unwrap();
+        let mut last = Some(last);
+        let mut looks = 0;
+        wait_for_the_last_user(dir.path(), || {
+            looks += 1;
+            if looks == 3 {
+                last = None;
+            }
+        })
+        .unwrap();
+        assert_eq!((looks, last.is_none()), (3, true));
+        // Whoever never lets go is told by sled; nobody waits for ever.
+        let other = File::open(dir.path().join("db")).unwrap();
+        other.lock().unwrap();
+        wait_for_the_last_user(dir.path(), || looks += 1).unwrap();
+        assert_eq!(looks, 3 + LOCK_LOOKS);
+    }
 }

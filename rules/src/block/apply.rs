@@ -6,8 +6,8 @@ use crate::apportionment::{Portion, Weighting};
 use crate::billing::{ChargeState, Counter, EndedCharge, Source};
 use crate::calendar::{Day, Month, Zone, parse_day};
 use crate::event::{
-    Alarm, AlarmChange, AlarmCode, Audit, Bill, Event, Outcome, PeriodClosed, Reading, ReadingId,
-    Verdict,
+    Alarm, AlarmChange, AlarmCode, Audit, Bill, Event, Hold, Outcome, PeriodClosed, Reading,
+    ReadingId, Verdict,
 };
 use crate::metering::{Point, RegisterState, WindowLog};
 use crate::money::{plus, times};
@@ -54,6 +54,7 @@ impl Block {
             Event::Audit(audit) => {
                 if matches!(audit, Audit::Started { .. }) {
                     self.state.started = seq;
+                    self.forget_waiting();
                 }
                 self.apply_audit(audit);
             }
@@ -96,6 +97,9 @@ impl Block {
             return;
         };
         let (used, moved) = match &reading.verdict {
+            Verdict::Held { why: Hold::ClockUnset, .. } => {
+                return known.wait(id, reading.at, reading.value);
+            }
             Verdict::Held { why, .. } => {
                 let high = known.last.value;
                 known.hold(id, reading.at, reading.value, *why);

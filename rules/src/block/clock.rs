@@ -5,14 +5,55 @@ use super::Block;
 use super::apply::next_change;
 use crate::event::{Audit, Event};
 use crate::input::UnsetSpan;
-use crate::metering::Restamp;
-use blockgate_types::Time;
+use crate::metering::{self, Restamp, TimeBase};
+use blockgate_types::{ClockState, Time};
 
 impl Block {
     pub(super) fn decide_known(now: Time, boot: &str, spans: &[UnsetSpan], out: &mut Vec<Event>) {
         for UnsetSpan { from, to, by_ms } in spans.iter().copied() {
             let boot = boot.to_owned();
             out.push(Event::Audit(Audit::ClockCorrected { at: now, boot, from, to, by_ms }));
+        }
+    }
+
+    /// How far the time of what is read now can be believed.
+    pub(super) fn time_base(&self) -> TimeBase {
+        match self.watch.clock {
+            Some(ClockState::Unsynced) => TimeBase::UnsetSince(self.state.started),
+            Some(ClockState::Synced | ClockState::Holdover) | None => TimeBase::Set,
+        }
+    }
+
+    /// Whether readings wait that have their true time now.
+    #[must_use]
+    pub fn has_waiting_readings(&self) -> bool {
+        let mut registers = self.state.meters.values().flat_map(|meter| meter.registers.values());
+        registers.any(|register| register.settling().is_some())
+    }
+
+    /// The first of each register comes again, with its true time.
+    pub(super) fn decide_settle(&self, out: &mut Vec<Event>) {
+        for (id, known) in &self.state.meters {
+            let Some(meter) = self.state.setup.meters.get(id) else { continue };
+            let settled = meter.registers.iter().filter_map(|register| {
+                let state = known.registers.get(&register.name)?;
+                let (at, value, verdict) = metering::settle(register, state)?;
+                Some(metering::reading(id, register, at, value, verdict))
+            });
+            let readings: Vec<_> = settled.collect();
+            if !readings.is_empty() {
+                let alarms = self.alarms_of(id, Some(known), &readings);
+                out.push(Event::Reading { readings });
+                out.extend(alarms);
+            }
+        }
+    }
+
+    /// What waited for an earlier start's time has none.
+    pub(super) fn forget_waiting(&mut self) {
+        let meters = self.state.meters.values_mut();
+        for register in meters.flat_map(|meter| meter.registers.values_mut()) {
+            register.forget_waiting();
         }
     }
 

@@ -2,9 +2,11 @@
 
 use super::Block;
 use crate::alarm;
-use crate::event::{Alarm, AlarmCode, Audit, Event, Gap, Outcome, Reading, Severity, Verdict};
+use crate::event::{
+    Alarm, AlarmCode, Audit, Event, Gap, Hold, Outcome, Reading, Severity, Verdict,
+};
 use crate::input::Input;
-use crate::metering::{self, MeterState};
+use crate::metering::{self, MeterState, TimeBase};
 use crate::setup::{MeterSetup, Setup};
 use blockgate_types::{ClockState, MeterId, Observation, Time, Values};
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ impl Block {
         match input {
             Input::Observed(observation) => self.decide_observed(observation, out),
             Input::Tick { now, clock } => self.decide_tick(*now, *clock, out),
+            Input::Settle { .. } => self.decide_settle(out),
             Input::ClockKnown { now, boot, spans } => Self::decide_known(*now, boot, spans, out),
             Input::Setup { now, setup } => self.decide_setup(*now, setup, out),
             Input::Restored { now, after, epoch } => {
@@ -94,7 +97,7 @@ impl Block {
             self.clear_meter_alarm(AlarmCode::MeterOffline, id, at, out);
         }
         self.decide_flags(observation, values, out);
-        let readings = judge_all(id, meter, known, at, values);
+        let readings = judge_all(id, meter, known, self.time_base(), at, values);
         if readings.is_empty() {
             return;
         }
@@ -140,9 +143,11 @@ impl Block {
         readings: &[Reading],
     ) -> Vec<Event> {
         let mut out = Vec::new();
-        let (mut held, mut others_held, mut moved) = (None, false, false);
+        let (mut held, mut others_held, mut moved, mut waits) = (None, false, false, false);
         for reading in readings {
             match &reading.verdict {
+                // Neither believed nor doubted yet: what was held before stays so.
+                Verdict::Held { why: Hold::ClockUnset, .. } => waits = true,
                 Verdict::Held { why, .. } => held = Some((reading, *why)),
                 Verdict::Accepted { used, .. } => moved |= !used.is_zero(),
                 Verdict::Rollover { .. }
@@ -173,7 +178,7 @@ impl Block {
                 let code = AlarmCode::ReadingHeld;
                 self.set_alarm(reading.at, code, &subject, severity, Some(&facts), &mut out);
             }
-            None if was_held && !others_held => {
+            None if was_held && !others_held && !waits => {
                 self.clear_meter_alarm(AlarmCode::ReadingHeld, id, first.at, &mut out);
             }
             Some(_) | None => {}
@@ -402,13 +407,15 @@ fn judge_all(
     id: &MeterId,
     meter: &MeterSetup,
     known: Option<&MeterState>,
+    time_base: TimeBase,
     at: Time,
     values: &Values,
 ) -> Vec<Reading> {
     let mut readings = Vec::new();
     for (register, value) in metering::billing_values(meter, values) {
         let state = known.and_then(|known| known.registers.get(&register.name));
-        if let Some(verdict) = metering::judge(register, meter.record_every, state, at, value) {
+        let every = meter.record_every;
+        if let Some(verdict) = metering::judge(register, every, state, time_base, at, value) {
             readings.push(metering::reading(id, register, at, value, verdict));
         }
     }

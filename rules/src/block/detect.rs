@@ -430,6 +430,7 @@ impl Block {
             | Input::GateAsked { .. }
             | Input::MeterActed(_)
             | Input::MeterLooked(_)
+            | Input::Settle { .. }
             | Input::Condition { .. } => {}
         }
     }

@@ -371,6 +371,7 @@ impl Block {
             }
             Input::Setup { .. } => self.watch.silence_due = None,
             Input::ClockKnown { now, .. } => self.notice_known(*now),
+            Input::Settle { .. } => self.watch.clock = Some(ClockState::Synced),
             Input::Command { .. }
             | Input::CommandRefused { .. }
             | Input::Upkeep { .. }

@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --release -p blockgate-e2e --bin simulate -- --seeds 1000
 //! cargo run --release -p blockgate-e2e --bin simulate -- --seed 42          # one of them again
+//! cargo run --release -p blockgate-e2e --bin simulate -- --seed 42 --story FILE  # and all that came of it
 //! cargo run -p blockgate-e2e --features canary-sync --bin simulate -- --days 3
 //! ```
 //!
@@ -14,7 +15,8 @@
 #![allow(clippy::print_stdout, reason = "standard output is what a program like this is for")]
 
 use blockgate_e2e::sim::world::EDGES;
-use blockgate_e2e::sim::{Canary, Report, run};
+use blockgate_e2e::sim::{Canary, Report, Story, run};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -39,6 +41,7 @@ struct Asked {
     canary: Canary,
     word: &'static str,
     twice: bool,
+    story: Option<PathBuf>,
     threads: usize,
 }
 
@@ -58,6 +61,7 @@ fn asked() -> Option<Asked> {
         canary: Canary::None,
         word: "",
         twice: false,
+        story: None,
         threads: cores,
     };
     let mut arguments = std::env::args().skip(1);
@@ -72,6 +76,7 @@ fn asked() -> Option<Asked> {
             "--days" => asked.days = value.parse().ok()?,
             "--from" => asked.first = value.parse().ok()?,
             "--seed" => (asked.first, asked.seeds) = (value.parse().ok()?, 1),
+            "--story" => asked.story = Some(value.into()),
             "--threads" => asked.threads = value.parse().ok()?,
             "--canary" => {
                 (asked.canary, asked.word) = match value.as_str() {
@@ -94,6 +99,7 @@ fn month(seed: u64, asked: &Asked) -> Report {
                 seed,
                 edge: EDGES[0],
                 trace: String::new(),
+                story: Story::default(),
                 lives: 0,
                 records: 0,
                 duplicates: 0,
@@ -103,8 +109,18 @@ fn month(seed: u64, asked: &Asked) -> Report {
         })
     };
     let mut report = once();
-    if asked.twice && report.wrong.is_none() && once().trace != report.trace {
-        report.wrong = Some("the same seed was another month the second time".to_owned());
+    if let Some(file) = &asked.story
+        && let Err(error) = std::fs::write(file, report.story.0.join("\n"))
+    {
+        eprintln!("{}: {error}", file.display());
+    }
+    if asked.twice
+        && report.wrong.is_none()
+        && let Some((line, first, second)) = report.story.parts_from(&once().story)
+    {
+        report.wrong = Some(format!(
+            "the same seed was another month the second time, from line {line} on:\n  {first}\n  {second}"
+        ));
     }
     report
 }
@@ -138,7 +154,7 @@ impl Told {
 fn main() -> ExitCode {
     let Some(asked) = asked() else {
         eprintln!(
-            "simulate [--seeds N] [--days N] [--from N] [--seed N] [--twice] [--canary sync|fen] [--threads N]"
+            "simulate [--seeds N] [--days N] [--from N] [--seed N] [--twice] [--story FILE] [--canary sync|fen] [--threads N]"
         );
         return ExitCode::from(2);
     };

@@ -57,8 +57,10 @@ pub struct Report {
     pub seed: u64,
     /// Where, and which month's edge.
     pub edge: Edge,
-    /// Everything that came to the cloud, in its order, the journal's head and each life's end: a hash.
+    /// The hash of [`Self::story`].
     pub trace: String,
+    /// Everything that came to the cloud, in its order, each life's end, and the journal's head.
+    pub story: Story,
     /// Starts of the process.
     pub lives: u32,
     /// Records of the cloud.
@@ -69,6 +71,37 @@ pub struct Report {
     pub faults: BTreeMap<Kind, u32>,
     /// What is wrong; nothing where all is well.
     pub wrong: Option<String>,
+}
+
+/// What came of a month, line by line.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Story(pub Vec<String>);
+
+impl std::fmt::Debug for Story {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} lines", self.0.len())
+    }
+}
+
+impl Story {
+    /// The hash of it.
+    #[must_use]
+    pub fn trace(&self) -> String {
+        let mut trace = Context::new(&SHA256);
+        for line in &self.0 {
+            trace.update(line.as_bytes());
+            trace.update(b"\n");
+        }
+        trace.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// The first line that is another one in `other`: its number, and both.
+    #[must_use]
+    pub fn parts_from(&self, other: &Self) -> Option<(usize, String, String)> {
+        let line = |story: &Self, n: usize| story.0.get(n).cloned().unwrap_or_default();
+        let n = (0..self.0.len().max(other.0.len())).find(|n| self.0.get(*n) != other.0.get(*n))?;
+        Some((n + 1, line(self, n), line(other, n)))
+    }
 }
 
 /// How a life ended.
@@ -198,16 +231,14 @@ fn lived(world: &mut World, plan: Plan) -> Report {
         Some(wrong) => Err(wrong),
         None => judge::all_is_well(&world.folder, &world.cloud, edge, until),
     };
-    let mut trace = Context::new(&SHA256);
     let cloud = world::lock(&world.cloud);
-    trace.update(&cloud.trace());
-    trace.update(world.log.join("\n").as_bytes());
-    trace.update(judged.clone().unwrap_or_default().as_bytes());
-    let trace = trace.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    let came = cloud.deliveries.iter().map(|event| String::from_utf8_lossy(event).into_owned());
+    let ends = world.log.iter().cloned().chain(judged.clone().ok());
+    let story = Story(came.chain(ends).collect());
     let (records, duplicates) = (cloud.whole, cloud.duplicates);
     drop(cloud);
     let (faults, wrong) = (world.faults.clone(), judged.err());
-    Report { seed, edge, trace, lives, records, duplicates, faults, wrong }
+    Report { seed, edge, trace: story.trace(), story, lives, records, duplicates, faults, wrong }
 }
 
 impl World {

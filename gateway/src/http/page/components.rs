@@ -165,6 +165,7 @@ impl Say {
             Hold::Backwards => self.held_backwards(),
             Hold::TooFast => self.held_too_fast(),
             Hold::NotLater => self.held_not_later(),
+            Hold::ClockUnset => self.held_clock_unset(),
         }
     }
 
@@ -177,6 +178,7 @@ impl Say {
             Verdict::Exchanged { .. } => self.judged_exchanged(),
             Verdict::Estimated { .. } => self.judged_estimated(),
             Verdict::Rebased { .. } => self.judged_rebased(),
+            Verdict::Held { why: Hold::ClockUnset, .. } => self.judged_waiting(),
             Verdict::Held { .. } => self.judged_held(),
         }
     }

@@ -12,8 +12,9 @@ use crate::http::wire::{self, Freshness, MeterView};
 use crate::limits;
 use crate::problem::{Code, Problem};
 use blockgate_drivers::meter::TestRead;
+use blockgate_rules::alarm;
 use blockgate_rules::calendar::{Day, Month, days_before, next_day};
-use blockgate_rules::event::{Hold, Verdict};
+use blockgate_rules::event::Verdict;
 use blockgate_rules::input::{HeldDecision, Order};
 use blockgate_types::{
     Decimal, FaultClass, MeterId, RegisterName, RegisterSpec, RelayTo, Role, Span, Time, ValveTo,
@@ -628,17 +629,10 @@ fn held(page: &Page<'_>, meter: &MeterView) -> Markup {
 /// reason is no news; one for another reason is.
 fn hold_of(meter: &MeterView, register: &RegisterName) -> Option<String> {
     match meter.board.verdicts.get(register) {
-        Some((_, Verdict::Held { from, why })) => Some(format!("{from} {}", hold_word(*why))),
+        Some((_, Verdict::Held { from, why })) => {
+            Some(format!("{from} {}", alarm::hold_word(*why)))
+        }
         Some(_) | None => None,
-    }
-}
-
-fn hold_word(why: Hold) -> &'static str {
-    match why {
-        Hold::Reverse => "reverse",
-        Hold::Backwards => "backwards",
-        Hold::TooFast => "too-fast",
-        Hold::NotLater => "not-later",
     }
 }
 

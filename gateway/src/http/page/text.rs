@@ -112,6 +112,7 @@ words! {
     judged_rebased "重新起算" "begun anew";
     judged_estimated "估抄" "estimated";
     judged_held "待审" "held";
+    judged_waiting "等待校时" "waits for its time";
     polls "轮询计数" "Polls";
     result "结果" "Result";
     count "次数" "Count";
@@ -135,6 +136,7 @@ words! {
     held_reverse "读数略有下降：反向流动或末位抖动。" "It went down a little: reverse flow, or the last digit jitters.";
     held_backwards "读数变小，又不像翻转：换了表没登记，或者读错。" "It went down, and that is no rollover: exchanged without a record, or misread.";
     held_too_fast "增长得比保险丝或管径允许的还快。" "It rose faster than fuse or pipe can let pass.";
+    held_clock_unset "时钟未校准：等知道真实时间后再判断。" "The clock was not set: it is judged once its true time is known.";
     held_not_later "时间不晚于上一读数：时钟被拨回过。" "Its time is not after the reading before: the clock was set back.";
     decide_accept "确是用量，计费" "It is usage: bill it";
     decide_rollover "是翻转，按差值计费" "It is a rollover: bill the difference";

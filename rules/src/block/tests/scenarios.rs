@@ -35,6 +35,7 @@ fn act(world: &mut World, n: usize, line: &str) -> Vec<Event> {
             let clock = if words.len() > 2 { ClockState::Unsynced } else { ClockState::Synced };
             return world.feed(&Input::Tick { now, clock });
         }
+        "settle" => return world.feed(&Input::Settle { now }),
         "restart" => {
             let json = serde_json::to_string(&world.block).unwrap();
             world.block = serde_json::from_str(&json).unwrap();
@@ -391,6 +392,110 @@ fn readings_of_an_unset_clock_get_their_true_time_once_it_is_known() {
         > closed 2 238.30
     ",
     );
+}
+
+#[test]
+fn what_was_read_in_1970_over_the_months_edge_closes_the_month_once_its_time_is_known() {
+    // As January here. It is no reading to look at on the spot, and no alarm.
+    play(
+        &mut begun(),
+        "
+        03-31T23:00 read 1100
+        > gap 2971
+        > accepted 1100 used 100
+        01-01T00:00 restart
+        > audit started
+        01-01T00:01 tick unsynced
+        > alarm clock-unsynced Raised
+        01-01T00:15 read 1101
+        > held 1101 ClockUnset
+        01-01T00:30 read 1101
+        01-01T00:45 read 1102
+        > held 1102 ClockUnset
+        01-01T01:00 read 1103
+        > held 1103 ClockUnset
+        04-03T12:00 known 01-01T00:00 01-01T01:01 2159
+        > audit clock-corrected
+        04-03T12:00 settle
+        > accepted 1101 used 1
+        04-03T12:00 settle
+        > accepted 1102 used 1
+        04-03T12:00 settle
+        > accepted 1103 used 1
+        04-03T12:00 settle
+        04-03T12:00 tick
+        > alarm clock-unsynced Cleared
+        > bill a-1 electricity 2026-03-01..2026-04-01 50.29
+        > bill a-1 property 2026-03-01..2026-04-01 188.01
+        > closed 2 238.30
+        04-03T12:15 read 1111
+        > gap 240
+        > accepted 1111 used 8
+    ",
+    );
+}
+
+#[test]
+fn a_clock_that_goes_on_where_it_stopped_does_not_make_a_meter_look_too_fast() {
+    // Eight hours without power; the clock of the start knows of five minutes.
+    let mut world = begun();
+    play(
+        &mut world,
+        "
+        03-31T08:00 read 1100
+        > gap 2911
+        > accepted 1100 used 100
+        03-31T08:05 restart
+        > audit started
+        03-31T08:05 tick unsynced
+        > alarm clock-unsynced Raised
+        03-31T08:15 read 1140
+        > held 1140 ClockUnset
+        03-31T08:30 read 1900
+        > held 1900 ClockUnset
+        03-31T16:40 known 03-31T08:05 03-31T08:40 8
+        > audit clock-corrected
+        03-31T16:40 settle
+        > accepted 1140 used 40
+        03-31T16:40 settle
+        > held 1900 TooFast
+        > alarm reading-held Raised
+        03-31T16:40 settle
+        03-31T16:45 read 1142
+        > accepted 1142 used 2
+        > alarm reading-held Cleared
+    ",
+    );
+    assert_eq!(world.replayed(), world.block);
+}
+
+#[test]
+fn what_waits_for_the_time_of_a_start_that_is_over_stays_evidence() {
+    let mut world = begun();
+    play(
+        &mut world,
+        "
+        03-31T08:00 read 1100
+        > gap 2911
+        > accepted 1100 used 100
+        01-01T00:00 restart
+        > audit started
+        01-01T00:01 tick unsynced
+        > alarm clock-unsynced Raised
+        01-01T00:15 read 1101
+        > held 1101 ClockUnset
+        03-31T10:00 restart
+        > audit started
+        03-31T10:00 settle
+        03-31T10:01 tick
+        > alarm clock-unsynced Cleared
+        03-31T10:15 read 1102
+        > gap 8
+        > accepted 1102 used 2
+    ",
+    );
+    assert!(!world.block.has_waiting_readings());
+    assert_eq!(world.replayed(), world.block);
 }
 
 #[test]
