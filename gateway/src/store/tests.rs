@@ -245,6 +245,24 @@ fn trees(dir: &Path) -> Trees {
     Trees::open(dir, records, u64::MAX).unwrap().0
 }
 
+#[test]
+fn a_folder_that_was_just_closed_is_not_taken_for_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = journal::Records::of(Arc::new(RealDisk), &dir.path().join("journal"));
+    let mut seq = 0;
+    for n in 0..100 {
+        let (trees, aside) = Trees::open(dir.path(), records.clone(), u64::MAX).unwrap();
+        assert_eq!(aside, None);
+        for _ in 0..(n % 37) * 29 {
+            seq += 1;
+            trees.keep_telemetry(&MeterId::new("m-1").unwrap(), minute(seq), &[7; 500]).unwrap();
+        }
+        if n % 5 == 0 {
+            trees.durable().unwrap();
+        }
+    }
+}
+
 fn take_in(trees: &Trees, seq: u64, record: &Event) {
     let position = journal::Position::default();
     trees.apply(&[Applied { seq, time: Time::EPOCH, record, position }]).unwrap();
