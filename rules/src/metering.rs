@@ -34,7 +34,8 @@ pub const RATE_TIME_MAX: Span = Span::from_days(400);
 /// After so many rising readings, a held series counts as a new series: only a person ends it.
 pub const HELD_SERIES: u32 = 3;
 
-/// Readings of a register that wait for their true time; when there are more, every second one is let go.
+/// Readings of a register that wait for their true time; when there are more, the one is let go whose neighbours
+/// stand closest together, so that they cover the whole time more and more coarsely.
 pub const WAITING_MAX: usize = 32;
 
 /// Milliseconds of an hour.
@@ -494,11 +495,13 @@ impl RegisterState {
     /// Takes a reading that waits for its time.
     pub fn wait(&mut self, reading: ReadingId, at: Time, value: Decimal) {
         if self.waiting.len() >= WAITING_MAX {
-            let mut stays = true;
-            self.waiting.retain(|_| {
-                stays = !stays;
-                stays
-            });
+            let apart = |three: &[Waiting]| match three {
+                [before, _, after] => after.at.since(before.at),
+                _ => None,
+            };
+            let spans = self.waiting.windows(3).enumerate();
+            let least = spans.min_by_key(|(_, three)| apart(three)).map_or(0, |(n, _)| n);
+            self.waiting.remove(least.saturating_add(1));
         }
         self.waiting.push(Waiting { reading, at, value });
         self.recorded_at = at;
@@ -643,9 +646,9 @@ mod tests {
             assert!(register.waiting.len() <= WAITING_MAX);
             assert_eq!(register.waiting.last().map(|w| w.value), Some(Decimal::from(n)));
         }
-        let gone = register.waiting.windows(2).map(|pair| pair[1].at.since(pair[0].at));
-        assert!(register.waiting[0].at <= hour(500), "{:?}", register.waiting[0]);
-        assert!(gone.flatten().all(|gap| gap <= Span::from_hours(512)), "{:?}", register.waiting);
+        let apart = register.waiting.windows(2).map(|pair| pair[1].at.since(pair[0].at));
+        assert_eq!(register.waiting[0].at, hour(0));
+        assert!(apart.flatten().all(|span| span <= Span::from_hours(64)), "{:?}", register.waiting);
         assert_eq!(register.settling(), None, "none is later than the last");
         register.forget_waiting();
         assert_eq!((register.waiting.len(), register.recorded_at), (0, hour(500_000)));
