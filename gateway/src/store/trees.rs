@@ -30,11 +30,10 @@ use blockgate_rules::Event;
 use blockgate_rules::event::{Alarm, Bill};
 use blockgate_types::{AccountId, BillId, Decimal, ItemId, MeterId, RegisterName, Time};
 use bytes::Bytes;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// Broken folders kept for a look; older ones are removed.
 const BROKEN_KEPT: usize = 2;
@@ -173,32 +172,19 @@ fn last_seq(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*key.last_chunk()?))
 }
 
-/// How often it is looked whether the last user of a folder is done, and how long in between: five seconds in all.
-const LOCK_LOOKS: u32 = 1_000;
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
-
 /// Waits until nobody has sled's file. sled writes on threads of its own, which may hold the file for some
 /// milliseconds after the database was closed; to sled itself that is an error, and its folder would be taken for
-/// broken. `pause` passes the time between two looks.
-fn wait_for_the_last_user(dir: &Path, mut pause: impl FnMut()) -> std::io::Result<()> {
-    let file = match File::open(dir.join("db")) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
-    };
-    for _ in 0..LOCK_LOOKS {
-        match file.try_lock() {
-            Ok(()) => return Ok(()), // and given back with the file
-            Err(TryLockError::WouldBlock) => pause(),
-            Err(TryLockError::Error(e)) => return Err(e),
-        }
+/// broken. Other processes are kept out by the lock of the state folder.
+fn wait_for_the_last_user(dir: &Path) -> std::io::Result<()> {
+    match File::open(dir.join("db")) {
+        Ok(file) => file.lock(), // and given back with the file
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
     }
-    Ok(()) // sled says what there is to say
 }
 
 fn open_sled(dir: &Path) -> Result<(sled::Db, sled::Tree, sled::Tree), TreesError> {
-    #[allow(clippy::disallowed_methods, reason = "at the start, before any task of a runtime")]
-    wait_for_the_last_user(dir, || std::thread::sleep(LOCK_PAUSE))?;
+    wait_for_the_last_user(dir)?;
     let opened = catch_unwind(|| {
         let config = sled::Config::new()
             .path(dir)
@@ -646,24 +632,19 @@ mod tests {
     #[test]
     fn a_file_that_somebody_still_has_is_waited_for() {
         let dir = tempfile::tempdir().unwrap();
-        wait_for_the_last_user(dir.path(), || panic!("there is nothing")).unwrap();
+        wait_for_the_last_user(dir.path()).unwrap();
         std::fs::write(dir.path().join("db"), "").unwrap();
         let last = File::open(dir.path().join("db")).unwrap();
         last.lock().unwrap();
-        let mut last = Some(last);
-        let mut looks = 0;
-        wait_for_the_last_user(dir.path(), || {
-            looks += 1;
-            if looks == 3 {
-                last = None;
-            }
-        })
-        .unwrap();
-        assert_eq!((looks, last.is_none()), (3, true));
-        // Whoever never lets go is told by sled; nobody waits for ever.
-        let other = File::open(dir.path().join("db")).unwrap();
-        other.lock().unwrap();
-        wait_for_the_last_user(dir.path(), || looks += 1).unwrap();
-        assert_eq!(looks, 3 + LOCK_LOOKS);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                wait_for_the_last_user(dir.path()).unwrap();
+                done.load(std::sync::atomic::Ordering::SeqCst)
+            });
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+            drop(last);
+            assert!(waiting.join().unwrap(), "it went on while another had the file");
+        });
     }
 }
