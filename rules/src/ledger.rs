@@ -18,7 +18,8 @@
 //! under an item of its own.
 //!
 //! Refunds have two phases: what is approved is reserved and cannot be spent twice; when the cloud says
-//! that it is paid out it is posted; until then it can be voided, and it expires.
+//! that it is paid out it is posted; until then it can be voided, and it expires. One that nobody approves
+//! expires too: what was true when it was asked for need not be true months later.
 
 mod late;
 mod open;
@@ -42,6 +43,12 @@ pub const REFERENCES_MAX: usize = 4_096;
 
 /// How long an approved refund waits for its payout.
 pub const REFUND_WAITS: blockgate_types::Span = blockgate_types::Span::from_days(30);
+
+/// How many days a refund that was asked for waits for its approval where the config says nothing.
+pub const REFUND_DECIDE_DAYS: u32 = 30;
+
+/// Refunds that expired and are remembered, to be shown.
+const EXPIRED_MAX: usize = 100;
 
 /// The ways on which money comes and goes. The gateway records what they report; it acquires nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -239,8 +246,11 @@ pub enum Movement {
     RefundVoided {
         /// Which refund.
         refund: CommandId,
-        /// Why: `expired`, or a person's reason.
+        /// Why: `expired`, `not approved in time`, or a person's reason.
         reason: String,
+        /// Its time was over.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        expired: bool,
     },
 }
 
@@ -315,6 +325,9 @@ pub struct Refund {
     /// Until when it can be paid out; `None` until it is approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// Until when it can be approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decide_by: Option<Time>,
     /// Which part of a deposit's contract it is, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instalment: Option<u32>,
@@ -348,6 +361,9 @@ pub struct Deposit {
     /// Parts of its contract that were asked for.
     #[serde(default)]
     pub asked: u32,
+    /// How often a part expired before anybody approved it, and is asked for again.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub again: u32,
     /// What was left as the deposit.
     #[serde(default)]
     pub whole_fen: Fen,
@@ -385,6 +401,9 @@ pub struct Ledger {
     clearing: BTreeMap<Channel, Fen>,
     deposits: BTreeMap<CommandId, Deposit>,
     refunds: BTreeMap<CommandId, Refund>,
+    /// Refunds whose time was over, the newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    expired: VecDeque<Refund>,
     pending: BTreeMap<CommandId, (AccountId, Paid)>,
     receipts: u64,
     references: VecDeque<(Channel, String)>,
@@ -540,15 +559,20 @@ impl Ledger {
         self.pending.get(payment).map(|(account, paid)| (account, paid))
     }
 
-    /// Approved refunds whose time is over.
-    pub fn expired(&self, now: Time) -> impl Iterator<Item = &Refund> {
-        self.refunds.values().filter(move |refund| refund.expires_at.is_some_and(|at| at <= now))
+    /// Refunds whose time is over: nobody paid them out, or nobody approved them.
+    pub fn overdue_refunds(&self, now: Time) -> impl Iterator<Item = &Refund> {
+        self.refunds.values().filter(move |refund| refund.ends().is_some_and(|at| at <= now))
     }
 
-    /// When the next approved refund expires.
+    /// When the next refund expires.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Time> {
-        self.refunds.values().filter_map(|refund| refund.expires_at).min()
+        self.refunds.values().filter_map(Refund::ends).min()
+    }
+
+    /// The refunds that expired of late, the newest last.
+    pub fn expired(&self) -> impl DoubleEndedIterator<Item = &Refund> {
+        self.expired.iter()
     }
 
     /// The books of one household alone, with its deposits and refunds.
@@ -768,11 +792,18 @@ impl Ledger {
                     self.close_deposit(deposit);
                 }
             }
-            Movement::RefundVoided { refund, .. } => {
+            Movement::RefundVoided { refund, expired, .. } => {
                 let Some(open) = self.refunds.remove(refund) else { return };
                 if open.expires_at.is_some() {
                     self.reserve(&open, Fen(open.amount_fen.0.saturating_neg()));
                     self.offset(&open.account, &[]);
+                }
+                if *expired {
+                    self.forget_part(&open);
+                    self.expired.push_back(open);
+                    if self.expired.len() > EXPIRED_MAX {
+                        self.expired.pop_front();
+                    }
                 }
             }
         }
@@ -801,6 +832,7 @@ impl Ledger {
                     met_on: None,
                     refused: false,
                     asked: 0,
+                    again: 0,
                     whole_fen: paid.amount_fen,
                     account: account.clone(),
                     kind: kind.clone(),
@@ -814,6 +846,19 @@ impl Ledger {
                 self.deposits.entry(deposit.clone()).or_insert(new);
                 self.post(clearing, Name::Deposit(deposit), paid.amount_fen);
             }
+        }
+    }
+
+    /// A part of a deposit's contract that nobody approved in time is due as before.
+    fn forget_part(&mut self, refund: &Refund) {
+        let (Source::Deposit { deposit }, Some(n), None) =
+            (&refund.source, refund.instalment, refund.expires_at)
+        else {
+            return;
+        };
+        if let Some(deposit) = self.deposits.get_mut(deposit).filter(|d| d.asked == n) {
+            deposit.asked = n.saturating_sub(1);
+            deposit.again = deposit.again.saturating_add(1);
         }
     }
 
@@ -834,6 +879,19 @@ impl Ledger {
         if self.deposits.get(id).is_some_and(empty) {
             self.deposits.remove(id);
         }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it in by reference")]
+fn is_none_yet(count: &u32) -> bool {
+    *count == 0
+}
+
+impl Refund {
+    /// When its time is over: for its payout once it is approved, for its approval before.
+    #[must_use]
+    pub fn ends(&self) -> Option<Time> {
+        self.expires_at.or(self.decide_by)
     }
 }
 

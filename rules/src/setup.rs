@@ -50,7 +50,8 @@ pub struct Setup {
     pub access: Option<std::sync::Arc<crate::access::AccessSetup>>,
 }
 
-/// The most that is given back in one day, beside the second person above a bound.
+/// The most that is given back in one day, beside the second person above a bound, and how long that
+/// person has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefundLimits {
@@ -60,6 +61,10 @@ pub struct RefundLimits {
     /// By everybody, the gateway's own refunds included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day_max_fen: Option<Fen>,
+    /// How many days one that was asked for waits for its approval, from 1 to 366;
+    /// [`crate::ledger::REFUND_DECIDE_DAYS`] where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decide_days: Option<u32>,
 }
 
 impl RefundLimits {

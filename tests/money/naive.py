@@ -145,8 +145,9 @@ for payment in facts["payments"]:
 
 # Deposits and refunds, movement by movement: whether each was right, and what is left.
 WAITS = timedelta(days=30)
+DECIDE = timedelta(days=facts["refund_decide_days"])
 deposits, refunds, given, reserved = {}, {}, {}, {}
-counts = {"deposits": 0, "asked": 0, "paid": 0, "expired": 0}
+counts = {"deposits": 0, "asked": 0, "paid": 0, "expired": 0, "never_approved": 0}
 
 
 def moment(text):
@@ -194,15 +195,16 @@ for move in facts["moved"]:
             share = free(deposit) if last else min(free(deposit), deposit["whole"] * part["percent"] // 100)
             assert n == deposit["asked"] + 1 and due <= civil(move["at"]) and share == move["amount_fen"], move
             deposit["asked"] = n
-        refunds[move["refund"]] = dict(move, until=None)
+        assert moment(move["decide_by"]) == at + DECIDE
+        refunds[move["refund"]] = dict(move, until=None, ends=at + DECIDE)
         counts["asked"] += 1
     elif what == "refund-approved":
         refund = refunds[move["refund"]]
         alone = move["by"] == "gateway"
         assert not alone or refund["amount_fen"] <= facts["refund_alone_max_fen"]
         assert alone or move["by"] != refund["asked_by"], "by another person"
-        assert refund["until"] is None
-        refund["until"] = at + WAITS
+        assert refund["until"] is None and at < refund["ends"]
+        refund["until"] = refund["ends"] = at + WAITS
         reserve(refund, refund["amount_fen"])
         if refund["source"]["of"] == "deposit":
             assert free(deposits[refund["source"]["deposit"]]) >= 0, "no more is promised than is there"
@@ -213,8 +215,14 @@ for move in facts["moved"]:
             reserve(refund, -fen)
         if what == "refund-voided":
             if move["actor"] == "gateway":
-                assert refund["until"] <= at, "nothing expires before its time"
+                assert refund["ends"] <= at and move["expired"], "nothing expires before its time"
                 counts["expired"] += 1
+                if refund["until"] is None:
+                    counts["never_approved"] += 1
+                    # What a contract gives back is due as before.
+                    if refund["source"]["of"] == "deposit" and "instalment" in refund:
+                        deposit = deposits[refund["source"]["deposit"]]
+                        deposit["asked"] -= deposit["asked"] == refund["instalment"]
             continue
         # In the very moment of its end it is still paid out, where that is told first.
         assert refund["until"] >= at, "nothing is paid out after its time"
@@ -357,7 +365,7 @@ for chain in bills_of.values():
             bill(owner[one["bill"]], "late-fee", fee)
 
 now = datetime.fromisoformat(facts["to"] + "T13:00:02+08:00")
-assert all(r["until"] is None or r["until"] > now for r in refunds.values()), "what is late has expired"
+assert all(r["ends"] > now for r in refunds.values()), "what is late has expired"
 for deposit in deposits.values():
     if deposit["on"] <= now.date():
         due = [p for p in deposit["parts"] if deposit["met"] + timedelta(days=p["after_days"]) <= now.date()]

@@ -14,7 +14,9 @@ use blockgate_rules::event::{Bill, ReadingId};
 use blockgate_rules::input::{Command, Order, RecordPayment, RequestRefund};
 use blockgate_rules::late::LateRight;
 use blockgate_rules::ledger::{Channel, Part, Release, Source, Toward};
-use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, Dunning, MeterSetup, Setup};
+use blockgate_rules::setup::{
+    AccountSetup, BillingRegister, Charge, Dunning, MeterSetup, RefundLimits, Setup,
+};
 use blockgate_rules::tariff::TariffFile;
 use blockgate_rules::{Block, Event, Fen, Input};
 use blockgate_types::{
@@ -138,6 +140,7 @@ fn electricity(second: Option<&str>) -> String {
 }
 
 const DUE_DAYS: u32 = 15;
+const DECIDE_DAYS: u32 = 45;
 const WRONG_PRICE: &str = "0.5669";
 const RIGHT_PRICE: &str = "0.5569";
 
@@ -420,6 +423,7 @@ fn year(households: usize, seed: u64) {
         zone: "Asia/Shanghai".to_owned(),
         close_grace: Span::from_hours(48),
         refund_alone_max_fen: Fen(30_000),
+        refund_limits: RefundLimits { decide_days: Some(DECIDE_DAYS), ..RefundLimits::default() },
         dunning: Some(Dunning { due_days: DUE_DAYS, remind_days: 3, hour: 9 }),
         ..Setup::default()
     };
@@ -663,7 +667,7 @@ fn compare(
             "lift-share": late("0.3", 0, "due", "12.5", "down"),
         },
         "from": "2026-01-01", "to": "2027-01-01", "households": lives, "moved": moved,
-        "refund_alone_max_fen": 30_000, "meters": world.facts,
+        "refund_alone_max_fen": 30_000, "refund_decide_days": DECIDE_DAYS, "meters": world.facts,
         "misreads": put_right, "payments": payments,
         "prices": {
             "electricity": [
@@ -719,11 +723,12 @@ fn compare(
     let open: BTreeSet<String> = ledger.refunds().keys().map(ToString::to_string).collect();
     assert_eq!(json!(open), theirs["refunds"], "the refunds that are open");
     eprintln!(
-        "{} deposits, {} refunds, {} of them paid out, {} expired",
+        "{} deposits, {} refunds, {} of them paid out, {} expired, {} of these never approved",
         theirs["counts"]["deposits"],
         theirs["counts"]["asked"],
         theirs["counts"]["paid"],
         theirs["counts"]["expired"],
+        theirs["counts"]["never_approved"],
     );
     eprintln!(
         "late fees of {} bills, {} fen, {} at their cap, {} waived, {} counted to an earlier day",

@@ -222,6 +222,9 @@ fn read(
         refund_limits = RefundLimits {
             clerk_day_max_fen: money::at_most(&table, "refund_clerk_day_max"),
             day_max_fen: money::at_most(&table, "refund_day_max"),
+            decide_days: table
+                .integer("refund_decide_days", 1..=366)
+                .and_then(|days| u32::try_from(days).ok()),
         };
         table.done();
     }

@@ -348,3 +348,28 @@ fn osdp_readers_need_a_key_or_say_so_and_a_way_out_that_needs_no_gateway() {
         assert!(found.iter().any(|fault| fault.contains(told)), "{told}: {found:?}");
     }
 }
+
+#[test]
+fn how_long_a_refund_waits_and_what_a_late_fee_needs_are_told() {
+    let late = include_str!("../../../rules/tariffs/late-fee.toml");
+    let parse = |main: &str| {
+        let electricity = include_str!("../../../rules/tariffs/electricity.toml");
+        let rules = [text("e.toml", electricity), text("late.toml", late)];
+        Config::parse(&text("c.toml", main), &rules, &[], Path::new("/etc/blockgate"))
+    };
+    let due = format!("{GOOD}\n[dunning]\ndue_days = 15\n");
+    let with = |key: &str| due.replace("close_grace", &format!("{key}\nclose_grace"));
+    let limits = |key: &str| parse(&with(key)).unwrap().setup.refund_limits.decide_days;
+    assert_eq!((limits("refund_decide_days = 14"), limits("")), (Some(14), None));
+    let told = |main: &str| -> String {
+        let faults = parse(main).err().unwrap_or_default();
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    for days in ["0", "367", "-1"] {
+        let found = told(&with(&format!("refund_decide_days = {days}")));
+        assert!(found.contains("refund_decide_days"), "{found}");
+    }
+    let found = told(GOOD);
+    let want = "late.toml:4:1: a late fee needs a due day: the config has no [dunning]";
+    assert!(found.contains(want), "{found}");
+}

@@ -177,6 +177,8 @@ fn account(desk: &Desk, request: &Request, id: &AccountId) -> Result<Value, Prob
     let deposits: Vec<Value> = deposits.collect();
     let refunds: Vec<Value> =
         ledger.refunds().values().filter(|r| r.account == *id).map(|r| json!(r)).collect();
+    let expired: Vec<Value> =
+        ledger.expired().filter(|r| r.account == *id).map(|r| json!(r)).collect();
     let standing = ledger.standing(id);
     let charges: Map<String, Value> = of_setup
         .into_iter()
@@ -190,8 +192,23 @@ fn account(desk: &Desk, request: &Request, id: &AccountId) -> Result<Value, Prob
         "persons": of_setup.and_then(|s| s.persons),
         "owed": standing.owed, "owed_fen": standing.owed_fen, "prepaid_fen": standing.prepaid_fen,
         "overdue_fen": overdue_of(ledger, id, today),
-        "open_bills": open, "deposits": deposits, "refunds": refunds, "charges": charges,
+        "open_bills": open, "deposits": deposits, "refunds": refunds, "refunds_expired": expired,
+        "late_fees": late_fees(ledger, id, today), "charges": charges,
     }))
+}
+
+/// What the late bills of a household have cost until today, and what of that is billed.
+fn late_fees(ledger: &Ledger, id: &AccountId, today: Day) -> Vec<Value> {
+    let all = ledger.late_of(id).into_iter().flatten();
+    let counted = all.filter_map(|(bill, late)| {
+        let fee_fen = late.count(calendar::next_day(today))?.fee_fen;
+        let fee = json!({
+            "bill": bill, "item": late.item, "due": late.due.to_string(), "left_fen": late.left(),
+            "fee_fen": fee_fen, "billed_fen": late.billed_fen,
+        });
+        (fee_fen != Fen::ZERO || late.billed_fen != Fen::ZERO).then_some(fee)
+    });
+    counted.collect()
 }
 
 /// A question of the trees; a site over invented answers has none.

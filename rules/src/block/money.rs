@@ -1,11 +1,13 @@
 //! Payments, deposits and refunds: what an order means for the ledger. Nothing here changes the state.
 
 use super::Block;
-use crate::event::{Event, Payment};
+use crate::event::{Event, NoticeReason, Payment, Text};
 use crate::input::{Command, Order, RecordPayment, RequestRefund};
-use crate::ledger::{Channel, Movement, Paid, REFUND_WAITS, Refund, Source, Toward};
+use crate::ledger::{
+    Channel, Movement, Paid, REFUND_DECIDE_DAYS, REFUND_WAITS, Refund, Source, Toward,
+};
 use crate::money::Fen;
-use blockgate_types::{AccountId, CommandId, Time};
+use blockgate_types::{AccountId, CommandId, Span, Time};
 
 /// Longest text of a payment, a deposit or a refund, in bytes.
 const TEXT_MAX: usize = 200;
@@ -79,6 +81,9 @@ impl Block {
                     if open.expires_at.is_some() {
                         return Err("the refund is approved already");
                     }
+                    if open.decide_by.is_some_and(|by| by <= now) {
+                        return Err("nobody approved the refund in time: ask for it again");
+                    }
                     if open.asked_by == command.actor {
                         return Err("another person than the one who asked must approve it");
                     }
@@ -109,7 +114,8 @@ impl Block {
                 open.and_then(|open| {
                     said(reason)?;
                     let (refund, reason) = (refund.clone(), reason.clone());
-                    Ok(one(&open.account, Movement::RefundVoided { refund, reason }))
+                    let voided = Movement::RefundVoided { refund, reason, expired: false };
+                    Ok(one(&open.account, voided))
                 })
             }
             Order::Resend { .. }
@@ -253,6 +259,7 @@ impl Block {
             reason: order.reason.clone(),
             asked_by: command.actor.clone(),
             expires_at: None,
+            decide_by: Some(self.decide_by(now)),
             instalment: None,
         };
         let payment = |actor: &str, movement| {
@@ -269,19 +276,45 @@ impl Block {
         Ok(events)
     }
 
-    /// Approved refunds that nobody paid out in time are void.
+    /// Until when a refund that is asked for now can be approved.
+    pub(super) fn decide_by(&self, now: Time) -> Time {
+        let days = self.state.setup.refund_limits.decide_days.unwrap_or(REFUND_DECIDE_DAYS);
+        now.plus(Span::from_days(i64::from(days)))
+    }
+
+    /// Refunds that nobody paid out in time, or approved, are void; their households are told.
     pub(super) fn decide_expiry(&self, now: Time, out: &mut Vec<Event>) {
-        for refund in self.state.ledger.expired(now) {
+        for refund in self.state.ledger.overdue_refunds(now) {
+            let fen = refund.amount_fen;
+            let (reason, zh, en) = if refund.expires_at.is_some() {
+                ("expired", "未按时付出", "was not paid out in time")
+            } else {
+                (NOT_APPROVED, "无人按时批准", "was not approved in time")
+            };
+            let (zh_then, en_then) = if refund.instalment.is_some() && refund.expires_at.is_none() {
+                ("将按合同重新申请", "it is asked for again by the contract")
+            } else {
+                ("请重新申请", "please ask for it again")
+            };
             let movement = Movement::RefundVoided {
                 refund: refund.refund.clone(),
-                reason: "expired".to_owned(),
+                reason: reason.to_owned(),
+                expired: true,
             };
             let (account, actor) = (refund.account.clone(), GATEWAY.to_owned());
             out.push(Event::Payment(Box::new(Payment { at: now, account, actor, movement })));
+            let text = Text {
+                zh: format!("{fen} 元的退款{zh}，已失效；{zh_then}。"),
+                en: format!("The refund of {fen} yuan {en} and has expired; {en_then}."),
+            };
+            let back = Fen(fen.0.saturating_neg());
+            let (account, why) = (&refund.account, NoticeReason::Refund);
+            out.push(self.told(now, account, why, text, back, Vec::new()));
         }
     }
 }
 
+const NOT_APPROVED: &str = "not approved in time";
 const NO_DEPOSIT: &str = "there is no deposit of this id";
 const NO_REFUND: &str = "there is no open refund of this id";
 const NOT_SO_MUCH: &str = "there is not so much to give back";

@@ -270,6 +270,7 @@ impl Block {
             reason: format!("settlement {}", command.id),
             asked_by: command.actor.clone(),
             expires_at: None,
+            decide_by: Some(self.decide_by(now)),
             instalment: None,
         };
         let room = self.day_has_room(now, &refund, GATEWAY, draft.given).is_ok();

@@ -37,7 +37,11 @@ impl Block {
                 continue;
             }
             let Some((n, fen)) = deposit.due(today, release) else { continue };
-            let Ok(refund) = CommandId::new(&format!("{id}.{n}")) else { continue };
+            let name = match deposit.again {
+                0 => format!("{id}.{n}"),
+                again => format!("{id}.{n}-{again}"),
+            };
+            let Ok(refund) = CommandId::new(&name) else { continue };
             let asked = Refund {
                 refund: refund.clone(),
                 account: deposit.account.clone(),
@@ -47,6 +51,7 @@ impl Block {
                 reason: format!("contract {}, part {n}", deposit.contract),
                 asked_by: GATEWAY.to_owned(),
                 expires_at: None,
+                decide_by: Some(self.decide_by(now)),
                 instalment: Some(n),
             };
             let room = self.day_has_room(now, &asked, GATEWAY, given).is_ok();

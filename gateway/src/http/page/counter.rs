@@ -75,9 +75,10 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
     let cash = trees(desk, |trees| trees.kept(Kept::Cash, 0, RECORDS)).await?.unwrap_or_default();
     let statements = trees(desk, |trees| trees.kept(Kept::Reconciliations, 0, RECORDS)).await?;
     let statements = statements.unwrap_or_default();
-    let refunds: Vec<Refund> = {
+    let (refunds, gone): (Vec<Refund>, Vec<Refund>) = {
         let books = desk.shared.board.books();
-        books.ledger().refunds().values().cloned().collect()
+        let gone = books.ledger().expired().rev().take(ROWS).cloned().collect();
+        (books.ledger().refunds().values().cloned().collect(), gone)
     };
     let yesterday = days_before(today, 1).unwrap_or(today).to_string();
     Ok(page.framed(
@@ -117,6 +118,12 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 header { h2 { (say.refund_queue()) } span.pill.late[!refunds.is_empty()] { (refunds.len()) } }
                 @if refunds.is_empty() { (empty(say.no_refunds())) }
                 @for one in &refunds { (refund(page, one)) }
+                @if !gone.is_empty() {
+                    details {
+                        summary { (say.fill(say.refunds_expired(), &[&gone.len().to_string()])) }
+                        @for one in &gone { (expired(page, one)) }
+                    }
+                }
             }
             section.card #cash {
                 header { h2 { (say.count_cash()) } }
@@ -270,15 +277,14 @@ pub(super) fn refund(page: &Page<'_>, refund: &Refund) -> Markup {
     let number = html! { input type="hidden" name="refund" value=(refund.refund); };
     html! {
         div.entry {
-            p {
-                a href={ "/households/" (refund.account) } { (refund.account) } " · "
-                strong.num { (money(refund.amount_fen)) } " · " (say.channel(refund.channel.word()))
-                " · " (refund.reason)
-            }
+            (what(page, refund))
             p.small.mute {
                 (say.asked_by()) " " (refund.asked_by) " · "
                 @match refund.expires_at {
-                    None => span.pill.late { (say.waits_approval()) },
+                    None => {
+                        span.pill.late { (say.waits_approval()) }
+                        @if let Some(by) = refund.decide_by { " " (say.until()) " " (view.time(by)) }
+                    }
                     Some(at) => { span.pill.good { (say.approved_pay_out()) } " " (say.until()) " " (view.time(at)) }
                 }
             }
@@ -305,6 +311,34 @@ pub(super) fn refund(page: &Page<'_>, refund: &Refund) -> Markup {
                     }))
                 }
             }
+        }
+    }
+}
+
+/// A refund whose time was over.
+pub(super) fn expired(page: &Page<'_>, refund: &Refund) -> Markup {
+    let (view, say) = (&page.view, page.view.say);
+    let why =
+        if refund.expires_at.is_some() { say.expired_unpaid() } else { say.expired_undecided() };
+    html! {
+        div.entry {
+            (what(page, refund))
+            p.small.mute {
+                span.pill { (say.outcome_expired()) } " " (why)
+                @if let Some(at) = refund.ends() { " · " (view.time(at)) }
+            }
+        }
+    }
+}
+
+/// To whom, how much, on which way and why.
+fn what(page: &Page<'_>, refund: &Refund) -> Markup {
+    let say = page.view.say;
+    html! {
+        p {
+            a href={ "/households/" (refund.account) } { (refund.account) } " · "
+            strong.num { (money(refund.amount_fen)) } " · " (say.channel(refund.channel.word()))
+            " · " (refund.reason)
         }
     }
 }

@@ -168,6 +168,7 @@ struct Household {
     due: BTreeMap<String, String>,
     deposits: Vec<(CommandId, Deposit)>,
     refunds: Vec<Refund>,
+    expired: Vec<Refund>,
     bills: Vec<(u64, Bill)>,
     steps: Vec<Step>,
     /// What forms about its money carry.
@@ -267,6 +268,7 @@ async fn picture(desk: &Desk, id: &AccountId) -> Result<Household, crate::proble
         due,
         deposits: mine.map(|(id, deposit)| (id.clone(), deposit.clone())).collect(),
         refunds: ledger.refunds().values().filter(|r| r.account == *id).cloned().collect(),
+        expired: ledger.expired().rev().filter(|r| r.account == *id).cloned().collect(),
         bills,
         steps,
         seen,
@@ -401,6 +403,7 @@ fn refunds(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
             header { h2 { (say.refunds()) } }
             @if of.refunds.is_empty() { (empty(say.no_refunds())) }
             @for refund in &of.refunds { (super::counter::refund(page, refund)) }
+            @for refund in &of.expired { (super::counter::expired(page, refund)) }
             @if page.takes_money() && (of.prepaid > Fen::ZERO || !of.deposits.is_empty()) {
                 details open[page.typed.has("r_amount")] {
                     summary { (say.ask_refund()) }

@@ -23,6 +23,10 @@ const REFUSALS: &[(&str, &str)] = &[
         "超过了一名经办人当天的退款限额（refund_clerk_day_max），请明天再批准。",
     ),
     ("the refund is not approved", "这笔退款还没有批准。"),
+    (
+        "nobody approved the refund in time: ask for it again",
+        "这笔退款没有人按时批准，已失效，请重新申请。",
+    ),
     ("a refund is more than nothing", "退款金额要大于零。"),
     ("the deposit has not so much left", "这笔押金没有这么多余额。"),
     ("a deposit goes back by the way on which it came", "押金只能按原渠道退回。"),

@@ -315,6 +315,9 @@ words! {
     correct_reading "更正读数" "Put a reading right";
     correct_price "更正价格" "Put a price right";
     correct_price_why "价目已改正，要重算之前的账单" "The tariff has been put right, and earlier bills follow";
+    refunds_expired "已失效 {} 笔" "{} have expired";
+    expired_unpaid "批准后没有按时付出" "approved and not paid out in time";
+    expired_undecided "没有人按时批准" "not approved in time";
     correct_late_fee "更正或减免违约金" "Put a late fee right, or waive it";
     correct_late_fee_why "实际更早缴款，或经批准减免" "It was paid earlier in fact, or is waived";
     late_bill "逾期的账单" "The bill that was late";

@@ -427,7 +427,20 @@ fn a_deposit_goes_back_by_its_contract_part_by_part_and_waits_where_something_is
     let second = shown(&world.tick("2026-04-09T00:00:00+08:00"));
     assert_eq!(second, ["payment a-1 refund-asked", "notice a-1 Refund -500.01"]);
     let later = shown(&world.tick("2026-04-10T00:00:00+08:00"));
-    assert_eq!(later, ["payment a-1 refund-voided"], "asked once; the first was never paid out");
+    assert_eq!(
+        later,
+        ["payment a-1 refund-voided", "notice a-1 Refund -500.00"],
+        "asked once; the first was never paid out"
+    );
+    // Nobody approves the second either: it is due as before, with what the first had.
+    let said = shown(&world.tick("2026-05-09T00:00:00+08:00"));
+    assert_eq!(said[..2], ["payment a-1 refund-voided", "notice a-1 Refund -500.01"]);
+    let said = shown(&world.tick("2026-05-09T00:00:01+08:00"));
+    assert_eq!(said[..2], ["payment a-1 refund-asked", "notice a-1 Refund -1000.01"]);
+    let open: Vec<String> =
+        world.block.ledger().refunds().keys().map(ToString::to_string).collect();
+    assert_eq!(open, ["d-1.2-1"], "under a number of its own");
+    assert!(world.tick("2026-05-10T00:00:00+08:00").is_empty());
     assert_eq!(world.replayed(), world.block);
 }
 

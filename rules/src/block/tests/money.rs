@@ -258,12 +258,81 @@ fn an_approved_refund_is_reserved_until_it_is_paid_voided_or_expired() {
 }
 
 #[test]
+fn a_refund_that_nobody_approves_expires_and_is_shown_as_such() {
+    for (days, last, over) in [
+        (None, "2026-05-05T11:59:59+08:00", "2026-05-05T12:00:00+08:00"),
+        (Some(7), "2026-04-12T11:59:59+08:00", "2026-04-12T12:00:00+08:00"),
+    ] {
+        let mut world = billed();
+        let mut setup = small();
+        setup.refund_limits = RefundLimits { decide_days: days, ..RefundLimits::default() };
+        world.setup("2026-04-02T00:00:00+08:00", &setup);
+        order(&mut world, "p-1", "desk", pay("a-1", 33_684, bills_of(&[])));
+        order(&mut world, "r-1", "desk", refund("a-1", Source::Prepaid, 10_000));
+        assert_eq!(stands(&world), (0, 10_000), "nothing is reserved until it is approved");
+        assert!(world.block.next_due().unwrap() <= t(over));
+        assert!(shown(&world.tick(last)).iter().all(|line| !line.contains("refund")));
+        // By a clock that was never set nothing expires.
+        let (now, clock) = (t(over).plus(Span::from_days(90)), ClockState::Unsynced);
+        let said = shown(&world.feed(&Input::Tick { now, clock }));
+        assert!(said.iter().all(|line| !line.contains("refund")), "{said:?}");
+        // Who comes too late, before the tick that voids it, is refused.
+        let approve = Order::ApproveRefund { refund: command("r-1") };
+        let late = order_at(&mut world, t(over), "x-1", "manager", approve.clone());
+        assert!(late.last().unwrap().contains("in time: ask for it again"), "{late:?}");
+        let said = shown(&world.tick(over));
+        let voided = said.iter().position(|line| line == "payment a-1 refund-voided").unwrap();
+        assert_eq!(said[voided + 1], "notice a-1 Refund -100.00");
+        assert!(world.block.ledger().refunds().is_empty());
+        let shown_as: Vec<_> = world.block.ledger().expired().map(|r| r.refund.clone()).collect();
+        assert_eq!(shown_as, [command("r-1")]);
+        let last =
+            serde_json::to_value(world.journal.iter().rfind(|e| matches!(e, Event::Payment(_))))
+                .unwrap();
+        assert_eq!(
+            (&last["reason"], &last["expired"]),
+            (&"not approved in time".into(), &true.into())
+        );
+        assert_eq!(last["actor"], "gateway");
+        let again =
+            order_at(&mut world, t(over).plus(Span::from_secs(1)), "x-2", "manager", approve);
+        assert!(again.last().unwrap().contains("no open refund of this id"), "{again:?}");
+        assert_eq!(world.replayed(), world.block);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_lets_no_refund_expire_before_its_time() {
+    let mut world = billed();
+    order(&mut world, "p-1", "desk", pay("a-1", 33_684, bills_of(&[])));
+    order(&mut world, "r-1", "desk", refund("a-1", Source::Prepaid, 10_000));
+    for at in
+        ["2026-05-04T12:00:00+08:00", "2026-03-04T12:00:00+08:00", "2026-05-05T11:59:00+08:00"]
+    {
+        world.tick(at);
+        assert_eq!(world.block.ledger().refunds().len(), 1, "{at}");
+    }
+    world.tick("2026-05-05T12:00:00+08:00");
+    assert!(world.block.ledger().refunds().is_empty());
+    assert_eq!(world.replayed(), world.block);
+    let saved = serde_json::to_string(&world.block).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Block>(&saved).unwrap(),
+        world.block,
+        "as a checkpoint has it"
+    );
+}
+
+#[test]
 fn a_day_gives_back_no_more_than_its_bounds_by_one_clerk_and_in_all() {
     let mut world = billed();
     let mut setup = small();
     setup.refund_alone_max_fen = Fen(2_000);
-    setup.refund_limits =
-        RefundLimits { clerk_day_max_fen: Some(Fen(5_000)), day_max_fen: Some(Fen(8_000)) };
+    setup.refund_limits = RefundLimits {
+        clerk_day_max_fen: Some(Fen(5_000)),
+        day_max_fen: Some(Fen(8_000)),
+        decide_days: None,
+    };
     world.setup("2026-04-02T00:00:00+08:00", &setup);
     order(&mut world, "p-1", "desk", pay("a-1", 43_684, bills_of(&[])));
     assert_eq!(stands(&world), (0, 20_000));
