@@ -8,6 +8,8 @@ bills() { blockgate journal show --kind bill | wc -l; }
 wanted=$(grep -c '^\[\[account\]\]' /etc/blockgate/blockgate.toml)
 n=0; until [ "$(bills)" -ge "$wanted" ] || [ $n -gt 240 ]; do n=$((n + 1)); sleep 0.5; done
 is "every household has its bill, once" "[ \"\$(bills)\" = $wanted ] && [ \"\$(blockgate journal show --kind bill | grep -o '\"bill\":\"[^\"]*\"' | sort -u | wc -l)\" = $wanted ]"
+blockgate journal show | awk '/"what":"started"/ { durable = bills } /"kind":"bill"/ { bills++ }
+  END { printf "durable %d of %d bills when the power went\n", durable, bills }'
 echo "records $(blockgate journal show | wc -l), bills $(bills) of $wanted"
 is "journal is whole after it" "blockgate journal verify"
 exit $failed
