@@ -307,8 +307,8 @@ fn sentences(code: AlarmCode) -> (Text, Text) {
         AlarmCode::DoorEmergency => (
             "因火警或紧急情况，门保持开启。",
             "Doors stand open because of a fire or an emergency.",
-            "确认人员安全；复位火警后，用 end-emergency 恢复。",
-            "See that everybody is safe; reset the fire alarm, then order end-emergency.",
+            "确认人员安全；复位火警后，在门禁的权限页结束紧急状态（命令 end-emergency）。",
+            "See that everybody is safe; reset the fire alarm, then end the emergency under Doors, Rights (command end-emergency).",
         ),
         AlarmCode::DoorUnknown => (
             "不知道门是否已经开启。",

@@ -156,6 +156,18 @@ fn the_keyboard_scripts_off_and_large_letters_reach_everything() {
 }
 
 #[test]
+fn nothing_is_done_twice_or_lost_and_nothing_stale_looks_fresh() {
+    if !has_browser() {
+        eprintln!("SKIPPED: no chromium, chromium-driver or Python's selenium on this machine");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = lived_in(folder.path());
+    let seen = seen("behave.py", &demo, &["en"]);
+    nothing_in(&seen, &["missing", "twice", "wrong", "expired", "stale", "typed_again"]);
+}
+
+#[test]
 fn a_browser_finds_nothing_wrong_in_chinese_on_the_smallest_and_the_widest_screen() {
     walk("zh", "320,1280");
 }

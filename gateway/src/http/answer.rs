@@ -186,14 +186,17 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
             let (user, password) = (user.unwrap_or(""), password.unwrap_or(""));
             let login = shared.accounts.log_in(origin(desk, request), user, password).await;
             shared.tell_accounts().await;
-            let login = login?;
+            let login = match login {
+                Ok(login) => login,
+                Err(problem) => return Ok(page::refused_login(desk, request, &problem, &fields)),
+            };
             // The session that came with the login is over: none goes on under another name.
             if let Caller::Person(before) = caller {
                 shared.accounts.log_out(before);
             }
             let person = shared.accounts.person(&login.cookie, true);
             if let Some(person) = person
-                && let Some(resumed) = page::resume(desk, request, &person, &fields)
+                && let Some(resumed) = page::resume(desk, request, &person, &fields).await
             {
                 return Ok(with_login(desk, resumed, &login));
             }

@@ -101,8 +101,9 @@ fn caller(site: &Site, accounts: &Accounts, request: &Request) -> Result<Caller,
         let device = token.and_then(|(_, token)| accounts.device(token.trim()));
         return device.map(Caller::Device).ok_or_else(|| Code::Unauthenticated.into());
     }
-    // An open event stream is nobody at the screen.
-    let touch = request.path != "/v1/events";
+    // An open event stream is nobody at the screen, nor is a script that asks again and again, as for the log.
+    let script = request.path == "/v1/events" || request.header("sec-fetch-dest") == Some("empty");
+    let touch = request.mutates() || !script;
     let person = request.cookie(site.cookie()).and_then(|c| accounts.person(c, touch));
     Ok(person.map_or(Caller::Nobody, Caller::Person))
 }

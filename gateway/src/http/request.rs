@@ -41,6 +41,15 @@ impl Request {
         cookie(&self.headers, name)
     }
 
+    /// Path and query.
+    pub(super) fn address(&self) -> String {
+        if self.query.is_empty() {
+            self.path.clone()
+        } else {
+            format!("{}?{}", self.path, self.query)
+        }
+    }
+
     /// Whether the request changes something.
     pub(super) fn mutates(&self) -> bool {
         !matches!(self.method, Method::GET | Method::HEAD)

@@ -53,8 +53,7 @@ pub(super) fn one(
     let typed = page.typed.value("meter_id").filter(|_| mine).unwrap_or(&proposed);
     let field = format!("meter-{nth}");
     html! {
-        (page.form(&format!("/scan/{scan}/add"), html! {
-            input type="hidden" name="nth" value=(nth);
+        (page.form_of(&format!("/scan/{scan}/add"), ("nth", &nth.to_string()), || html! {
             div.row {
                 label for=(field) { (say.meter_name()) " " span.mono { (found.address) }
                     input id=(field) name="meter_id" type="text" value=(typed) required autocomplete="off" autocapitalize="none" maxlength="64";
@@ -82,7 +81,7 @@ pub(super) fn all(desk: &Desk, page: &Page<'_>, scan: &ScanId, new: &[&Found]) -
     let say = page.view.say;
     let unknown = new.iter().find(|found| found.profile.is_none());
     html! {
-        (page.form(&format!("/scan/{scan}/add-all"), html! {
+        (page.form(&format!("/scan/{scan}/add-all"), || html! {
             div.row {
                 @if let Some(found) = unknown { (profile(desk, say, found.address.protocol(), "")) }
                 button.button type="submit" { (say.fill(say.add_all(), &[&new.len().to_string()])) }

@@ -166,27 +166,27 @@ fn acts(page: &Page<'_>, alarm: &Alarm, is_open: bool) -> Markup {
                 @if is_open {
                     div.row {
                         @if alarm.confirmed_by.is_none() {
-                            (page.form(&format!("/alarms/{id}/confirm"), html! { button.button type="submit" { (say.confirm()) } }))
+                            (page.form(&format!("/alarms/{id}/confirm"), || html! { button.button type="submit" { (say.confirm()) } }))
                         }
-                        (page.form(&format!("/alarms/{id}/check"), html! { button.button.second type="submit" { (say.check_devices()) } }))
+                        (page.form(&format!("/alarms/{id}/check"), || html! { button.button.second type="submit" { (say.check_devices()) } }))
                         @if alarm.muted.is_some() {
-                            (page.form(&format!("/alarms/{id}/unmute"), html! { button.button.second type="submit" { (say.unmute()) } }))
+                            (page.form(&format!("/alarms/{id}/unmute"), || html! { button.button.second type="submit" { (say.unmute()) } }))
                         }
                     }
                     p.small.mute { (say.confirm_why()) }
                 }
-                details open[page.typed.has("verdict")] {
+                details open[page.sends(&format!("/alarms/{id}/feedback"))] {
                     summary { (say.feedback()) }
-                    (page.form(&format!("/alarms/{id}/feedback"), html! {
+                    (page.form(&format!("/alarms/{id}/feedback"), || html! {
                         (page.field(&Field::new("verdict", say.was_it_right(), Input::Choice(&verdicts))))
                         (page.field(&Field::new("found", say.what_was_found(), Input::Text).optional()))
                         button.button type="submit" { (say.save()) }
                     }))
                 }
-                details open[page.typed.has("mute_reason")] {
+                details open[page.sends(&format!("/alarms/{id}/mute"))] {
                     summary { (say.mute()) }
                     p.small.mute { (say.mute_why()) }
-                    (page.form(&format!("/alarms/{id}/mute"), html! {
+                    (page.form(&format!("/alarms/{id}/mute"), || html! {
                         (page.field(&Field::new("days", say.how_long(), Input::Choice(&days))))
                         (page.field(&Field::new("mute_reason", say.reason(), Input::Text)))
                         button.button type="submit" { (say.mute()) }

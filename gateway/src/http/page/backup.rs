@@ -62,7 +62,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>, tried: Option<Markup>) -> Answe
                 @if file.is_none() { p.note { (say.no_config_file_no_backup()) } }
                 @else if !may(page) { p.note { (say.backup_for_operator()) } }
                 @else {
-                    (page.form("/backup/take", html! {
+                    (page.form("/backup/take", || html! {
                         div.columns {
                             (page.field(&Field::new("passphrase", say.passphrase(), Input::NewPassword).hint(say.passphrase_hint())))
                             (page.field(&Field::new("again", say.again(), Input::NewPassword)))

@@ -3,7 +3,7 @@
 
 use super::Page;
 use super::chart;
-use super::components::{View, money as cny, unit};
+use super::components::{View, address, money as cny, unit};
 use super::households::section;
 use crate::http::answer::{Answered, Desk, query};
 use crate::http::request::Fields;
@@ -150,8 +150,10 @@ pub(super) async fn detail(desk: &Desk, page: &Page<'_>, id: BillId) -> Answered
             section.card { header { h2 { (say.bill_lines()) } } (lines(view, &bill)) }
             @if let Some(stay) = &bill.stay { (parked(view, stay)) }
             @if let Some(share) = &bill.share { (shared(view, share)) }
-            @if bill.late_fee.is_none() {
-                section.card { header { h2 { (say.evidence()) } } (evidence(view, &bill)) }
+            // A stay has its time line, a share its cost, a late fee its terms: they say what the bill stands on.
+            @let told = bill.stay.is_some() || bill.share.is_some() || bill.late_fee.is_some();
+            @if !bill.evidence.is_empty() || !told {
+                section.card { header { h2 { (say.evidence()) } } (evidence(page, &bill)) }
             }
             @if let (Some(fee), true) = (&bill.late_fee, page.takes_money()) {
                 p { a.button.second href={ "/corrections?late_bill=" (fee.of) "#late-fee" } { (say.correct_late_fee()) } }
@@ -257,37 +259,46 @@ fn line_row(view: &View, bill: &Bill, line: &BillLine) -> Markup {
     }
 }
 
-fn evidence(view: &View, bill: &Bill) -> Markup {
-    let say = view.say;
+fn evidence(page: &Page<'_>, bill: &Bill) -> Markup {
+    let say = page.view.say;
     html! {
         @if bill.evidence.is_empty() { p.mute { (say.no_evidence()) } }
         @for evidence in &bill.evidence {
             p { a href={ "/meters/" (evidence.meter) } { (evidence.meter) } " · " (say.register(evidence.register.as_str())) }
             table.stack {
-                thead { tr { th {} th.num { (say.value()) } th.num { (say.when()) } th.num { (say.reading_id()) } } }
+                thead { tr { th {} th.num { (say.value()) } th.num { (say.when()) } th.num { (say.reading_id()) } @if page.takes_money() { th {} } } }
                 tbody {
-                    (reading(view, say.opening(), evidence, &evidence.from))
-                    (reading(view, say.closing(), evidence, &evidence.to))
+                    (reading(page, say.opening(), evidence, &evidence.from))
+                    (reading(page, say.closing(), evidence, &evidence.to))
                 }
                 tfoot { tr {
                     td.lead { (say.used()) }
                     td.num data-name=(say.used()) { (evidence.used) " " (unit(evidence.unit)) }
                     td.num data-name=(say.multiplier()) { "× " (evidence.multiplier) }
                     td {}
+                    @if page.takes_money() { td {} }
                 } }
             }
         }
     }
 }
 
-fn reading(view: &View, name: &str, evidence: &Evidence, reading: &EvidenceReading) -> Markup {
-    let say = view.say;
+fn reading(page: &Page<'_>, name: &str, evidence: &Evidence, reading: &EvidenceReading) -> Markup {
+    let (view, say) = (&page.view, page.view.say);
+    // What is known already is not to be typed once more.
+    let correct = || {
+        let reading = reading.reading.to_string();
+        let (meter, register) = (evidence.meter.as_str(), evidence.register.as_str());
+        let known = [("meter", meter), ("register", register), ("reading", reading.as_str())];
+        address("/corrections", &known)
+    };
     html! {
         tr {
             td.lead { (name) }
             td.num data-name=(say.value()) { (reading.value) " " (unit(evidence.unit)) }
             td.num data-name=(say.when()) { (view.time(reading.at)) }
             td.num data-name=(say.reading_id()) { (reading.reading) }
+            @if page.takes_money() { td { a href=(correct()) { (say.correct_this()) } } }
         }
     }
 }

@@ -44,66 +44,19 @@ pub(super) fn by_hour(rows: &[(Time, Decimal)], now: Time) -> Vec<(Time, Option<
         .collect()
 }
 
-/// The card's content.
-pub(super) fn show(view: &View, rows: &[(Time, Decimal)], of: Option<Unit>) -> Markup {
+/// Usage by the hour, beside the same hours of the day before.
+pub(super) fn day(view: &View, rows: &[(Time, Decimal)], of: Unit) -> Markup {
     let say = view.say;
     let hours = by_hour(rows, view.now);
-    let most = hours.iter().filter_map(|(_, used)| *used).max();
-    let (Some(most), Some(unit)) = (most, of.map(unit)) else {
-        return html! { p.mute { (say.history_none()) } };
-    };
-    let all = hours.iter().filter_map(|(_, u)| *u).try_fold(Decimal::ZERO, Decimal::checked_add);
-    let all = all.map_or_else(String::new, |all| format!("{all} {unit}"));
-    let summary = say.fill(say.history_text(), &[&all, &format!("{most} {unit}")]);
-    html! {
-        p.mute.small { (summary) }
-        (drawing(view, &hours, most, &summary))
-        details {
-            summary { (say.history_table()) }
-            table {
-                thead { tr { th { (say.hour()) } th.num { (say.usage()) } } }
-                tbody {
-                    @for (from, used) in &hours {
-                        tr {
-                            td.num { (clock(view, *from)) }
-                            td.num { @match used { Some(used) => { (used) " " (unit) }, None => "–" } }
-                        }
-                    }
-                }
-            }
-        }
-    }
+    let before = by_hour(rows, view.now.minus(Span::from_hours(HOURS)));
+    let before: Vec<Option<Decimal>> = before.into_iter().map(|(_, used)| used).collect();
+    let hours: Vec<(String, Option<Decimal>)> =
+        hours.into_iter().map(|(from, used)| (clock(view, from), used)).collect();
+    columns(view, say.hour(), &hours, unit(of), Some((say.day_before(), &before)))
 }
 
 fn clock(view: &View, at: Time) -> String {
     jiff::Timestamp::from(at).to_zoned(view.zone.clone()).strftime("%H:%M").to_string()
-}
-
-fn drawing(view: &View, hours: &[(Time, Option<Decimal>)], most: Decimal, summary: &str) -> Markup {
-    let floor = HEIGHT - BOTTOM;
-    let step = (WIDTH - 2 * LEFT) / HOURS;
-    let height = |used: Decimal| {
-        let share = used.checked_mul(Decimal::from(floor - TOP)).and_then(|u| u.checked_div(most));
-        share.and_then(|s| s.round().to_i64()).unwrap_or(0).clamp(1, floor - TOP)
-    };
-    html! {
-        svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(summary) {
-            line x1="0" x2=(WIDTH) y1=(floor) y2=(floor) {}
-            line x1="0" x2=(WIDTH) y1=(TOP) y2=(TOP) {}
-            text x="0" y=(TOP - 6) { (most) }
-            @for (n, (from, used)) in (0_i64..).zip(hours) {
-                @let x = LEFT + n * step;
-                @match used {
-                    Some(used) => {
-                        @let h = height(*used);
-                        rect x=(x) y=(floor - h) width=(step - 3) height=(h) rx="2" {}
-                    },
-                    None => { rect.none x=(x) y=(floor - 2) width=(step - 3) height="2" {} },
-                }
-                @if n % 6 == 0 { text x=(x) y=(HEIGHT - 6) { (clock(view, *from)) } }
-            }
-        }
-    }
 }
 
 /// Shades that differ in lightness as well as in colour; more items share the last one.
@@ -119,6 +72,8 @@ pub(super) fn columns(
     compared: Option<(&str, &[Option<Decimal>])>,
 ) -> Markup {
     let say = view.say;
+    // Where nothing was measured then, there is nothing to compare.
+    let compared = compared.filter(|(_, before)| before.iter().any(Option::is_some));
     let (name, before) = compared.unwrap_or(("", &[]));
     let measured = rows.iter().filter_map(|(_, used)| *used);
     let Some(most) = measured.chain(before.iter().filter_map(|used| *used)).max() else {
@@ -268,11 +223,20 @@ pub(super) fn stretches(view: &View, all: &[Stretch]) -> Markup {
             table {
                 thead { tr { th { (say.label()) } th.num { (say.length()) } th.num { (say.amount()) } } }
                 tbody {
-                    @for s in all { tr { td { (say.of(&s.label)) } td.num { (length(s)) } td.num { (s.amount) } } }
+                    @for s in all { tr { td { (say.of(&s.label)) } td.num { (length(s)) } td.num { (yuan(s.amount)) } } }
                 }
             }
         }
     }
+}
+
+/// An amount that need not be whole fen, with two decimals at least: `¥ 6.50`.
+fn yuan(amount: Decimal) -> String {
+    let mut amount = amount.normalize();
+    if amount.scale() < 2 {
+        amount.rescale(2);
+    }
+    format!("¥\u{a0}{amount}")
 }
 
 #[cfg(test)]

@@ -250,6 +250,33 @@ pub(super) fn tabs(page: &Page<'_>, all: &[(&str, &str)]) -> Markup {
     }
 }
 
+/// What polls came to, by class, with what to check; a phone shows no class that never came.
+pub(super) fn polls(view: &View, good: u64, faults: [u64; FaultClass::ALL.len()]) -> Markup {
+    let say = view.say;
+    html! {
+        table.stack {
+            thead { tr { th { (say.result()) } th.num { (say.count()) } th { (say.what_to_check()) } } }
+            tbody {
+                tr { td.lead { (say.class_good()) } td.num data-name=(say.count()) { (good) } td {} }
+                @for (class, count) in FaultClass::ALL.into_iter().zip(faults) {
+                    @let (name, check) = say.class(class);
+                    tr.zero[count == 0] {
+                        td.lead { (name) }
+                        td.num data-name=(say.count()) { (count) }
+                        td.wide.mute.small { @if count > 0 { (check) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A screen's address with what it is asked for.
+pub(super) fn address(path: &str, asked: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    format!("{path}?{}", query.extend_pairs(asked).finish())
+}
+
 /// Rows of a list that one screen shows: a block of 3,000 meters is looked through by search and by pages.
 pub(super) const ROWS: usize = 60;
 

@@ -60,7 +60,7 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
             @if page.takes_money() {
                 section.card {
                     header { h2 { (say.correct_reading()) } }
-                    (page.form("/corrections/reading", html! {
+                    (page.form("/corrections/reading", || html! {
                         div.columns {
                             (page.field(&Field::new("meter", say.meter(), Input::Code).value(fields.get("meter").unwrap_or(""))))
                             (page.field(&Field::new("register", say.register_name(), Input::Code).value(fields.get("register").unwrap_or("energy_import"))))
@@ -73,9 +73,9 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 }
                 section.card {
                     header { h2 { (say.correct_price()) } }
-                    details open[page.typed.has("tariff")] {
+                    details open[page.sends("/corrections/price")] {
                         summary { (say.correct_price_why()) }
-                        (page.form("/corrections/price", html! {
+                        (page.form("/corrections/price", || html! {
                             (page.field(&Field::new("tariff", say.tariff(), Input::Choice(&tariffs))))
                             (ground(page))
                             button.button type="submit" { (say.correct_now()) }
@@ -84,9 +84,9 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 }
                 section.card #late-fee {
                     header { h2 { (say.correct_late_fee()) } }
-                    details open[page.typed.has("late_bill") || fields.get("late_bill").is_some()] {
+                    details open[page.sends("/corrections/late-fee") || fields.get("late_bill").is_some()] {
                         summary { (say.correct_late_fee_why()) }
-                        (page.form("/corrections/late-fee", html! {
+                        (page.form("/corrections/late-fee", || html! {
                             div.columns {
                                 (page.field(&Field::new("late_bill", say.late_bill(), Input::Code).value(fields.get("late_bill").unwrap_or("")).hint(say.late_bill_hint())))
                                 (page.field(&Field::new("right", say.late_right(), Input::Choice(&late_rights(page)))))

@@ -89,7 +89,7 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
             (section(page))
             form.card method="get" action="/households" role="search" {
                 div.row {
-                    label { (say.find_household()) input name="q" type="search" autocapitalize="none" autofocus; }
+                    label { (say.find_household()) input name="q" type="search" autocapitalize="none" autofocus[page.sent.is_none()]; }
                     button.button type="submit" { (say.find()) }
                 }
                 p.small.mute { (say.find_household_why()) }
@@ -129,7 +129,7 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 header { h2 { (say.count_cash()) } }
                 p.small.mute { (say.count_cash_why()) }
                 @if page.takes_money() {
-                    (page.form("/counter/cash", html! {
+                    (page.form("/counter/cash", || html! {
                         div.columns {
                             (page.field(&Field::new("day", say.day(), Input::Date).value(&yesterday)))
                             (page.field(&Field::new("counted", say.counted(), Input::Money)))
@@ -144,10 +144,10 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 section.card #statement {
                     header { h2 { (say.reconcile()) } }
                     p.small.mute { (say.reconcile_why()) }
-                    details open[page.typed.has("statement")] {
+                    details open[page.sends("/counter/reconcile")] {
                         summary { (say.reconcile()) }
                         @let usual = yesterday.as_str();
-                        (page.form("/counter/reconcile", html! {
+                        (page.form("/counter/reconcile", || html! {
                             div.columns {
                                 (page.field(&Field::new("s_channel", say.channel_word(), Input::Choice(&channels(page)))))
                                 (page.field(&Field::new("s_from", say.day_from(), Input::Date).value(usual)))
@@ -274,7 +274,7 @@ fn closed(view: &View, days: &[(u64, Audit)]) -> Markup {
 /// A refund, where it stands and what can be done.
 pub(super) fn refund(page: &Page<'_>, refund: &Refund) -> Markup {
     let (view, say) = (&page.view, page.view.say);
-    let number = html! { input type="hidden" name="refund" value=(refund.refund); };
+    let this = ("refund", refund.refund.as_str());
     html! {
         div.entry {
             (what(page, refund))
@@ -290,22 +290,22 @@ pub(super) fn refund(page: &Page<'_>, refund: &Refund) -> Markup {
             }
             @if page.takes_money() {
                 div.row {
-                    @if refund.expires_at.is_none() {
-                        (page.form("/refunds/approve", html! {
-                            (number) button.button type="submit" { (say.approve()) }
+                    @if refund.expires_at.is_none() && refund.asked_by == format!("page/{}", page.user) {
+                        p.small.mute { (say.not_by_yourself()) }
+                    } @else if refund.expires_at.is_none() {
+                        (page.form_of("/refunds/approve", this, || html! {
+                            button.button type="submit" { (say.approve()) }
                         }))
                     } @else {
-                        (page.form("/refunds/paid", html! {
-                            (number)
+                        (page.form_of("/refunds/paid", this, || html! {
                             label { (say.reference()) input name="reference" autocapitalize="none"; }
                             button.button type="submit" { (say.paid_out_now()) }
                         }))
                     }
                 }
-                details {
+                details open[page.sends_of("/refunds/void", this)] {
                     summary { (say.void_refund()) }
-                    (page.form("/refunds/void", html! {
-                        (number)
+                    (page.form_of("/refunds/void", this, || html! {
                         (page.field(&Field::new("void_reason", say.reason(), Input::Text)))
                         button.button.second type="submit" { (say.void_refund()) }
                     }))

@@ -104,9 +104,9 @@ fn one(view: &View, page: &Page<'_>, door: &Value) -> Markup {
                 @let open = Order::OpenDoor(OpenDoor { door: parsed.clone(), reason: String::new() });
                 @let hold = Order::HoldDoor(HoldDoor { door: parsed, until: view.now, reason: String::new() });
                 @if page.may(&open) {
-                    details open[page.typed.is("door", &id) && page.typed.has("door_reason")] {
+                    details open[page.sends(&format!("/doors/{id}/open"))] {
                         summary { (say.open_door()) }
-                        (page.form(&format!("/doors/{id}/open"), html! {
+                        (page.form(&format!("/doors/{id}/open"), || html! {
                             input type="hidden" name="door" value=(id);
                             (page.field(&Field::new("door_reason", say.open_why(), Input::Text).hint(say.open_why_hint())))
                             button.button type="submit" { (say.open_now()) }
@@ -115,16 +115,16 @@ fn one(view: &View, page: &Page<'_>, door: &Value) -> Markup {
                 }
                 @if page.may(&hold) {
                     @if held == "normal" {
-                        details {
+                        details open[page.sends(&format!("/doors/{id}/hold"))] {
                             summary { (say.hold_door()) }
-                            (page.form(&format!("/doors/{id}/hold"), html! {
+                            (page.form(&format!("/doors/{id}/hold"), || html! {
                                 (page.field(&Field::new("hours", say.how_long(), Input::Choice(&hours))))
                                 (page.field(&Field::new("hold_reason", say.reason(), Input::Text)))
                                 button.button type="submit" { (say.hold_door()) }
                             }))
                         }
                     } @else {
-                        (page.form(&format!("/doors/{id}/release"), html! {
+                        (page.form(&format!("/doors/{id}/release"), || html! {
                             (page.field(&Field::new("release_reason", say.reason(), Input::Text)))
                             button.button.second type="submit" { (say.release_door()) }
                         }))
@@ -234,7 +234,7 @@ fn events_table(view: &View, events: &[Value]) -> Markup {
                             td data-name=(say.what()) {
                                 @let word = text(&event["event"]);
                                 span.pill.good[word == "granted"].bad[matches!(word.as_str(), "forced" | "duress" | "tamper")].late[matches!(word.as_str(), "denied" | "held-open")] { (say.door_event(&word)) }
-                                @if event["denied"].is_string() { " " span.small.mute lang="en" { (text(&event["denied"])) } }
+                                @if event["denied"].is_string() { " " span.small.mute { (say.denial(&text(&event["denied"]))) } }
                             }
                             td data-name=(say.card()) { (text(&event["card"])) }
                             td data-name=(say.account()) { (text(&event["account"])) (text(&event["grant"])) }
@@ -281,7 +281,7 @@ pub(super) fn controllers(desk: &Desk, page: &Page<'_>) -> Answered {
                                 @if reader["power_low"].as_bool() == Some(true) { " " span.pill.late { (say.power_low()) } }
                             }
                         }
-                        @if one["trouble"].is_string() { dt { (say.state()) } dd lang="en" { (text(&one["trouble"])) } }
+                        @if one["trouble"].is_string() { dt { (say.state()) } dd { (say.controller_away()) br; span.small.mute lang="en" { (text(&one["trouble"])) } } }
                         @if one["last_not_taken"].is_string() { dt { (say.last_fault()) } dd lang="en" { (text(&one["last_not_taken"])) } }
                     }
                 }
@@ -317,6 +317,23 @@ pub(super) fn order(page: &Page<'_>, read: &mut Reader<'_>, act: &Act) -> Option
 
 impl super::text::Say {
     /// What happened at a door, by its word.
+    fn denial(self, word: &str) -> &str {
+        match word {
+            "no-right" => self.no_right(),
+            "pin" => self.no_pin(),
+            "anti-passback" => self.no_passback(),
+            "more-cards" => self.no_more_cards(),
+            "first-card" => self.no_first_card(),
+            "locked" => self.no_locked(),
+            "interlock" => self.no_interlock(),
+            "count" => self.no_count(),
+            "schedule" => self.no_schedule(),
+            "expired" => self.no_expired(),
+            "host" => self.no_host(),
+            other => other,
+        }
+    }
+
     fn door_event(self, word: &str) -> &str {
         match word {
             "granted" => self.ev_granted(),

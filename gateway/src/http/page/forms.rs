@@ -19,6 +19,11 @@ pub(super) struct Typed {
 }
 
 impl Typed {
+    /// What a form brought, with nothing wrong.
+    pub(super) fn of(values: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { values: values.into_iter().collect(), faults: BTreeMap::new() }
+    }
+
     /// Whether the form that is shown again brought this value.
     pub(super) fn is(&self, name: &str, value: &str) -> bool {
         self.values.get(name).is_some_and(|typed| typed == value)
@@ -32,11 +37,6 @@ impl Typed {
     /// What is wrong with a field that no screen shows as one.
     pub(super) fn fault(&self, name: &str) -> Option<&str> {
         self.faults.get(name).map(String::as_str)
-    }
-
-    /// Whether the form with this field is the one that is shown again.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.values.contains_key(name) || self.faults.contains_key(name)
     }
 }
 
@@ -230,8 +230,38 @@ pub(super) fn once() -> String {
 }
 
 impl Page<'_> {
+    /// Whether the form for `action` is the one that is shown again.
+    pub(super) fn sends(&self, action: &str) -> bool {
+        self.sent.as_deref() == Some(action)
+    }
+
+    /// The same of a form that stands on the screen once for each `(field, id)`.
+    pub(super) fn sends_of(&self, action: &str, (name, id): (&str, &str)) -> bool {
+        self.sends(action) && self.typed.is(name, id)
+    }
+
     /// A form with the page's tokens.
-    pub(super) fn form(&self, action: &str, content: Markup) -> Markup {
+    pub(super) fn form(&self, action: &str, content: impl FnOnce() -> Markup) -> Markup {
+        self.filled(action, self.sends(action), content)
+    }
+
+    /// A form that stands on the screen once for each `(field, id)`, which it carries.
+    pub(super) fn form_of(
+        &self,
+        action: &str,
+        (name, id): (&'static str, &str),
+        content: impl FnOnce() -> Markup,
+    ) -> Markup {
+        self.filled(action, self.sends_of(action, (name, id)), || {
+            html! { input type="hidden" name=(name) value=(id); (content()) }
+        })
+    }
+
+    /// What was typed goes into the form that it came from, and into no other with fields of the same names.
+    fn filled(&self, action: &str, again: bool, content: impl FnOnce() -> Markup) -> Markup {
+        self.again.store(again, Ordering::Relaxed);
+        let content = content();
+        self.again.store(false, Ordering::Relaxed);
         html! {
             form method="post" action=(action) {
                 input type="hidden" name="csrf" value=(self.csrf);
@@ -244,8 +274,12 @@ impl Page<'_> {
     /// A field with its label, its hint, what was typed and what is wrong with it.
     pub(super) fn field(&self, field: &Field<'_>) -> Markup {
         let (name, required) = (field.name, field.required);
-        let fault = self.typed.faults.get(name);
-        let typed = self.typed.values.get(name).map(String::as_str);
+        let again = self.again.load(Ordering::Relaxed);
+        let fault = self.typed.faults.get(name).filter(|_| again);
+        let typed = self.typed.values.get(name).map(String::as_str).filter(|_| again);
+        // The first field that is wrong, or of a form that only waits to be sent: there a person goes on.
+        let wanted = again && (fault.is_some() || self.typed.faults.is_empty());
+        let focus = wanted && !self.focused.swap(true, Ordering::Relaxed);
         let value = typed.unwrap_or(field.value);
         // The same form may stand on a screen several times.
         let id = format!("{name}-{}", self.fields.fetch_add(1, Ordering::Relaxed));
@@ -259,7 +293,7 @@ impl Page<'_> {
         let wrong = fault.map(|_| "true");
         let line = |kind: &str, mode: Option<&str>, complete: &str| {
             html! {
-                input id=(id) name=(name) type=(kind) value=(value) inputmode=[mode] required[required]
+                input id=(id) name=(name) type=(kind) value=(value) inputmode=[mode] required[required] autofocus[focus]
                     autocomplete=(complete) autocapitalize="none" aria-invalid=[wrong] aria-describedby=[told.as_deref()];
             }
         };
@@ -275,15 +309,15 @@ impl Page<'_> {
                     Input::Month => (line("month", None, "off")),
                     Input::NewPassword | Input::Password => {
                         @let complete = if matches!(field.input, Input::Password) { "current-password" } else { "new-password" };
-                        input id=(id) name=(name) type="password" autocomplete=(complete) required[required]
+                        input id=(id) name=(name) type="password" autocomplete=(complete) required[required] autofocus[focus]
                             aria-invalid=[wrong] aria-describedby=[told.as_deref()];
                     }
                     Input::Lines(rows) => {
-                        textarea id=(id) name=(name) rows=(rows) required[required] spellcheck="false"
+                        textarea id=(id) name=(name) rows=(rows) required[required] autofocus[focus] spellcheck="false"
                             aria-invalid=[wrong] aria-describedby=[told.as_deref()] { (value) }
                     }
                     Input::Choice(all) => {
-                        select id=(id) name=(name) required[required] aria-invalid=[wrong] aria-describedby=[told.as_deref()] {
+                        select id=(id) name=(name) required[required] autofocus[focus] aria-invalid=[wrong] aria-describedby=[told.as_deref()] {
                             @for (key, word) in all.iter() {
                                 option value=(key) selected[key == value] { (word) }
                             }

@@ -96,7 +96,7 @@ pub(super) async fn list(desk: &Desk, page: &Page<'_>) -> Answered {
             form.card method="get" action="/households" role="search" {
                 div.row {
                     label { (say.find_household())
-                        input name="q" type="search" value=(wanted) autocapitalize="none" autofocus;
+                        input name="q" type="search" value=(wanted) autocapitalize="none" autofocus[page.sent.is_none()];
                     }
                     label { (say.building())
                         select name="building" {
@@ -306,7 +306,7 @@ fn pay_form(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
     html! {
         section.card #pay {
             header { h2 { (say.take_payment()) } }
-            (page.form(&format!("/households/{id}/pay"), html! {
+            (page.form(&format!("/households/{id}/pay"), || html! {
                 (seen::field(&of.seen))
                 div.columns {
                     (page.field(&Field::new("amount", say.amount_yuan(), Input::Money).value(&owed)))
@@ -337,12 +337,11 @@ fn deposits(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                         (deposit.condition) " · "
                         @if deposit.met { span.pill.good { (say.condition_met()) } } @else { span.pill.late { (say.condition_open()) } }
                     }
-                    @let again = page.typed.is("deposit", number.as_str());
+                    @let this = ("deposit", number.as_str());
                     @if page.takes_money() && !deposit.met {
-                        details open[again && page.typed.has("evidence")] {
+                        details open[page.sends_of(&format!("/households/{id}/deposit-met"), this)] {
                             summary { (say.condition_is_met()) }
-                            (page.form(&format!("/households/{id}/deposit-met"), html! {
-                                input type="hidden" name="deposit" value=(number);
+                            (page.form_of(&format!("/households/{id}/deposit-met"), this, || html! {
                                 (page.field(&Field::new("evidence", say.evidence_where(), Input::Text)))
                                 button.button type="submit" { (say.save()) }
                             }))
@@ -351,11 +350,10 @@ fn deposits(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                     @let owing: Vec<(String, String)> = of.owed.iter().filter(|(_, fen)| **fen > Fen::ZERO)
                         .map(|(item, fen)| (item.to_string(), format!("{} {}", say.item_name(item.as_str()), money(*fen)))).collect();
                     @if page.takes_money() && deposit.free() > Fen::ZERO && !owing.is_empty() {
-                        details open[again && page.typed.has("deduct")] {
+                        details open[page.sends_of(&format!("/households/{id}/deduct"), this)] {
                             summary { (say.deduct()) }
-                            (page.form(&format!("/households/{id}/deduct"), html! {
+                            (page.form_of(&format!("/households/{id}/deduct"), this, || html! {
                                 (seen::field(&of.seen_deposits))
-                                input type="hidden" name="deposit" value=(number);
                                 div.columns {
                                     (page.field(&Field::new("item", say.item(), Input::Choice(&owing))))
                                     (page.field(&Field::new("deduct", say.amount_yuan(), Input::Money)))
@@ -368,9 +366,9 @@ fn deposits(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                 }
             }
             @if page.takes_money() {
-                details open[page.typed.has("d_amount")] {
+                details open[page.sends(&format!("/households/{id}/deposit"))] {
                     summary { (say.take_deposit()) }
-                    (page.form(&format!("/households/{id}/deposit"), html! {
+                    (page.form(&format!("/households/{id}/deposit"), || html! {
                         (seen::field(&of.seen_deposits))
                         div.columns {
                             (page.field(&Field::new("d_kind", say.deposit_kind(), Input::Text).hint(say.deposit_kind_hint())))
@@ -405,9 +403,9 @@ fn refunds(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
             @for refund in &of.refunds { (super::counter::refund(page, refund)) }
             @for refund in &of.expired { (super::counter::expired(page, refund)) }
             @if page.takes_money() && (of.prepaid > Fen::ZERO || !of.deposits.is_empty()) {
-                details open[page.typed.has("r_amount")] {
+                details open[page.sends(&format!("/households/{id}/refund"))] {
                     summary { (say.ask_refund()) }
-                    (page.form(&format!("/households/{id}/refund"), html! {
+                    (page.form(&format!("/households/{id}/refund"), || html! {
                         (seen::field(&of.seen))
                         div.columns {
                             (page.field(&Field::new("r_source", say.refund_from(), Input::Choice(&sources))))

@@ -1,7 +1,7 @@
 //! The frame around every screen: bar, sections by role, notes, and the small frame for who is not
 //! logged in.
 
-use super::components::icon;
+use super::components::{address, icon};
 use super::text::Say;
 use super::{Page, answer_html, assets};
 use crate::http::auth::{Area, Role};
@@ -127,7 +127,7 @@ impl Page<'_> {
             Lang::En => ("zh", Lang::Zh.tag()),
         };
         html! {
-            a.quiet href={ "/language/" (code) "?back=" (self.at) } lang=(tag) hreflang=(tag) {
+            a.quiet href=(address(&format!("/language/{code}"), &[("back", &self.here())])) lang=(tag) hreflang=(tag) {
                 (self.view.say.other_language())
             }
         }
@@ -188,7 +188,7 @@ impl Page<'_> {
                 strong { (say.locked()) }
                 form.row method="post" action="/unlock" {
                     input type="hidden" name="csrf" value=(self.csrf);
-                    input type="hidden" name="next" value=(self.at);
+                    input type="hidden" name="next" value=(self.here());
                     input type="hidden" name="user" value=(self.user) autocomplete="username" disabled;
                     label { (say.password())
                         input name="password" type="password" autocomplete="current-password" required;

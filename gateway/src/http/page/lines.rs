@@ -2,7 +2,7 @@
 //! meters in `adding`; the sheet
 //! that is signed when meters are put into service.
 
-use super::components::{ROWS, View, empty, pages, tabs, unit};
+use super::components::{ROWS, View, address, empty, pages, polls, tabs, unit};
 use super::forms::{Field, Input, Reader};
 use super::{Act, Outcome, Page, adding};
 use crate::http::answer::{Answered, Desk};
@@ -61,21 +61,8 @@ pub(super) fn list(desk: &Desk, page: &Page<'_>) -> Answered {
                     }
                     p { span.mono { (line.what) } " · " (say.busy()) " " (line.busy_permille / 10) "." (line.busy_permille % 10) " % · "
                         a href={ "/meters?line=" (id) } { (say.meters()) } }
-                    @if let Some(trouble) = &line.trouble { p.note.late lang="en" { (trouble) } }
-                    table.stack {
-                        thead { tr { th { (say.result()) } th.num { (say.count()) } th { (say.what_to_check()) } } }
-                        tbody {
-                            tr { td.lead { (say.class_good()) } td.num data-name=(say.count()) { (good) } td {} }
-                            @for (class, count) in FaultClass::ALL.into_iter().zip(faults) {
-                                @let (name, check) = view.say.class(class);
-                                tr {
-                                    td.lead { (name) }
-                                    td.num data-name=(say.count()) { (count) }
-                                    td.wide.mute.small { @if count > 0 { (check) } }
-                                }
-                            }
-                        }
-                    }
+                    @if let Some(trouble) = &line.trouble { div.note.late { strong { (say.line_trouble()) } p.small { (say.line_trouble_why()) } p.small lang="en" { (trouble) } } }
+                    (polls(view, good, faults))
                 }
             }
         },
@@ -112,7 +99,7 @@ pub(super) fn scan(desk: &Desk, page: &Page<'_>) -> Answered {
             p.mute { (say.scan_why()) }
             @if installs(page) {
                 section.card {
-                    (page.form("/scan/begin", html! {
+                    (page.form("/scan/begin", || html! {
                         div.columns {
                             (page.field(&Field::new("line", say.line(), Input::Choice(&places)).optional()))
                             (page.field(&Field::new("place", say.scan_place(), Input::Code).optional().hint(say.scan_place_hint())))
@@ -177,7 +164,7 @@ pub(super) fn one_scan(desk: &Desk, page: &Page<'_>, id: &ScanId) -> Answered {
                     progress max=(steps.max(1)) value=(step) aria-label=(say.scan_progress()) { (step) "/" (steps) }
                     p { (say.fill(say.scan_step(), &[&step.to_string(), &steps.to_string(), &scan["remaining_s"].to_string()])) }
                     @if installs(page) {
-                        (page.form(&format!("/scan/{id}/cancel"), html! { button.button.second type="submit" { (say.scan_cancel()) } }))
+                        (page.form(&format!("/scan/{id}/cancel"), || html! { button.button.second type="submit" { (say.scan_cancel()) } }))
                     }
                 }
                 @for note in scan["notes"].as_array().into_iter().flatten() { p.note.late lang="en" { (text(note)) } }
@@ -290,11 +277,8 @@ pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
         all.get(from..count.min(from.saturating_add(ROWS))).unwrap_or_default()
     };
     let link = |more: (&str, &str)| {
-        let mut query = form_urlencoded::Serializer::new("/sheet?".to_owned());
-        if let Some(line) = fields.get("line") {
-            query.append_pair("line", line);
-        }
-        query.append_pair(more.0, more.1).finish()
+        let line = fields.get("line").map(|line| ("line", line));
+        address("/sheet", &line.into_iter().chain([more]).collect::<Vec<_>>())
     };
     Ok(page.framed(
         say.sheet(),
@@ -322,7 +306,7 @@ pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
                 table.stack {
                     thead { tr {
                         th { (say.meter()) } th { (say.accounts()) } th { (say.line()) } th { (say.address()) }
-                        th.num { (say.start_reading()) } th { (say.when()) } th { (say.checked()) }
+                        th.num { (say.start_reading()) } th { (say.when()) } th { (say.photo()) } th { (say.checked()) }
                     } }
                     tbody { @for meter in shown { (sheet_row(view, meter)) } }
                 }
@@ -351,6 +335,8 @@ fn sheet_row(view: &View, meter: &MeterView) -> Markup {
                 }
             }
             td.num data-name=(say.when()) { @if let Some((at, _)) = &board.last { (view.time(*at)) } }
+            // Written by hand, on paper.
+            td data-name=(say.photo()) {}
             td data-name=(say.checked()) { "☐" }
         }
     }

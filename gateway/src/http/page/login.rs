@@ -2,18 +2,15 @@
 //! and what went wrong. What a form had brought when its session was over is kept by the login form
 //! itself and shown again after it, to be sent by a person: nothing is ordered by a login.
 
-use super::forms::once;
-use super::{Outcome, Page};
-use crate::http::answer::{Answered, Desk, local};
+use super::forms::Typed;
+use super::{Note, Outcome, Page};
+use crate::http::answer::{Desk, local};
 use crate::http::auth::{Person, USER};
 use crate::http::page::Act;
 use crate::http::request::Fields;
 use crate::problem::{Code, Problem};
 use maud::{Markup, html};
 use warp::reply::Response;
-
-/// Fields that belong to a session, not to what was typed.
-const OF_SESSION: [&str; 2] = ["csrf", "once"];
 
 /// A form that waits for a login.
 #[derive(Debug)]
@@ -62,14 +59,14 @@ fn notice(page: &Page<'_>, problem: Option<&Problem>) -> Markup {
 }
 
 /// The login form. Pasting and password managers work.
-pub(super) fn login(page: &Page<'_>, problem: Option<&Problem>, kept: Option<&Kept>) -> Answered {
+pub(super) fn login(
+    page: &Page<'_>,
+    problem: Option<&Problem>,
+    kept: Option<&Kept>,
+    next: Option<&str>,
+) -> Response {
     let say = page.view.say;
-    let fields = if page.request.mutates() {
-        Fields::default()
-    } else {
-        Fields::parse(page.request.query.as_bytes(), &["next"])?
-    };
-    Ok(page.plain(
+    page.plain(
         say.log_in(),
         html! {
             form.card method="post" action="/login" {
@@ -77,7 +74,7 @@ pub(super) fn login(page: &Page<'_>, problem: Option<&Problem>, kept: Option<&Ke
                 p.mute { (say.login_why()) }
                 (notice(page, problem))
                 @if let Some(kept) = kept { p.note.good { (say.typed_is_kept()) } (kept.hidden()) }
-                @if let Some(next) = fields.get("next") { input type="hidden" name="next" value=(next); }
+                @if let Some(next) = next { input type="hidden" name="next" value=(next); }
                 label { (say.user())
                     input name="user" value=(USER) autocomplete="username" autocapitalize="none" required;
                 }
@@ -88,7 +85,7 @@ pub(super) fn login(page: &Page<'_>, problem: Option<&Problem>, kept: Option<&Ke
             }
             p.foot.mute.small { (say.forgot()) }
         },
-    ))
+    )
 }
 
 /// The password of a locked session, with what was to be sent.
@@ -117,7 +114,7 @@ pub(super) fn locked(page: &Page<'_>, kept: Option<&Kept>, problem: Option<&Prob
 /// Opens a locked session and goes on with what was to be sent.
 pub(super) async fn unlock(
     desk: &Desk,
-    page: &Page<'_>,
+    page: &mut Page<'_>,
     person: &Person,
     fields: &Fields,
 ) -> Result<Outcome, Problem> {
@@ -132,42 +129,33 @@ pub(super) async fn unlock(
         return Ok(Outcome::Shown(response));
     }
     accounts.unlock(person);
-    Ok(match kept {
-        Some(kept) => Outcome::Shown(resumed(page, &kept)),
-        None => {
+    page.locked = false;
+    let shown = match kept {
+        Some(kept) => resumed(desk, page, kept).await,
+        None => None,
+    };
+    Ok(shown.map_or_else(
+        || {
             let to = local(fields.get("next")).to_owned();
             Outcome::Done(page.view.say.unlocked().to_owned(), to)
-        }
-    })
+        },
+        Outcome::Shown,
+    ))
 }
 
-/// What was typed before the login, to be sent now or thrown away.
-pub(super) fn resumed(page: &Page<'_>, kept: &Kept) -> Response {
-    let say = page.view.say;
-    let back = Act::of(&kept.to).map_or_else(|| "/".to_owned(), |act| act.screen().path());
-    page.plain(
-        say.go_on(),
-        html! {
-            form.card method="post" action=(kept.to) {
-                header { h1 { (say.go_on()) } }
-                p { (say.typed_again()) }
-                input type="hidden" name="csrf" value=(page.csrf);
-                input type="hidden" name="once" value=(once());
-                dl {
-                    @for (name, value) in kept.fields.iter().filter(|(name, value)| {
-                        !OF_SESSION.contains(&name.as_str()) && !value.is_empty()
-                    }) {
-                        dt.mono { (name) } dd { (value) }
-                    }
-                }
-                @for (name, value) in &kept.fields {
-                    input type="hidden" name=(name) value=(value);
-                }
-                button.button type="submit" { (say.send_now()) }
-            }
-            p.foot { a href=(back) { (say.throw_away()) } }
-        },
-    )
+/// The screen of a form that waited for a login, with what was typed in it, to be sent by a person; what it
+/// says was seen is what stands there now. `None` for who may not see it.
+pub(super) async fn resumed(desk: &Desk, page: &mut Page<'_>, kept: Kept) -> Option<Response> {
+    let screen = Act::of(&kept.to)?.screen();
+    if !page.role?.sees(screen.area()) {
+        return None;
+    }
+    page.at = screen.path();
+    page.note = Some(Note { good: true, text: page.view.say.typed_again().to_owned() });
+    page.typed = Typed::of(kept.fields);
+    page.sent = Some(kept.to);
+    // A screen that is gone meanwhile is no reason to refuse the login.
+    super::show(desk, page, &screen).await.ok()
 }
 
 /// The form for the first password.

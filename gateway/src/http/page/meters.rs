@@ -1,7 +1,7 @@
 //! Meters: live values, curves, faults with what to check, held registers with what can be decided, a
 //! test read with its frames, and the exchange of a device.
 
-use super::components::{ROWS, View, empty, pages, unit};
+use super::components::{ROWS, View, address, empty, pages, polls, unit};
 use super::forms::{Field, Input, Reader};
 use super::lines::{installs, section};
 use super::{Act, Outcome, Page, chart};
@@ -17,8 +17,7 @@ use blockgate_rules::calendar::{Day, Month, days_before, next_day};
 use blockgate_rules::event::Verdict;
 use blockgate_rules::input::{HeldDecision, Order};
 use blockgate_types::{
-    Decimal, FaultClass, MeterId, RegisterName, RegisterSpec, RelayTo, Role, Span, Time, ValveTo,
-    parse_decimal,
+    Decimal, MeterId, RegisterName, RegisterSpec, RelayTo, Role, Span, Time, ValveTo, parse_decimal,
 };
 use maud::{Markup, html};
 
@@ -52,13 +51,9 @@ pub(super) fn list(desk: &Desk, page: &Page<'_>) -> Answered {
     let count = all.len();
     let shown: Vec<MeterView> = all.into_iter().skip(from).take(ROWS).collect();
     let link = |from: usize| {
-        let mut query = form_urlencoded::Serializer::new("/meters?".to_owned());
-        for name in ["show", "q", "line"] {
-            if let Some(value) = fields.get(name) {
-                query.append_pair(name, value);
-            }
-        }
-        query.append_pair("from", &from.to_string()).finish()
+        let kept = ["show", "q", "line"].into_iter();
+        let kept = kept.filter_map(|name| Some((name, fields.get(name)?)));
+        address("/meters", &kept.chain([("from", from.to_string().as_str())]).collect::<Vec<_>>())
     };
     let lines: Vec<String> = desk.shared.board.lines().keys().map(ToString::to_string).collect();
     Ok(page.framed(
@@ -198,10 +193,10 @@ pub(super) async fn detail(
                 (section(page))
                 @if reads {
                     div.row {
-                        (page.form(&format!("/meters/{id}/read"), html! {
+                        (page.form(&format!("/meters/{id}/read"), || html! {
                             button.button type="submit" title=(say.test_read_why()) { (say.test_read()) }
                         }))
-                        (page.form(&format!("/meters/{id}/test"), html! {
+                        (page.form(&format!("/meters/{id}/test"), || html! {
                             button.button.second type="submit" { (say.test_frames()) }
                         }))
                         @if installs(page) { a.button.second href={ "/meters/" (id) "/exchange" } { (say.exchange()) } }
@@ -228,7 +223,7 @@ pub(super) async fn detail(
                     (curve)
                 }
                 (orders(desk, page, &meter))
-                section.card { header { h2 { (say.polls()) } } (polls(view, &meter)) }
+                section.card { header { h2 { (say.polls()) } } (polls(view, meter.board.good, meter.board.faults)) }
                 section.card { (about(view, &meter)) }
             }
         },
@@ -249,14 +244,17 @@ async fn curve(
         let rows = match register {
             Some(register) => {
                 let (id, to) = (meter.id.clone(), view.now.plus(Span::from_millis(1)));
-                // One hour more, for the difference of the first.
-                let from = view.now.minus(Span::from_hours(26));
+                // The day before too, and one hour more, for the difference of the first.
+                let from = view.now.minus(Span::from_hours(50));
                 let limit = limits::HTTP_ROWS_MAX;
                 query(desk, move |trees| trees.history(&id, &register, from, to, limit)).await?
             }
             None => Vec::new(),
         };
-        return Ok(chart::show(view, &rows, unit));
+        return Ok(match unit {
+            Some(unit) => chart::day(view, &rows, unit),
+            None => empty(say.nothing_measured()),
+        });
     }
     let zone = zone(desk)?;
     let today = zone.day(view.now);
@@ -338,9 +336,9 @@ fn orders(desk: &Desk, page: &Page<'_>, meter: &MeterView) -> Markup {
                 header { h2 { (say.orders()) } }
                 p.small.mute { (say.orders_why()) }
                 @if page.may(&valve) {
-                    details {
+                    details open[page.sends(&format!("/meters/{id}/valve"))] {
                         summary { (say.valve()) }
-                        (page.form(&format!("/meters/{id}/valve"), html! {
+                        (page.form(&format!("/meters/{id}/valve"), || html! {
                             (page.field(&Field::new("to", say.valve(), Input::Choice(&valves))))
                             (page.field(&Field::new("act_reason", say.reason(), Input::Text)))
                             button.button type="submit" { (say.valve_now()) }
@@ -348,9 +346,9 @@ fn orders(desk: &Desk, page: &Page<'_>, meter: &MeterView) -> Markup {
                     }
                 }
                 @if page.may(&relay) {
-                    details {
+                    details open[page.sends(&format!("/meters/{id}/relay"))] {
                         summary { (say.relay()) }
-                        (page.form(&format!("/meters/{id}/relay"), html! {
+                        (page.form(&format!("/meters/{id}/relay"), || html! {
                             (page.field(&Field::new("to", say.relay(), Input::Choice(&relays))))
                             (page.field(&Field::new("act_reason", say.reason(), Input::Text)))
                             button.button type="submit" { (say.relay_now()) }
@@ -358,10 +356,10 @@ fn orders(desk: &Desk, page: &Page<'_>, meter: &MeterView) -> Markup {
                     }
                 }
                 @if installs(page) && !registers.is_empty() {
-                    details open[page.typed.has("estimate")] {
+                    details open[page.sends(&format!("/meters/{id}/estimate"))] {
                         summary { (say.estimate()) }
                         p.small.mute { (say.estimate_why()) }
-                        (page.form(&format!("/meters/{id}/estimate"), html! {
+                        (page.form(&format!("/meters/{id}/estimate"), || html! {
                             (page.field(&Field::new("register", say.register_name(), Input::Choice(&registers))))
                             (page.field(&Field::new("estimate", say.value(), Input::Number).optional().hint(say.estimate_hint())))
                             (page.field(&Field::new("estimate_reason", say.reason(), Input::Text)))
@@ -436,15 +434,20 @@ fn frames(view: &View, test: &TestRead) -> Markup {
                 tbody {
                     @for exchange in &test.exchanges {
                         tr {
-                            td.wide.mono { (wire::hex_text(&exchange.request)) }
-                            td.wide.mono { @if exchange.reply.is_empty() { (say.nothing_received()) } @else { (wire::hex_text(&exchange.reply)) } }
-                            td.num data-name=(say.round_trip()) { (exchange.round_trip.as_millis()) " ms" }
+                            td.wide.mono data-name=(say.sent()) { (wire::hex_text(&exchange.request)) }
+                            td.wide.mono data-name=(say.received()) { @if exchange.reply.is_empty() { (say.nothing_received()) } @else { (wire::hex_text(&exchange.reply)) } }
+                            td.num data-name=(say.round_trip()) { (round_trip(exchange.round_trip)) }
                         }
                     }
                 }
             }
         }
     }
+}
+
+/// In milliseconds; what is faster than one of them is no zero.
+fn round_trip(span: std::time::Duration) -> String {
+    if span.as_millis() == 0 { "< 1 ms".to_owned() } else { format!("{} ms", span.as_millis()) }
 }
 
 /// The exchange of a device in three steps: the old one's last reading, the new one's first, and a look
@@ -465,9 +468,11 @@ pub(super) fn exchange(desk: &Desk, page: &Page<'_>, id: &MeterId) -> Answered {
                 .map(|r| (r.name.to_string(), say.register(r.name.as_str())))
                 .collect()
         });
-    let good = |name: &str| fields.get(name).filter(|text| parse_decimal(text).is_ok());
+    // A form that waited for a login, or was refused, brings what the steps had gathered.
+    let given = |name: &str| page.typed.value(name).or_else(|| fields.get(name));
+    let good = |name: &str| given(name).filter(|text| parse_decimal(text).is_ok());
     let (old, new) = (good("final_value"), good("initial_value"));
-    let register = fields.get("register").unwrap_or_default();
+    let register = given("register").unwrap_or_default();
     let step = match (old, new) {
         (Some(_), Some(_)) => 3,
         (Some(_), None) => 2,
@@ -510,7 +515,7 @@ pub(super) fn exchange(desk: &Desk, page: &Page<'_>, id: &MeterId) -> Answered {
                             dt { (say.initial_value()) } dd { strong { (new.unwrap_or_default()) } }
                         }
                         p { (say.exchange_look_why()) }
-                        (page.form(&format!("/meters/{id}/exchange"), html! {
+                        (page.form(&format!("/meters/{id}/exchange"), || html! {
                             input type="hidden" name="register" value=(register);
                             input type="hidden" name="final_value" value=(old.unwrap_or_default());
                             input type="hidden" name="initial_value" value=(new.unwrap_or_default());
@@ -608,7 +613,7 @@ fn held(page: &Page<'_>, meter: &MeterView) -> Markup {
                         decision: HeldDecision::Accept,
                     };
                     @if page.may(&order) {
-                        (page.form(&format!("/meters/{}/decide", meter.id), html! {
+                        (page.form(&format!("/meters/{}/decide", meter.id), || html! {
                             input type="hidden" name="register" value=(register);
                             input type="hidden" name="seen" value=(hold_of(meter, register).unwrap_or_default());
                             div.row {
@@ -674,30 +679,6 @@ fn fault(view: &View, meter: &MeterView) -> Markup {
                     summary { (say.raw_frame()) }
                     @if fault.raw.is_empty() { p.mute { (say.nothing_received()) } }
                     @else { p.mono { (wire::hex_text(&fault.raw)) } }
-                }
-            }
-        }
-    }
-}
-
-fn polls(view: &View, meter: &MeterView) -> Markup {
-    let say = view.say;
-    html! {
-        table.stack {
-            thead { tr { th { (say.result()) } th.num { (say.count()) } th { (say.what_to_check()) } } }
-            tbody {
-                tr {
-                    td.lead { (say.class_good()) }
-                    td.num data-name=(say.count()) { (meter.board.good) }
-                    td {}
-                }
-                @for (class, count) in FaultClass::ALL.into_iter().zip(meter.board.faults) {
-                    @let (name, check) = say.class(class);
-                    tr {
-                        td.lead { (name) }
-                        td.num data-name=(say.count()) { (count) }
-                        td.wide.mute.small { @if count > 0 { (check) } }
-                    }
                 }
             }
         }

@@ -8,7 +8,7 @@
 //! | `layout` | the frame: bar, sections by role, notes |
 //! | `forms` | fields with their faults, amounts as people type them, sent once |
 //! | `components` | times, ages, pills, money, tables' cells, empty states |
-//! | `text`, `refusals` | every word in both languages; what rules refuse, in Chinese |
+//! | `text`, `refusals`, `deeds` | every word in both languages; what rules refuse, in Chinese; what the audit trail tells |
 //! | `seen` | what stood there when a form was opened, against what stands there now |
 //! | `network` | addresses, gateway and name servers, for the first run |
 //! | `chart` | drawings by the server |
@@ -29,6 +29,7 @@ mod chart;
 mod components;
 mod corrections;
 mod counter;
+mod deeds;
 mod doors;
 mod forms;
 mod households;
@@ -67,7 +68,7 @@ use components::View;
 use forms::{Reader, Typed};
 use jiff::tz::TimeZone;
 use maud::Markup;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use text::Say;
 use warp::http::HeaderValue;
 use warp::reply::Response;
@@ -87,6 +88,12 @@ struct Page<'r> {
     locked: bool,
     note: Option<Note>,
     typed: Typed,
+    /// The form that is shown again with what was typed: where it is sent to.
+    sent: Option<String>,
+    /// Whether fields that are written now are of that form.
+    again: AtomicBool,
+    /// Whether a field has the focus.
+    focused: AtomicBool,
     /// Fields so far, for their ids.
     fields: AtomicU32,
     /// After how many seconds the browser asks again by itself, where something goes on; zero for never.
@@ -113,6 +120,9 @@ impl<'r> Page<'r> {
             locked: person.is_some_and(|person| person.locked),
             note: person.and_then(|person| shared.accounts.take_note(person)),
             typed: Typed::default(),
+            sent: request.mutates().then(|| request.path.clone()),
+            again: AtomicBool::new(false),
+            focused: AtomicBool::new(false),
             fields: AtomicU32::new(0),
             refresh: AtomicU32::new(0),
             gateway: format!("{} · {}", shared.status.tenant, shared.status.gateway),
@@ -130,6 +140,11 @@ impl<'r> Page<'r> {
     fn takes_money(&self) -> bool {
         let (day, note) = (String::new(), String::new());
         self.may(&Order::CountCash { day, counted_fen: Fen::ZERO, note })
+    }
+
+    /// The screen's address with what it is asked for, to come back to.
+    fn here(&self) -> String {
+        if self.at == self.request.path { self.request.address() } else { self.at.clone() }
     }
 
     /// A refusal as a note.
@@ -168,7 +183,10 @@ pub(super) async fn answer(desk: &Desk, request: &Request, caller: &Caller, ask:
     match ask {
         Ask::Asset(name) => assets::serve(&name),
         Ask::LoginPage => match caller {
-            Caller::Nobody => login::login(&page(), None, None),
+            Caller::Nobody => {
+                let fields = Fields::parse(request.query.as_bytes(), &["next"])?;
+                Ok(login::login(&page(), None, None, fields.get("next")))
+            }
             Caller::Person(_) | Caller::Device(_) => Ok(see_other("/")),
         },
         Ask::SetUpPage if desk.shared.accounts.is_set_up() => Ok(see_other("/login")),
@@ -400,7 +418,7 @@ pub(super) fn ask_again(
         Caller::Person(_) => (Code::Locked, login::locked(&page, kept.as_ref(), None)),
         Caller::Nobody | Caller::Device(_) => {
             let code = Code::Unauthenticated;
-            (code, login::login(&page, Some(&code.into()), kept.as_ref())?)
+            (code, login::login(&page, Some(&code.into()), kept.as_ref(), None))
         }
     };
     if let Ok(status) = warp::http::StatusCode::from_u16(code.status()) {
@@ -410,15 +428,28 @@ pub(super) fn ask_again(
 }
 
 /// What comes after a login that a form had to wait for.
-pub(super) fn resume(
+pub(super) async fn resume(
     desk: &Desk,
     request: &Request,
     person: &Person,
     kept: &Fields,
 ) -> Option<Response> {
     let kept = login::Kept::again(kept)?;
-    let page = Page::new(desk, request, &Caller::Person(person.clone()));
-    Some(login::resumed(&page, &kept))
+    let mut page = Page::new(desk, request, &Caller::Person(person.clone()));
+    login::resumed(desk, &mut page, kept).await
+}
+
+/// The login once more, with why it was refused, where to go after it, and the form that waits for it.
+pub(super) fn refused_login(
+    desk: &Desk,
+    request: &Request,
+    problem: &Problem,
+    fields: &Fields,
+) -> Response {
+    let page = Page::new(desk, request, &Caller::Nobody);
+    let kept = login::Kept::again(fields);
+    let response = login::login(&page, Some(problem), kept.as_ref(), fields.get("next"));
+    marked(response, problem)
 }
 
 /// The last hand on every response: problems are written out, in the caller's language and for a
@@ -445,7 +476,7 @@ pub(super) fn finish(desk: &Desk, request: &Request, mut response: Response) -> 
 }
 
 fn show_problem(desk: &Desk, request: &Request, problem: &Problem) -> Response {
-    let mut response = if request.is_api() {
+    let response = if request.is_api() {
         // A program that names no language reads the same detail everywhere.
         let asked = request.header("accept-language").and_then(Lang::accepted);
         let detail = asked.map_or_else(|| problem.detail.clone(), |l| Say(l).told(&problem.detail));
@@ -453,19 +484,23 @@ fn show_problem(desk: &Desk, request: &Request, problem: &Problem) -> Response {
         let document = told.document(request.lang, &request.path);
         answer::content(document.to_string(), "application/problem+json")
     } else if problem.code == Code::Unauthenticated && !request.mutates() {
-        return see_other(&format!("/login?next={}", request.path));
+        return see_other(&components::address("/login", &[("next", &request.address())]));
     } else {
         let page = Page::new(desk, request, &Caller::Nobody);
         match request.path.as_str() {
             // The form again, with what is wrong above it.
             "/login" if desk.shared.accounts.is_set_up() => {
-                login::login(&page, Some(problem), None)
-                    .unwrap_or_else(|_| login::trouble(&page, problem))
+                login::login(&page, Some(problem), None, None)
             }
             "/setup" => login::set_up(&page, Some(problem)),
             _ => login::trouble(&page, problem),
         }
     };
+    marked(response, problem)
+}
+
+/// A problem's status and header fields.
+fn marked(mut response: Response, problem: &Problem) -> Response {
     if let Ok(status) = warp::http::StatusCode::from_u16(problem.code.status()) {
         *response.status_mut() = status;
     }

@@ -53,7 +53,7 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>, id: &AccountId) -> Answer
             @if page.takes_money() {
                 section.card.no-print {
                     p.mute { (say.move_out_why()) }
-                    (page.form(&format!("/households/{id}/move-out"), html! {
+                    (page.form(&format!("/households/{id}/move-out"), || html! {
                         div.columns {
                             (page.field(&Field::new("until", say.charged_until(), Input::Choice(&days)).hint(say.charged_until_hint())))
                             (page.field(&Field::new("deduct_owed", say.deduct_owed(), Input::Choice(&deduct))))

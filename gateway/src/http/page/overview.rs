@@ -37,7 +37,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Response {
             }
             @if !open.is_empty() { (alarms::cards(view, &open)) }
             (line_table(view, &lines))
-            (about(desk, view, &mqtt))
+            (about(desk, view))
         },
     )
 }
@@ -167,9 +167,8 @@ fn line_table(view: &View, lines: &BTreeMap<LineId, LineBoard>) -> Markup {
     }
 }
 
-pub(super) fn about(desk: &Desk, view: &View, mqtt: &MqttBoard) -> Markup {
+pub(super) fn about(desk: &Desk, view: &View) -> Markup {
     let (say, status) = (view.say, &desk.shared.status);
-    let page = desk.certificate.as_ref().map(|c| ("page".to_owned(), c.not_after()));
     html! {
         section.card {
             header { h2 { (say.gateway()) } }
@@ -179,9 +178,6 @@ pub(super) fn about(desk: &Desk, view: &View, mqtt: &MqttBoard) -> Markup {
                 dt { (say.boot()) } dd.mono { (status.boot) }
                 dt { (say.config_hash()) } dd.mono { (status.config_hash) }
                 dt { (say.head_key()) } dd.mono { (status.head_key.1) }
-                @for (name, until) in mqtt.certificates.iter().cloned().chain(page) {
-                    dt { (say.certificate()) } dd { (name) " · " (view.time(until)) }
-                }
             }
         }
     }

@@ -86,6 +86,12 @@
   // A command is sent once, however often its button is pressed.
   document.addEventListener('submit', (e) => {
     const button = e.target.querySelector('button');
-    if (e.target.method === 'post' && button && !('many' in button.dataset)) setTimeout(() => { button.disabled = true; }, 0);
+    if (e.target.method === 'post' && button && !('many' in button.dataset)) {
+      setTimeout(() => { button.disabled = true; button.dataset.sent = ''; }, 0);
+    }
+  });
+  // A page that the back button brings can be sent again: it has the same number, and is known by it.
+  addEventListener('pageshow', (e) => {
+    if (e.persisted) document.querySelectorAll('[data-sent]').forEach((button) => { button.disabled = false; });
   });
 })();

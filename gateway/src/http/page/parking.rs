@@ -128,9 +128,9 @@ fn lane(shared: &Shared, page: &Page<'_>, parking: Option<&ParkingView>, id: &La
                 @if let Some((at, outcome)) = &barrier.last { dt { (say.last_opening()) } dd { (view.ago(*at)) " · " (say.opening_outcome(outcome)) } }
             }
             @if page.may(&order) {
-                details open[page.typed.has("open_reason") && page.typed.is("lane", id.as_str())] {
+                details open[page.sends(&format!("/lanes/{id}/open"))] {
                     summary { (say.open_barrier()) }
-                    (page.form(&format!("/lanes/{id}/open"), html! {
+                    (page.form(&format!("/lanes/{id}/open"), || html! {
                         input type="hidden" name="lane" value=(id);
                         (page.field(&Field::new("open_reason", say.open_why(), Input::Text).hint(say.open_why_hint())))
                         button.button type="submit" { (say.open_now()) }
@@ -151,7 +151,7 @@ fn test(page: &Page<'_>, lanes: &[LaneId], told: Option<(&LaneId, &str, &Advice)
             header { h2 { (say.plate_test()) } }
             p.mute { (say.plate_test_why()) }
             @if let Some((_, _, advice)) = told { (answer(&page.view, advice)) }
-            (page.form("/parking/test", html! {
+            (page.form("/parking/test", || html! {
                 div.columns {
                     (page.field(&Field::new("test_plate", say.plate(), Input::Code).value(plate)))
                     (page.field(&Field::new("test_lane", say.lane(), Input::Choice(&choice)).value(lane)))
@@ -273,10 +273,9 @@ fn one_stay(
                 details { summary { (say.bill_lines()) } (super::chart::stretches(view, &due.diagram)) }
             }
             @if owed > Fen::ZERO && page.may(&pay) {
-                details open[page.typed.is("stay", id.as_str()) && page.typed.has("stay_channel")] {
+                details open[page.sends_of("/stays/pay", ("stay", id.as_str()))] {
                     summary { (say.take_payment()) " " (money(owed)) }
-                    (page.form("/stays/pay", html! {
-                        input type="hidden" name="stay" value=(id);
+                    (page.form_of("/stays/pay", ("stay", id.as_str()), || html! {
                         input type="hidden" name="stay_amount" value=(owed.0);
                         (page.field(&Field::new("stay_channel", say.channel_word(), Input::Choice(&channels(page)))))
                         (page.field(&Field::new("stay_reference", say.reference(), Input::Code).optional()))
@@ -285,11 +284,10 @@ fn one_stay(
                 }
             }
             @if page.may(&close) {
-                details {
+                details open[page.sends_of("/stays/close", ("stay", id.as_str()))] {
                     summary { (say.close_stay()) }
                     p.small.mute { (say.close_stay_why()) }
-                    (page.form("/stays/close", html! {
-                        input type="hidden" name="stay" value=(id);
+                    (page.form_of("/stays/close", ("stay", id.as_str()), || html! {
                         (page.field(&Field::new("stay_reason", say.reason(), Input::Text)))
                         button.button.second type="submit" { (say.close_stay()) }
                     }))
@@ -333,8 +331,7 @@ pub(super) fn unresolved(desk: &Desk, page: &Page<'_>) -> Answered {
                     }
                     @let order = Order::SettleParking { stay: id.clone(), reason: String::new() };
                     @if page.may(&order) {
-                        (page.form("/unresolved/settle", html! {
-                            input type="hidden" name="stay" value=(id);
+                        (page.form_of("/unresolved/settle", ("stay", id.as_str()), || html! {
                             (page.field(&Field::new("found", say.what_was_found(), Input::Text)))
                             button.button type="submit" { (say.settle()) }
                         }))

@@ -81,9 +81,9 @@ fn all_doors(page: &Page<'_>, emergency: bool) -> Markup {
     let told = DoorsOrder { doors: BTreeSet::new(), until: None, reason: String::new() };
     let one = |action: &str, field, word: &str, why: &str| {
         html! {
-            details open[page.typed.has(field)] {
+            details open[page.sends(action)] {
                 summary { (word) }
-                (page.form(action, html! {
+                (page.form(action, || html! {
                     (page.field(&Field::new(field, say.reason(), Input::Text).hint(why)))
                     button.button type="submit" { (word) }
                 }))
@@ -122,7 +122,7 @@ fn arrears(page: &Page<'_>, setup: &AccessSetup, confirmed: bool) -> Markup {
                     p.note.late { (say.arrears_warning()) }
                     ul { @for door in &at_stake { li { (door) } } }
                     @if may {
-                        (page.form(if confirmed { "/door-rights/take-back" } else { "/door-rights/confirm" }, html! {
+                        (page.form(if confirmed { "/door-rights/take-back" } else { "/door-rights/confirm" }, || html! {
     input type="hidden" name="entrances" value=(names);
                             (page.field(&Field::new("by", say.who_confirms(), Input::Text).hint(say.who_confirms_hint())))
                             (page.field(&Field::new("arrears_reason", say.reason(), Input::Text)))
@@ -144,9 +144,9 @@ fn give(page: &Page<'_>, setup: &AccessSetup, seen: &str) -> Markup {
         setup.groups.keys().map(|id| (id.to_string(), id.to_string())).collect();
     html! {
         @if page.may(&Order::Restore { of: Credential::Card(0) }) {
-            details open[page.typed.has("grant_card")] {
+            details open[page.sends("/door-rights/grant")] {
                 summary { (say.give_card()) }
-                (page.form("/door-rights/grant", html! {
+                (page.form("/door-rights/grant", || html! {
                     (seen::field(seen))
                     (page.field(&Field::new("grant", say.visit(), Input::Code).hint(say.visit_hint())))
                     (page.field(&Field::new("grant_card", say.card(), Input::Code)))
@@ -165,7 +165,7 @@ fn take(page: &Page<'_>, kind: &str, id: &str) -> Markup {
     let say = page.view.say;
     html! {
         @if page.may(&Order::Restore { of: Credential::Card(0) }) {
-            (page.form("/door-rights/revoke", html! {
+            (page.form("/door-rights/revoke", || html! {
                 input type="hidden" name="of_kind" value=(kind);
                 input type="hidden" name="of" value=(id);
                 input type="hidden" name="revoke_reason" value=(say.ended_on_page());
@@ -179,7 +179,7 @@ fn back(page: &Page<'_>, kind: &str, id: &str, since: Time) -> Markup {
     let say = page.view.say;
     html! {
         @if page.may(&Order::Restore { of: Credential::Card(0) }) {
-            (page.form("/door-rights/restore", html! {
+            (page.form("/door-rights/restore", || html! {
                 (seen::field(&since.to_string()))
                 input type="hidden" name="of_kind" value=(kind);
                 input type="hidden" name="of" value=(id);
@@ -195,9 +195,9 @@ fn shut_out(page: &Page<'_>) -> Markup {
         KINDS.iter().map(|kind| ((*kind).to_owned(), say.kind_of(kind).to_owned())).collect();
     html! {
         @if page.may(&Order::Restore { of: Credential::Card(0) }) {
-            details open[page.typed.has("revoke_reason")] {
+            details open[page.sends("/door-rights/revoke")] {
                 summary { (say.shut_somebody_out()) }
-                (page.form("/door-rights/revoke", html! {
+                (page.form("/door-rights/revoke", || html! {
                     (page.field(&Field::new("of_kind", say.what(), Input::Choice(&kinds))))
                     (page.field(&Field::new("of", say.number_or_id(), Input::Code)))
                     (page.field(&Field::new("revoke_reason", say.reason(), Input::Text)))

@@ -61,7 +61,7 @@ fn framed(desk: &Desk, page: &Page<'_>, tried: Option<(&Preview, &Question)>) ->
                 section.card #preview {
                     header { h2 { (say.try_rules()) } }
                     p.mute { (say.try_rules_why()) }
-                    (page.form("/rules/preview", html! {
+                    (page.form("/rules/preview", || html! {
                         div.columns {
                             (page.field(&Field::new("file", say.rule_name(), Input::Code).value("change").hint(say.rule_name_hint())))
                             (page.field(&Field::new("month", say.month(), Input::Month).optional().hint(say.try_month_hint())))
@@ -114,7 +114,7 @@ fn result(page: &Page<'_>, preview: &Preview, question: &Question, seen: &str) -
             details {
                 summary { (say.apply_rules()) }
                 p.mute { (say.apply_rules_why()) }
-                (page.form("/rules/apply", html! {
+                (page.form("/rules/apply", || html! {
                     (seen::field(seen))
                     input type="hidden" name="file" value=(question.file);
                     input type="hidden" name="text" value=(question.text);

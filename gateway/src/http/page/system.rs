@@ -159,7 +159,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 }
             }
             section.card { header { h2 { (say.certificates()) } } (certificates(desk, page, &mqtt)) }
-            (overview::about(desk, view, &mqtt))
+            (overview::about(desk, view))
             p.small.mute { a href="/backup" { (say.backup()) } " · " (say.backup_where()) }
         },
     ))
@@ -273,7 +273,11 @@ pub(super) async fn audit(desk: &Desk, page: &Page<'_>) -> Answered {
             "payment" => true,
             _ => false,
         };
-        let fits = wanted.is_empty() || data.to_string().to_lowercase().contains(&wanted);
+        let codes = [&data["name"], &data["what"], &data["did"]["done"]];
+        let words = codes.iter().filter_map(|code| say.deed(code.as_str()?));
+        let fits = wanted.is_empty()
+            || data.to_string().to_lowercase().contains(&wanted)
+            || words.into_iter().any(|word| word.to_lowercase().contains(&wanted));
         if told && fits {
             rows.push((*seq, data.clone()));
         }
@@ -317,7 +321,9 @@ pub(super) async fn audit(desk: &Desk, page: &Page<'_>) -> Answered {
                                 @let name = if data["name"].is_string() { text(&data["name"]) } else { text(&data["what"]) };
                                 tr {
                                     td.lead.num { @if let Some(at) = at { (view.time(at)) } }
-                                    td.mono data-name=(say.what()) { (name) @if let Some(done) = data["did"]["done"].as_str() { " · " (done) } }
+                                    // The narrower code says what was done: `user-saved` rather than `upkeep`.
+                                    @let code = data["did"]["done"].as_str().unwrap_or(&name);
+                                    td data-name=(say.what()) { span { @if let Some(word) = say.deed(code) { (word) br; } span.mono.mute { (code) } } }
                                     td data-name=(say.by()) { (text(&data["actor"])) (text(&data["by"])) }
                                     td data-name=(say.result()) { (result(data)) }
                                     td.num data-name=(say.seq()) { (seq) }

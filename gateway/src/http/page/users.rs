@@ -44,7 +44,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Response {
                 section.card {
                     header { h2 { (say.user_save()) } }
                     p.mute { (say.user_save_why()) }
-                    (page.form("/users/save", html! {
+                    (page.form("/users/save", || html! {
                         (page.field(&Field::new("user", say.user(), Input::Code).hint(say.user_hint())))
                         (page.field(&Field::new("role", say.role_word(), Input::Choice(&roles))))
                         (page.field(&Field::new("password", say.password(), Input::NewPassword).optional().hint(say.password_hint())))
@@ -67,7 +67,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Response {
                                     @if !page.locked {
                                         details {
                                             summary { (say.change_user()) " " (name) }
-                                            (page.form("/users/save", html! {
+                                            (page.form("/users/save", || html! {
                                                 input type="hidden" name="user" value=(name);
                                                 input type="hidden" name="seen" value=(role.text());
                                                 (page.field(&Field::new("role", say.role_word(), Input::Choice(&roles)).value(role.text())))
@@ -77,8 +77,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Response {
                                         }
                                     }
                                     @if !page.locked && *name != page.user {
-                                        (page.form("/users/remove", html! {
-                                            input type="hidden" name="user" value=(name);
+                                        (page.form_of("/users/remove", ("user", name), || html! {
                                             button.button.second type="submit" { (say.remove()) " " (name) }
                                         }))
                                     }
@@ -106,7 +105,7 @@ pub(super) fn me(page: &Page<'_>) -> Response {
             }
             section.card {
                 header { h2 { (say.change_password()) } }
-                (page.form("/me/password", html! {
+                (page.form("/me/password", || html! {
                     (page.field(&Field::new("old", say.old_password(), Input::Password)))
                     (page.field(&Field::new("password", say.new_password(), Input::NewPassword)))
                     (page.field(&Field::new("again", say.again(), Input::NewPassword)))
