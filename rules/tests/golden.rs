@@ -194,6 +194,65 @@ fn every_golden_case_gives_its_amount_to_the_fen_and_its_exact_value() {
     assert_eq!(priced, 52);
 }
 
+/// The price of a part of a charging session as a tariff file, and its quantity: a part is an item of its
+/// own, with its own tax. Time is priced by the hour or by the minute, whichever is a decimal number.
+fn session_part(part: &Value, currency: &Value, taxed: bool) -> (String, String) {
+    use blockgate_types::{Decimal, decimal::canonical, parse_decimal};
+    let number = |key: &str| parse_decimal(text(&part[key])).unwrap();
+    let (kind, price, input) = match text(&part["dim"]) {
+        "flat" => {
+            let kind =
+                "kind = \"fixed\"\nper = \"household\"\nproration = \"full_month\"".to_owned();
+            (kind, number("price"), "{\"months\": 1}".to_owned())
+        }
+        "energy" => {
+            let kind = "kind = \"flat\"\nunit = \"kWh\"".to_owned();
+            (kind, number("price_per_kwh"), format!("{{\"usage\": {}}}", part["kwh"]))
+        }
+        "time" | "parking" | "reservation" => {
+            let (minutes, hour) = (part["billed_min"].as_i64().unwrap(), Decimal::from(60));
+            let (minutes, per_hour) = (Decimal::from(minutes), number("price_per_hour"));
+            let exact = |n: Decimal| n.normalize().scale() <= 6;
+            let (unit, used, price) = if exact(minutes / hour) {
+                ("h", minutes / hour, per_hour)
+            } else {
+                assert!(exact(per_hour / hour), "{part}");
+                ("1", minutes, per_hour / hour)
+            };
+            let kind = format!("kind = \"flat\"\nunit = \"{unit}\"");
+            (kind, price, format!("{{\"usage\": \"{}\"}}", canonical(used)))
+        }
+        other => panic!("{other}"),
+    };
+    let tax = if taxed { format!("tax_percent = \"{}\"\n", part["vat"]) } else { String::new() };
+    let file = format!(
+        "[[tariff]]\nid = \"golden\"\nlabel = {{ zh = \"金\", en = \"golden\" }}\ncurrency = {currency}\n\
+         notice = \"golden\"\n[[tariff.revision]]\nfrom = \"2000-01-01\"\nrounding = \"per_line\"\n\
+         change_inside_period = \"by_days\"\n{kind}\nprice = \"{}\"\n{tax}",
+        canonical(price)
+    );
+    (file, input)
+}
+
+#[test]
+fn every_golden_charging_session_gives_its_amount_as_the_sum_of_its_parts() {
+    let vectors = vectors("ocpi.json");
+    let cases = vectors["cases"].as_array().unwrap();
+    for case in cases {
+        let id = text(&case["case_id"]);
+        let taxed = case["input"]["tax"] == "included";
+        let mut sum = 0;
+        for part in case["input"]["parts"].as_array().unwrap() {
+            let (file, input) = session_part(part, &case["currency"], taxed);
+            let output = rate_document(&file, "rule", &input, "input")
+                .unwrap_or_else(|errors| panic!("{id}: {errors:#?}\n{file}\n{input}"));
+            sum += output.total_fen.0;
+        }
+        assert_eq!(blockgate_rules::Fen(sum).to_string(), text(&case["expected"]), "{id}");
+    }
+    assert_eq!(cases.len(), 13);
+}
+
 /// The vector's lines, where it has them: the same quantity and price in each tier and component.
 fn lines_agree(id: &str, wanted: &Value, lines: &[blockgate_rules::event::BillLine]) {
     use blockgate_types::{decimal::canonical, parse_decimal};
