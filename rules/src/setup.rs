@@ -221,6 +221,12 @@ impl Charge {
 }
 
 impl Setup {
+    /// Whether a meter is there and has a register that money depends on.
+    #[must_use]
+    pub fn has_register(&self, meter: &MeterId) -> bool {
+        self.meters.get(meter).is_some_and(|meter| !meter.registers.is_empty())
+    }
+
     /// Follows what an audit record says of the setup; passes over every other one.
     #[expect(
         clippy::wildcard_enum_match_arm,

@@ -402,8 +402,8 @@ impl Watcher {
     }
 
     /// Forgets meters and rules that are gone.
-    pub fn forget(&mut self, rules: &Rules, plan: &Plan) {
-        self.meters.retain(|meter, _| plan.meters.contains_key(meter));
+    pub fn forget(&mut self, rules: &Rules, is_watched: impl Fn(&MeterId) -> bool) {
+        self.meters.retain(|meter, _| is_watched(meter));
         for watch in self.meters.values_mut() {
             watch.parts.retain(|id, _| rules.contains_key(id));
         }
@@ -418,6 +418,13 @@ impl Watcher {
                 self.changed.remove(&key);
             }
         }
+    }
+}
+
+impl Watcher {
+    /// Forgets what was learned of some meters.
+    pub fn forget_meters<'m>(&mut self, meters: impl IntoIterator<Item = &'m MeterId>) {
+        meters.into_iter().for_each(|meter| drop(self.meters.remove(meter)));
     }
 }
 

@@ -375,12 +375,12 @@ impl Block {
                     self.state.meters.entry(id.clone()).or_default().multiplier = meter.multiplier;
                 }
                 self.find_sources();
-                self.find_plan();
+                self.find_plan_of(meters.keys());
                 self.watch.silence_due = None;
             }
             Audit::AccountsSet { at, accounts } => {
                 self.set_accounts(*at, accounts);
-                self.find_plan();
+                self.change_plan();
             }
             Audit::TariffSet { tariff, document, .. } => {
                 setup.tariffs.insert(tariff.clone(), (**document).clone());

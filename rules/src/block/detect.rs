@@ -20,10 +20,29 @@ use std::collections::BTreeMap;
 type Facts = BTreeMap<String, String>;
 
 impl Block {
-    /// Works out which meter is watched by which rule.
+    /// Which meter is watched by which rule is worked out anew when it is asked for next: a block is set up
+    /// in many records, and each of them would go through all meters.
+    pub(super) fn change_plan(&mut self) {
+        self.cache.plan.take();
+    }
+
+    /// The same, and forgets what was learned for rules and meters that are gone.
     pub(super) fn find_plan(&mut self) {
-        self.cache.plan = Plan::of(&self.state.setup);
-        self.state.anomaly.forget(&self.state.setup.anomalies, &self.cache.plan);
+        self.change_plan();
+        let setup = &self.state.setup;
+        self.state.anomaly.forget(&setup.anomalies, |meter| setup.has_register(meter));
+    }
+
+    /// The same, where some meters were set.
+    pub(super) fn find_plan_of<'m>(&mut self, meters: impl IntoIterator<Item = &'m MeterId>) {
+        self.change_plan();
+        let setup = &self.state.setup;
+        let gone = meters.into_iter().filter(|meter| !setup.has_register(meter));
+        self.state.anomaly.forget_meters(gone);
+    }
+
+    fn plan(&self) -> &Plan {
+        self.cache.plan.get_or_init(|| Plan::of(&self.state.setup))
     }
 
     /// How many alarms the rules raised, by month, per 100 households.
@@ -34,7 +53,7 @@ impl Block {
             let Detector::Budget { per_100_households } = revision.detector else { return None };
             Some(per_100_households)
         });
-        budget::Report::of(&self.state.budget, self.cache.plan.households, most)
+        budget::Report::of(&self.state.budget, self.plan().households, most)
     }
 
     /// How often meters are to be read now, beside their own schedule: device checks run.
@@ -53,7 +72,7 @@ impl Block {
     /// Folds in what passed since the reading before; times the multiplier.
     pub(super) fn fold_used(&mut self, reading: &Reading, from: Time, used: Decimal) {
         let Some(zone) = &self.cache.zone else { return };
-        let plan = &self.cache.plan;
+        let plan = self.cache.plan.get_or_init(|| Plan::of(&self.state.setup));
         let Some(member) = plan.meters.get(&reading.meter) else { return };
         if member.register != reading.register {
             return;
@@ -67,7 +86,7 @@ impl Block {
     /// Folds in a reading that is held: one that is lower may be reverse flow.
     pub(super) fn fold_held(&mut self, reading: &Reading, high: Decimal, multiplier: Decimal) {
         let Some(zone) = &self.cache.zone else { return };
-        let plan = &self.cache.plan;
+        let plan = self.cache.plan.get_or_init(|| Plan::of(&self.state.setup));
         let Some(member) = plan.meters.get(&reading.meter) else { return };
         if member.register != reading.register || reading.value >= high {
             return;
@@ -304,7 +323,7 @@ impl Block {
             let month = month_of(day);
             let count = self.state.budget.of(month);
             let counted = count.raised.saturating_sub(count.muted).saturating_sub(count.told_true);
-            let households = self.cache.plan.households;
+            let households = self.plan().households;
             let rate = budget::per_100_households_milli(counted, households);
             // A block of fifty has half an alarm a month: three are needed before anybody complains.
             let over = rate > i64::from(*per_100_households).saturating_mul(1000) && counted >= 3;
@@ -336,7 +355,7 @@ impl Block {
             return;
         }
         let (Some(zone), Some(member)) =
-            (&self.cache.zone, self.cache.plan.meters.get(&observation.meter))
+            (&self.cache.zone, self.plan().meters.get(&observation.meter))
         else {
             return;
         };
@@ -452,7 +471,7 @@ impl Block {
             let plan = self.revision_of(alarm, now).and_then(|(_, revision)| revision.care.check);
             let Some(plan) = plan else { continue };
             let setup = &self.state.setup;
-            begun.extend(Running::of(alarm, plan, now, &self.cache.plan, setup));
+            begun.extend(Running::of(alarm, plan, now, self.plan(), setup));
         }
         self.watch.checks.extend(begun);
     }

@@ -236,8 +236,8 @@ struct Cache {
     changes: BTreeMap<(MeterId, RegisterName), Vec<Time>>,
     /// Items whose billed use is a weight.
     used_items: BTreeSet<ItemId>,
-    /// Which meter is watched by which anomaly rule.
-    plan: Plan,
+    /// Which meter is watched by which anomaly rule, once somebody asked.
+    plan: std::sync::OnceLock<Plan>,
     /// What is on the stored-value cards of the car park, by account; shared with those who answer
     /// barriers.
     cards: std::sync::Arc<BTreeMap<AccountId, Fen>>,

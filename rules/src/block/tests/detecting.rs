@@ -607,3 +607,30 @@ fn a_rule_that_is_taken_away_takes_its_alarms_with_it() {
     assert_eq!(gone[0].change, AlarmChange::Cleared);
     assert_eq!(world.replayed(), world.block);
 }
+
+#[test]
+fn who_is_watched_is_worked_out_when_it_is_asked_for_and_not_with_each_record_of_a_set_up() {
+    let mut world = begun();
+    let plan = |world: &World| world.block.cache.plan.get().map(|plan| plan.meters.len());
+    world.read("2026-03-01T01:00:00+08:00", "1001");
+    assert_eq!(plan(&world), Some(1), "a reading asks");
+    let mut setup = small();
+    let households = 3 * SETUP_CHUNK;
+    for n in 0..households {
+        let mut account = setup.accounts[&AccountId::new("a-1").unwrap()].clone();
+        account.charges.values_mut().for_each(|charge| {
+            charge.meter = charge.meter.as_ref().map(|_| MeterId::new(&format!("m-b{n}")).unwrap());
+        });
+        setup.meters.insert(MeterId::new(&format!("m-b{n}")).unwrap(), meter());
+        setup.accounts.insert(AccountId::new(&format!("b-{n}")).unwrap(), account);
+    }
+    let said = world.setup("2026-03-02T00:00:00+08:00", &setup);
+    assert!(said.len() >= 6, "{} records", said.len());
+    assert_eq!(plan(&world), None, "none of them asks");
+    world.read("2026-03-02T01:00:00+08:00", "1002");
+    assert_eq!(plan(&world), Some(households + 1));
+    // What was learned of a meter stays, until it is gone.
+    assert_eq!(world.replayed(), world.block);
+    world.setup("2026-03-03T00:00:00+08:00", &Setup::default());
+    assert_eq!(world.replayed(), world.block);
+}
