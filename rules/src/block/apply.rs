@@ -340,10 +340,8 @@ impl Block {
             Audit::Restored { after, epoch, .. } => {
                 self.state.epochs.push(Epoch { after: *after, name: epoch.clone() });
             }
-            Audit::Started { .. }
-            | Audit::Upkeep { .. }
-            | Audit::ClockStepped { .. }
-            | Audit::HeadSigned { .. } => {}
+            Audit::ClockStepped { at, by_ms } => self.apply_stepped(*at, *by_ms),
+            Audit::Started { .. } | Audit::Upkeep { .. } | Audit::HeadSigned { .. } => {}
             Audit::ParkingSet { parking, .. } => {
                 setup.parking =
                     parking.as_ref().map(|parking| std::sync::Arc::new((**parking).clone()));

@@ -72,6 +72,18 @@ impl Block {
         }
     }
 
+    /// The clock was set back: what was read on it before lies in the future, and more time has passed since then
+    /// than the next reading will show. `by_ms` is below zero.
+    pub(super) fn apply_stepped(&mut self, now: Time, by_ms: i64) {
+        let meters = self.state.meters.values_mut();
+        for register in meters.flat_map(|meter| meter.registers.values_mut()) {
+            if register.last.at > now {
+                let from = register.rate_from.as_millis().saturating_add(by_ms);
+                register.rate_from = Time::from_millis(from);
+            }
+        }
+    }
+
     /// What was heard lies in times that were not.
     pub(super) fn notice_known(&mut self, now: Time) {
         let watch = &mut self.watch;

@@ -566,6 +566,32 @@ fn a_clock_that_is_set_back_closes_nothing_twice_and_holds_what_it_reads() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_and_is_set_back_does_not_make_a_meter_look_too_fast() {
+    // Three hours ahead when it read 1100: five minutes later by the clocks, three hours by the day.
+    let mut world = begun();
+    play(
+        &mut world,
+        "
+        03-15T12:00 read 1100
+        > gap 1391
+        > accepted 1100 used 100
+        03-15T12:01 tick
+        03-15T09:02 tick
+        > audit clock-stepped
+        > alarm clock-stepped Raised
+        03-15T12:05 tick
+        > alarm clock-stepped Cleared
+        03-15T12:15 read 1130
+        > accepted 1130 used 30
+        03-15T12:30 read 1160
+        > held 1160 TooFast
+        > alarm reading-held Raised
+    ",
+    );
+    assert_eq!(world.replayed(), world.block);
+}
+
+#[test]
 fn a_month_is_billed_from_its_first_reading_to_the_first_of_the_next() {
     play(
         &mut begun(),
