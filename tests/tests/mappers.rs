@@ -146,7 +146,10 @@ fn three_other_clouds_understand_what_the_mappers_say() {
     gateway.wait("some more readings", |g| (g.journal().len() > 12).then_some(()));
     let back = judge.tell("deaths 2");
     assert_eq!(back["availability"], json!(["online"]), "{back}");
-    assert!(gateway.path("state/mapper-sparkplug").exists());
+    // How far it came is written down behind the messages.
+    gateway.wait("the mapper's place in the journal", |g| {
+        g.path("state/mapper-sparkplug").exists().then_some(())
+    });
     gateway.stop();
     let end = judge.tell("deaths 1");
     assert_eq!(end["availability"], json!(["offline"]), "an ordered end says so itself: {end}");
