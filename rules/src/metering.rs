@@ -600,6 +600,8 @@ impl RegisterState {
             restamp.of(mark.first.reading, &mut mark.first.at);
         }
         if *self != before {
+            // It may have been moved with a clock that was set back before it was known.
+            self.rate_from = self.rate_from.min(self.last.at);
             self.marks.retain(|mark| edge_after(mark.before.at) <= mark.first.at);
             self.next_edge = edge_after(self.last.at);
         }

@@ -592,6 +592,38 @@ fn a_clock_that_was_ahead_and_is_set_back_does_not_make_a_meter_look_too_fast() 
 }
 
 #[test]
+fn an_unset_clock_that_is_set_back_before_it_is_known_makes_no_meter_look_too_fast() {
+    // First half a year ahead, then still two hours, then known: half past twelve to a quarter past three.
+    let mut world = begun();
+    play(
+        &mut world,
+        "
+        03-15T12:00 read 1100
+        > gap 1391
+        > accepted 1100 used 100
+        09-20T00:00 restart
+        > audit started
+        09-20T00:01 tick unsynced
+        > alarm clock-unsynced Raised
+        09-20T00:30 read 1110
+        > accepted 1110 used 10
+        03-15T15:00 tick unsynced
+        > audit clock-stepped
+        > alarm clock-stepped Raised
+        03-15T17:00 read 1150
+        > held 1150 ClockUnset
+        03-15T15:10 known 09-20T00:00 09-20T00:31 -4524
+        > audit clock-corrected
+        03-15T15:10 known 03-15T15:00 03-15T17:05 -2
+        > audit clock-corrected
+        03-15T15:10 settle
+        > accepted 1150 used 40
+    ",
+    );
+    assert_eq!(world.replayed(), world.block);
+}
+
+#[test]
 fn a_month_is_billed_from_its_first_reading_to_the_first_of_the_next() {
     play(
         &mut begun(),
