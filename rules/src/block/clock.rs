@@ -6,7 +6,10 @@ use super::apply::next_change;
 use crate::event::{Audit, Event};
 use crate::input::UnsetSpan;
 use crate::metering::{self, Restamp, TimeBase};
-use blockgate_types::{ClockState, Time};
+use blockgate_types::{ClockState, Span, Time};
+
+/// By so much a clock may be set back that was ahead and believed.
+const STEP_BELIEVED_MAX: Span = Span::from_hours(24);
 
 impl Block {
     pub(super) fn decide_known(now: Time, boot: &str, spans: &[UnsetSpan], out: &mut Vec<Event>) {
@@ -73,8 +76,12 @@ impl Block {
     }
 
     /// The clock was set back: what was read on it before lies in the future, and more time has passed since then
-    /// than the next reading will show. `by_ms` is below zero.
+    /// than the next reading will show. `by_ms` is below zero. By more than a day it is a clock that failed, and may
+    /// come again as it was: no jump is to be plausible then.
     pub(super) fn apply_stepped(&mut self, now: Time, by_ms: i64) {
+        if by_ms < -STEP_BELIEVED_MAX.as_millis() {
+            return;
+        }
         let meters = self.state.meters.values_mut();
         for register in meters.flat_map(|meter| meter.registers.values_mut()) {
             if register.last.at > now {

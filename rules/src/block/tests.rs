@@ -3,6 +3,7 @@
 mod act;
 mod alarms;
 mod changes;
+mod clocks;
 mod commands;
 mod correcting;
 mod desk;
