@@ -171,7 +171,7 @@ fn main() -> ExitCode {
                     if seed >= asked.first + asked.seeds || (asked.must_catch() && caught()) {
                         return;
                     }
-                    let report = month(seed, &asked);
+                    let mut report = month(seed, &asked);
                     if asked.seeds == 1 {
                         println!("{report:#?}");
                     }
@@ -182,6 +182,7 @@ fn main() -> ExitCode {
                             asked.days, asked.word
                         );
                     }
+                    report.story = Story::default(); // a thousand of them would fill the memory
                     let mut reports = reports();
                     reports.0.push(report);
                     let (reports, told) = &mut *reports;
