@@ -239,7 +239,6 @@ class Consumer:
     def work(self, messages):
         events, states = [], {}
         for topic, payload in messages:
-            self.counts["messages"] += 1
             if topic.endswith("/state"):
                 states[topic] = payload
             elif row := event_of(topic, payload):
@@ -265,6 +264,13 @@ class Consumer:
                 for history, through in histories:
                     self.confirm(history, through, [])
 
+    def ask_for_gaps(self):
+        for gateway, first, last in self.store.gaps(self.options.ask_after):
+            # Not at the first look: what is on its way needs no asking.
+            if self.gap_since.get(gateway) == first:
+                self.resend(gateway, first, last)
+            self.gap_since[gateway] = first
+
     def run(self):
         options = self.options
         host, port = options.broker.rsplit(":", 1)
@@ -277,25 +283,23 @@ class Consumer:
                 self.stopping.wait(1)
         self.client.loop_start()
         asked = told = time.monotonic()
+        messages = []
         while not self.stopping.is_set():
-            messages = self.batch()
-            while messages:
-                try:
+            if not messages:
+                messages = self.batch()
+                self.counts["messages"] += len(messages)
+            try:
+                if messages:
                     self.work(messages)
-                    break
-                except psycopg.OperationalError as error:
-                    # Nothing was confirmed; the same batch again, when the database is back.
-                    print(f"the database: {error}", file=sys.stderr, flush=True)
-                    if self.stopping.wait(1):
-                        break
+                    messages = []
+                if time.monotonic() - asked > options.ask_after / 2:
+                    asked = time.monotonic()
+                    self.ask_for_gaps()
+            except psycopg.OperationalError as error:
+                # Nothing of this batch was confirmed; the same once more, when the database is back.
+                print(f"the database: {error}", file=sys.stderr, flush=True)
+                self.stopping.wait(1)
             now = time.monotonic()
-            if now - asked > options.ask_after / 2:
-                asked = now
-                for gateway, first, last in self.store.gaps(options.ask_after):
-                    # Not at the first look: what is on its way needs no asking.
-                    if self.gap_since.get(gateway) == first:
-                        self.resend(gateway, first, last)
-                    self.gap_since[gateway] = first
             if options.stats and now - told > options.stats:
                 told = now
                 print(json.dumps(self.counts), flush=True)

@@ -157,20 +157,28 @@ fn a_client_written_from_the_documents_receives_confirms_and_commands() {
 
 /// A running reference consumer; ended when it is dropped.
 struct Consumer {
+    log: std::path::PathBuf,
     _running: Running,
 }
 
 impl Consumer {
     fn start(site: &Site, database: &Postgres) -> Self {
         let log = site.gateway.path("consumer.log");
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
         let mut command = Command::new(python());
         command.arg(source("examples/consumer/consumer.py"));
         command.args(["--broker", &format!("localhost:{}", site.broker.port)]);
         command.args(["--ca", &site.tls("ca.crt"), "--cert", &site.tls("cloud.crt")]);
         command.args(["--key", &site.tls("cloud.key"), "--database", &database.conninfo()]);
-        command.args(["--tenant", "t", "--ask-after", "1"]).stderr(Stdio::from(log));
-        Self { _running: Running::start(command.stdin(Stdio::null()).stdout(Stdio::null())) }
+        command.args(["--tenant", "t", "--ask-after", "1"]).stderr(Stdio::from(file));
+        let running = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()));
+        Self { log, _running: running }
+    }
+
+    /// How often it has told of a fault of the database.
+    fn said(&self) -> usize {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with("the database: ")).count()
     }
 }
 
@@ -210,6 +218,21 @@ fn the_reference_consumer_is_complete_and_exact_whatever_fails() {
     let events = site.gateway.journal().len();
     site.gateway.wait("more events", journal_of(events + 6));
     database.again();
+    holds_all(&site, &database);
+
+    // It goes away while nothing comes in, so that only the look for gaps meets it.
+    site.gateway.stop();
+    wait_until("the gateway's farewell is kept", Duration::from_secs(30), || {
+        let query = "SELECT state ->> 'online' FROM gateway WHERE gateway = 't/gw'";
+        (database.ask(query).ok()? == "false").then_some(())
+    });
+    let told = consumer.said();
+    database.kill();
+    wait_until("the consumer has seen it", Duration::from_secs(30), || {
+        (consumer.said() > told).then_some(())
+    });
+    database.again();
+    site.gateway.start();
     holds_all(&site, &database);
 
     // The consumer dies with what it held in memory.
