@@ -125,6 +125,7 @@ pub(super) fn tiered() -> Tariff {
                 name: "charge".into(),
                 label: text("x"),
                 factor: Decimal::ONE,
+                own: None,
             }],
             tou: None,
             base: None,

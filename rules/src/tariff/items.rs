@@ -208,7 +208,10 @@ fn has_one_price(revision: &Revision) -> bool {
     match &revision.pricing {
         Pricing::PerArea(_) | Pricing::Fixed(_) | Pricing::Dated(_) => true,
         Pricing::Metered(metered) => match metered.tiers.as_slice() {
-            [tier] => tier.prices.len() == 1 && metered.base.is_none(),
+            [tier] => {
+                let own = metered.components.iter().any(|component| component.own.is_some());
+                tier.prices.len() == 1 && !own && metered.base.is_none()
+            }
             _ => false,
         },
     }

@@ -10,6 +10,7 @@
 //! | [`rate`] | quantity to lines: the only place where a price meets a quantity |
 
 pub mod binding;
+mod component;
 pub mod document;
 mod items;
 mod late;
@@ -302,7 +303,8 @@ pub struct Metered {
     pub unit: Unit,
     /// How the tiers work.
     pub tiering: Tiering,
-    /// The tiers, ascending, the last without a bound; one tier for `flat` and `tou`.
+    /// The tiers, ascending, the last without a bound; one tier for `flat` and `tou`. Of components
+    /// with tiers of their own they have no price.
     pub tiers: Vec<Tier>,
     /// More quota for larger households, by persons, ascending; empty when there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -315,6 +317,15 @@ pub struct Metered {
     /// A base price beside it; none where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Base>,
+}
+
+impl Metered {
+    /// Whether a quota of it, or of one of its components, is larger for larger households.
+    #[must_use]
+    pub fn depends_on_persons(&self) -> bool {
+        let own = self.components.iter().filter_map(|component| component.own.as_ref());
+        !self.quota_shift.is_empty() || own.into_iter().any(|own| !own.quota_shift.is_empty())
+    }
 }
 
 /// How tiers work (switch 8).
@@ -504,6 +515,50 @@ pub struct Component {
     /// The share of the quantity that it is charged for: sewage on 0.9 of the water.
     #[serde(with = "blockgate_types::decimal::text")]
     pub factor: Decimal,
+    /// Tiers of its own; none where it has a price in each of the tariff's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Box<OwnTiers>>,
+}
+
+/// Tiers of one component, on the axis and in the tier period of its tariff: the same counter, part
+/// quotas and rounding of bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OwnTiers {
+    /// Which quantity the bounds are of.
+    pub bounds_on: BoundsOn,
+    /// Ascending, the last without a bound. A free part is a first tier whose price is zero.
+    pub tiers: Vec<OwnTier>,
+    /// More quota for larger households, by persons, ascending; empty when there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quota_shift: Vec<QuotaShift>,
+}
+
+/// One of a component's own tiers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OwnTier {
+    /// Its upper end; `None` for the last.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "blockgate_types::decimal::text_option"
+    )]
+    pub up_to: Option<Decimal>,
+    /// Yuan per unit.
+    #[serde(with = "blockgate_types::decimal::text")]
+    pub price: Decimal,
+}
+
+/// Which quantity a component's own bounds are of (switch 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum BoundsOn {
+    /// What the meter counted. The part in a tier is multiplied by the factor afterwards.
+    Metered,
+    /// What is charged for: the quantity times the component's factor.
+    Charged,
 }
 
 /// Time-of-use windows.
@@ -655,7 +710,7 @@ impl Tariff {
                     BasePrice::Month(monthly) => monthly.per == unit,
                     BasePrice::Season(dated) => dated.per == unit,
                 });
-                base || (unit == Unit::Person && !metered.quota_shift.is_empty())
+                base || (unit == Unit::Person && metered.depends_on_persons())
             }
         })
     }

@@ -38,7 +38,7 @@
 //! | kind | price | its switches |
 //! |---|---|---|
 //! | `flat` | one price per unit | `components` |
-//! | `graduated` | each unit at its tier's price | `tier_period`, `household_quota`, `components` |
+//! | `graduated` | each unit at its tier's price | `tier_period`, `household_quota`, `components` (also with tiers or a free part of their own: `component.rs`) |
 //! | `volume` | all units at the price of the tier that contains the total | `components` |
 //! | `package` | blocks of `size` at `price` each | `begun_block`: counts, free |
 //! | `tou` | by time of day | `windows`, `across_windows` |
@@ -76,6 +76,7 @@
 //! `base` price by the month or by the season beside it.
 
 use super::binding::{ApportionmentEntry, RuleEntry, RuleFile};
+use super::component::{self, Names};
 use super::items;
 use super::late;
 use super::read::{Faults, Table};
@@ -546,16 +547,18 @@ fn metered(
     let windows = if by_window { windows(table, faults) } else { Vec::new() };
     let components = match (by_window, table.has("components")) {
         (true, _) => Vec::new(),
-        (false, true) => components(table, faults),
+        (false, true) => component::components(table, kind == Kind::Graduated, faults),
         (false, false) => {
             let label = label.cloned().unwrap_or(Text { zh: String::new(), en: String::new() });
-            vec![Component { name: ONE_PRICE.to_owned(), label, factor: Decimal::ONE }]
+            let name = ONE_PRICE.to_owned();
+            vec![Component { name, label, factor: Decimal::ONE, own: None }]
         }
     };
-    let names: Vec<&str> = if by_window {
-        windows.iter().map(|window| window.name.as_str()).collect()
+    let names = if by_window {
+        let priced = windows.iter().map(|window| window.name.as_str()).collect();
+        Names { priced, own: Vec::new() }
     } else {
-        components.iter().map(|component| component.name.as_str()).collect()
+        Names::of(&components)
     };
     let tiering = tiering(table, kind, faults);
     let tiers = match kind {
@@ -572,10 +575,11 @@ fn metered(
         table.choice("across_windows", &words, faults)
     });
     let allocation =
-        (kind == Kind::GraduatedTou).then(|| allocation(table, &names, faults)).flatten();
+        (kind == Kind::GraduatedTou).then(|| allocation(table, &names.priced, faults)).flatten();
     let tiers = tiers?;
     let quota_shift = if table.has("household_quota") {
-        household_quota(table, &tiers, faults)
+        let bounds: Vec<Decimal> = tiers.iter().filter_map(|tier| tier.up_to).collect();
+        household_quota(table, &bounds, faults)
     } else {
         Vec::new()
     };
@@ -587,7 +591,7 @@ fn metered(
 }
 
 /// The name of the one component of a price that has no parts.
-const ONE_PRICE: &str = "charge";
+pub(super) const ONE_PRICE: &str = "charge";
 
 /// Months of a tier period; the calendar month is not counted from bill to bill.
 const TIER_PERIODS: &[(&str, u32)] =
@@ -679,10 +683,10 @@ fn package(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<Tiering> {
 /// `price` where there is one price, else `prices` with one for each name.
 fn prices(
     table: &Table<'_, '_>,
-    names: &[&str],
+    names: &Names<'_>,
     faults: &mut Faults<'_>,
 ) -> Option<BTreeMap<String, Decimal>> {
-    if names == [ONE_PRICE] {
+    if names.is_one() {
         if table.has("prices") {
             faults.at(&table.place_of("prices"), "there is one price: write price = \"0.4883\"");
         }
@@ -693,17 +697,36 @@ fn prices(
         faults.at(&table.place_of("price"), "there are several prices: write prices = { … }");
     }
     let found = table.table("prices", "{ peak = \"0.617\", valley = \"0.307\" }", faults)?;
-    found.only(names, faults);
+    let known: Vec<&str> = names.priced.iter().chain(&names.own).copied().collect();
+    found.only(&known, faults);
+    for (key, place) in found.keys().filter(|(key, _)| names.own.contains(key)) {
+        let message = format!("\"{key}\" has tiers of its own: its prices stand at the component");
+        faults.at(&place, message);
+    }
     let mut prices = BTreeMap::new();
-    for name in names {
+    for name in &names.priced {
         if let Some(price) = required_amount(&found, name, faults) {
             prices.insert((*name).to_owned(), price);
         }
     }
-    (prices.len() == names.len()).then_some(prices)
+    (prices.len() == names.priced.len()).then_some(prices)
 }
 
-fn tiers(table: &Table<'_, '_>, names: &[&str], faults: &mut Faults<'_>) -> Option<Vec<Tier>> {
+fn tiers(table: &Table<'_, '_>, names: &Names<'_>, faults: &mut Faults<'_>) -> Option<Vec<Tier>> {
+    stepped(table, &["up_to", "price", "prices", "flat"], faults, |tier, up_to, faults| {
+        let flat = amount(tier, "flat", faults);
+        let prices = prices(tier, names, faults)?;
+        Some(Tier { up_to, prices, flat })
+    })
+}
+
+/// The entries of `tiers`, whose bounds must rise and the last of which is open.
+pub(super) fn stepped<T>(
+    table: &Table<'_, '_>,
+    keys: &[&str],
+    faults: &mut Faults<'_>,
+    mut read: impl FnMut(&Table<'_, '_>, Option<Decimal>, &mut Faults<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
     let found = table.tables("tiers", "[ { up_to = \"240\", price = \"0.4883\" }, … ]", faults);
     if found.is_empty() {
         if table.has("tiers") {
@@ -713,7 +736,7 @@ fn tiers(table: &Table<'_, '_>, names: &[&str], faults: &mut Faults<'_>) -> Opti
     }
     let (count, mut lower, mut tiers) = (found.len(), Decimal::ZERO, Vec::new());
     for (n, tier) in found.iter().enumerate() {
-        tier.only(&["up_to", "price", "prices", "flat"], faults);
+        tier.only(keys, faults);
         let is_last = n.saturating_add(1) == count;
         let up_to = tier.optional_decimal("up_to", faults);
         match (is_last, tier.has("up_to")) {
@@ -729,37 +752,13 @@ fn tiers(table: &Table<'_, '_>, names: &[&str], faults: &mut Faults<'_>) -> Opti
             }
             lower = bound;
         }
-        let flat = amount(tier, "flat", faults);
-        if let Some(prices) = prices(tier, names, faults) {
-            tiers.push(Tier { up_to, prices, flat });
-        }
+        tiers.extend(read(tier, up_to, faults));
     }
     (tiers.len() == count).then_some(tiers)
 }
 
-fn components(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Vec<Component> {
-    const LIKE: &str = "[ { name = \"sewage\", label = { … }, factor = \"1\" } ]";
-    let mut components: Vec<Component> = Vec::new();
-    for entry in table.tables("components", LIKE, faults) {
-        entry.only(&["name", "label", "factor"], faults);
-        let name = name(&entry, faults);
-        let label = entry.label("label", faults);
-        let factor = required_amount(&entry, "factor", faults);
-        if let (Some(name), Some(label), Some(factor)) = (name, label, factor) {
-            if components.iter().any(|known| known.name == name) {
-                faults.at(&entry.place_of("name"), format!("there are two \"{name}\""));
-            }
-            components.push(Component { name, label, factor });
-        }
-    }
-    if components.is_empty() {
-        faults.at(&table.place_of("components"), "there is no component");
-    }
-    components
-}
-
 /// A short name: `[a-z][a-z0-9_]*`.
-fn name(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<String> {
+pub(super) fn name(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<String> {
     let name = table.text("name", "\"peak\"", faults)?;
     match blockgate_types::RegisterName::new(name) {
         Ok(_) => Some(name.to_owned()),
@@ -771,13 +770,13 @@ fn name(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<String> {
     }
 }
 
-fn household_quota(
+/// What households of so many persons get more of each bound.
+pub(super) fn household_quota(
     table: &Table<'_, '_>,
-    tiers: &[Tier],
+    bounds: &[Decimal],
     faults: &mut Faults<'_>,
 ) -> Vec<QuotaShift> {
     const LIKE: &str = "[ { persons_from = 5, add = [\"100\", \"0\"] } ]";
-    let bounds: Vec<Decimal> = tiers.iter().filter_map(|tier| tier.up_to).collect();
     let mut shifts: Vec<QuotaShift> = Vec::new();
     for entry in table.tables("household_quota", LIKE, faults) {
         entry.only(&["persons_from", "add"], faults);

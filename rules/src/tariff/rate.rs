@@ -5,8 +5,9 @@
 //! the revision's one rounding; the lines sum to the total (invariant 4).
 
 use super::{
-    Adjustment, Allocation, BasePrice, BegunBlock, BoundRounding, CatchUp, Change, Dated, DuePart,
-    Metered, Monthly, Pricing, Revision, Rounding, Tiering, Window,
+    Adjustment, Allocation, BasePrice, BegunBlock, BoundRounding, BoundsOn, CatchUp, Change,
+    Component, Dated, DuePart, Metered, Monthly, OwnTiers, Pricing, QuotaShift, Revision, Rounding,
+    Tiering, Window,
 };
 use crate::event::{BillLine, Text};
 use crate::money::{Fen, minus, plus, share_fen, times};
@@ -462,9 +463,15 @@ fn metered_lines(
                 if let Some(flag) = reached.get_mut(tier) {
                     *flag = quantity.1 || (tier == 0 && !in_volume);
                 }
-                for component in metered.components.iter().filter(|_| !quantity.0.is_zero()) {
+                let shared = metered.components.iter().filter(|component| component.own.is_none());
+                for component in shared.filter(|_| !quantity.0.is_zero()) {
                     let charged = times(quantity.0, component.factor).ok_or(RateError::Overflow)?;
                     parts.push((tier, component.name.as_str(), charged));
+                }
+            }
+            if !used.is_zero() {
+                for (component, own) in with_own_tiers(metered) {
+                    parts.extend(own_parts(metered, component, own, usage, *used)?);
                 }
             }
         }
@@ -477,7 +484,7 @@ fn metered_lines(
         (_, _) => return Err(RateError::WrongQuantity("the usage as one number")),
     }
     if parts.is_empty() {
-        parts = nothing_used(metered, &bounds, usage.before);
+        parts = nothing_used(metered, &bounds, usage)?;
     }
     let mut lines = Vec::with_capacity(parts.len());
     for (tier, name, quantity) in parts {
@@ -497,17 +504,59 @@ fn metered_lines(
 fn nothing_used<'m>(
     metered: &'m Metered,
     bounds: &[Option<Decimal>],
-    before: Decimal,
-) -> Vec<(usize, &'m str, Decimal)> {
-    let tier = bounds
-        .iter()
-        .position(|bound| bound.is_none_or(|bound| before < bound))
-        .unwrap_or_default();
+    usage: &Usage,
+) -> Result<Vec<(usize, &'m str, Decimal)>, RateError> {
+    let tier = tier_at(bounds, usage.before);
     let names: Vec<&String> = match &metered.tou {
         Some(tou) => tou.windows.iter().map(|w| &w.name).collect(),
-        None => metered.components.iter().map(|c| &c.name).collect(),
+        None => metered.components.iter().filter(|c| c.own.is_none()).map(|c| &c.name).collect(),
     };
-    names.into_iter().map(|name| (tier, name.as_str(), Decimal::ZERO)).collect()
+    let mut parts: Vec<(usize, &str, Decimal)> =
+        names.into_iter().map(|name| (tier, name.as_str(), Decimal::ZERO)).collect();
+    for (component, own) in with_own_tiers(metered) {
+        parts.extend(own_parts(metered, component, own, usage, Decimal::ZERO)?);
+    }
+    Ok(parts)
+}
+
+/// The tier in which the next unit lies.
+fn tier_at(bounds: &[Option<Decimal>], before: Decimal) -> usize {
+    let open = |bound: &Option<Decimal>| bound.is_none_or(|bound| before < bound);
+    bounds.iter().position(open).unwrap_or_default()
+}
+
+fn with_own_tiers(metered: &Metered) -> impl Iterator<Item = (&Component, &OwnTiers)> {
+    metered.components.iter().filter_map(|component| Some((component, component.own.as_deref()?)))
+}
+
+/// What is charged for in each of a component's own tiers (switch 11); its tier with nothing where
+/// that is none.
+fn own_parts<'m>(
+    metered: &Metered,
+    component: &'m Component,
+    own: &OwnTiers,
+    usage: &Usage,
+    used: Decimal,
+) -> Result<Vec<(usize, &'m str, Decimal)>, RateError> {
+    let up_to: Vec<Option<Decimal>> = own.tiers.iter().map(|tier| tier.up_to).collect();
+    let bounds = shifted(&up_to, &own.quota_shift, metered.tiering, usage)?;
+    let (on_axis, after) = match own.bounds_on {
+        BoundsOn::Metered => (Decimal::ONE, component.factor),
+        BoundsOn::Charged => (component.factor, Decimal::ONE),
+    };
+    let before = times(usage.before, on_axis).ok_or(RateError::Overflow)?;
+    let used = times(used, on_axis).ok_or(RateError::Overflow)?;
+    let mut parts = Vec::with_capacity(1);
+    for (tier, (part, reached)) in per_tier(&bounds, before, used)?.into_iter().enumerate() {
+        if reached {
+            let charged = times(part, after).ok_or(RateError::Overflow)?;
+            parts.push((tier, component.name.as_str(), charged));
+        }
+    }
+    if parts.is_empty() {
+        parts.push((tier_at(&bounds, before), component.name.as_str(), Decimal::ZERO));
+    }
+    Ok(parts)
 }
 
 fn total_of(metered: &Metered, quantity: &Quantity) -> Result<Decimal, RateError> {
@@ -539,14 +588,25 @@ fn total_of(metered: &Metered, quantity: &Quantity) -> Result<Decimal, RateError
     list.into_iter().try_fold(Decimal::ZERO, plus).ok_or(RateError::Overflow)
 }
 
-/// Upper bounds after household size and months.
+/// The tariff's upper bounds as they hold for a usage.
 fn bounds(metered: &Metered, usage: &Usage) -> Result<Vec<Option<Decimal>>, RateError> {
-    let shift = match (metered.quota_shift.as_slice(), usage.persons) {
+    let up_to: Vec<Option<Decimal>> = metered.tiers.iter().map(|tier| tier.up_to).collect();
+    shifted(&up_to, &metered.quota_shift, metered.tiering, usage)
+}
+
+/// Upper bounds after household size, months, and the part of a tier period.
+fn shifted(
+    up_to: &[Option<Decimal>],
+    shifts: &[QuotaShift],
+    tiering: Tiering,
+    usage: &Usage,
+) -> Result<Vec<Option<Decimal>>, RateError> {
+    let shift = match (shifts, usage.persons) {
         ([], _) => None,
         (_, None) => return Err(RateError::NoPersons),
         (shifts, Some(persons)) => shifts.iter().rev().find(|s| s.persons_from <= persons),
     };
-    let months = match metered.tiering {
+    let months = match tiering {
         Tiering::Month { catch_up: CatchUp::ScaleQuota } => usage.months.max(1),
         Tiering::Month { catch_up: CatchUp::KeepQuota }
         | Tiering::Year { .. }
@@ -555,10 +615,10 @@ fn bounds(metered: &Metered, usage: &Usage) -> Result<Vec<Option<Decimal>>, Rate
         | Tiering::Package { .. }
         | Tiering::Single => 1,
     };
-    let rounding = metered.tiering.cycle().map(|(_, _, terms)| terms.bound_rounding);
-    let mut bounds = Vec::with_capacity(metered.tiers.len());
-    for (place, tier) in metered.tiers.iter().enumerate() {
-        let Some(bound) = tier.up_to else {
+    let rounding = tiering.cycle().map(|(_, _, terms)| terms.bound_rounding);
+    let mut bounds = Vec::with_capacity(up_to.len());
+    for (place, up_to) in up_to.iter().enumerate() {
+        let Some(bound) = *up_to else {
             bounds.push(None);
             continue;
         };
@@ -719,18 +779,24 @@ fn metered_line(
     quantity: Decimal,
 ) -> Result<BillLine, RateError> {
     let unknown = || RateError::UnknownWindow(name.to_owned());
-    let prices = &metered.tiers.get(tier).ok_or(RateError::Overflow)?.prices;
-    let price = *prices.get(name).ok_or_else(unknown)?;
     let window = metered.tou.as_ref().and_then(|t| t.windows.iter().find(|w| w.name == name));
     let component = metered.components.iter().find(|c| c.name == name);
+    let (price, tiers) = match component.and_then(|component| component.own.as_deref()) {
+        Some(own) => (own.tiers.get(tier).map(|tier| tier.price), own.tiers.len()),
+        None => {
+            let step = metered.tiers.get(tier).ok_or(RateError::Overflow)?;
+            (step.prices.get(name).copied(), metered.tiers.len())
+        }
+    };
+    let price = price.ok_or_else(unknown)?;
     let several = metered.components.len() > 1;
     let part = match (window, component) {
         (Some(window), _) => Some(&window.label),
         (None, Some(component)) if several => Some(&component.label),
         (None, _) => None,
     };
-    let number = metered.tiers.len() > 1;
-    let number = number.then(|| u32::try_from(tier).ok().and_then(|t| t.checked_add(1))).flatten();
+    let number =
+        (tiers > 1).then(|| u32::try_from(tier).ok().and_then(|t| t.checked_add(1))).flatten();
     Ok(BillLine {
         label: line_label(label, number, part),
         quantity,
