@@ -11,11 +11,12 @@ use crate::event::{Basis, Bill, Evidence, EvidenceReading, TierCounter};
 use crate::late::LateTerms;
 use crate::metering::{Mark, MeterState, Point, RegisterState, WindowLog};
 use crate::money::{minus, plus, times};
+use crate::rounding_year::{self, YearStanding, Years};
 use crate::setup::{Charge, Setup};
 use crate::tariff::rate::{MonthPart, Quantity, Rated, Usage, rate_parts};
 use crate::tariff::{
     Adjustment, Allocation, BasePrice, CycleTerms, Metered, Monthly, NewOccupant, PartQuota,
-    Pricing, Proration, Revision, Tariff, Tiering,
+    Pricing, Proration, Revision, Rounding, Tariff, Tiering,
 };
 use blockgate_types::{AccountId, BillId, Decimal, ItemId, MeterId, RegisterName, TariffId, Time};
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,8 @@ pub struct Due<'a> {
     pub state: &'a ChargeState,
     /// Where the account stands in its tiers.
     pub counter: Option<&'a Counter>,
+    /// Where it stands in its rounding years.
+    pub years: Option<&'a Years>,
     /// The day after the last to bill.
     pub to: Day,
 }
@@ -252,6 +255,7 @@ impl<'a> Closing<'a> {
             revision: 0,
             currency: tariff.currency.clone(),
             lines: priced.rated.lines,
+            rounded_years: priced.rated.years,
             total_fen: priced.rated.total_fen,
             evidence,
             minus: subs,
@@ -489,7 +493,7 @@ pub(crate) fn bill_id(key: &[&str]) -> Option<BillId> {
     BillId::new(&format!("bill-{}", crate::hex(hash.finish().as_ref().get(..20)?))).ok()
 }
 
-/// Splits days where another revision prices, where a tier period begins, where an occupant moves in
+/// Splits days where another revision prices, where a tier period or a rounding year begins, where an occupant moves in
 /// whose counter begins anew, and where an adjustment begins or ends. Days without a price are left
 /// out; a metered tariff has none but before its first revision, and that is a fault.
 fn parts_of<'a>(tariff: &'a Tariff, due: &Due<'_>) -> Option<Vec<Part<'a>>> {
@@ -520,6 +524,9 @@ fn parts_of<'a>(tariff: &'a Tariff, due: &Due<'_>) -> Option<Vec<Part<'a>>> {
                     let moved = due.terms.occupied_from;
                     let moved = moved.filter(|_| terms.new_occupant == NewOccupant::Reset);
                     moved.into_iter().for_each(&mut ends_by);
+                }
+                if let Rounding::PerYear { begins } = revision.rounding {
+                    ends_by(calendar::next_tier_year(start, begins));
                 }
                 let hold = |a: &&Adjustment| a.holds(due.account, start);
                 let adjustments = mine.iter().copied().filter(hold).collect();
@@ -593,6 +600,7 @@ fn usages<'a>(
             area_m2: due.terms.area_m2,
             spaces: due.terms.spaces,
             adjustments: part.adjustments.iter().map(|a| (*a).clone()).collect(),
+            year: year_of(part, due),
             ..Usage::of(Quantity::Plain(Decimal::ZERO))
         };
         match &part.revision.pricing {
@@ -624,6 +632,16 @@ fn usages<'a>(
         }
     }
     Ok(usages)
+}
+
+/// Where the rounding year of a part stood before the bill.
+fn year_of(part: &Part<'_>, due: &Due<'_>) -> YearStanding {
+    let Rounding::PerYear { begins } = part.revision.rounding else {
+        return YearStanding::default();
+    };
+    let year = rounding_year::name(part.from, begins, due.terms.occupied_from);
+    let sum = due.years.map(|years| years.of(&year)).unwrap_or_default();
+    YearStanding { year, sum }
 }
 
 /// Moves the tier counter over a part, and tells the part's place and quota; nothing where the tariff

@@ -7,8 +7,12 @@
 //! names the bill that it corrects, and prices the corrected facts line by line; its total is the
 //! difference. It carries the corrected readings, so that the next correction goes on from them.
 //!
+//! What is rounded once a year ([`crate::rounding_year`]) is rated as the last bill of its year: the year
+//! as it stands without the bill, with the corrected facts, rounded once. So the year stays exact, and
+//! the bills of its other months stay as they are.
+//!
 //! Not corrected here, and refused: a bill whose use was divided between two prices by readings inside
-//! its period.
+//! its period, and one of a rounding year that is not kept any more.
 
 mod shared;
 
@@ -17,6 +21,7 @@ use crate::calendar::{Day, parse_day};
 use crate::event::{Basis, Bill, Corrects, Evidence, ReadingId, Text};
 use crate::late::LateRight;
 use crate::money::{Fen, minus, plus, times};
+use crate::rounding_year::{AllYears, Years};
 use crate::setup::Charge;
 use blockgate_types::{
     AccountId, BillId, CommandId, Decimal, ItemId, MeterId, RegisterName, TariffId, Time,
@@ -228,18 +233,21 @@ struct Chain<'b> {
     first: &'b Bill,
     latest: &'b Bill,
     charged: Fen,
+    /// What it is in its rounding years.
+    in_years: Years,
 }
 
 /// What was issued, found by what it is asked for: corrections by the bill that they correct, shares by
-/// cost and household.
+/// cost and household, and where the rounding years stand.
 struct Issued<'b> {
     bills: &'b [Bill],
     corrections: BTreeMap<&'b BillId, Vec<&'b Bill>>,
     shares: BTreeMap<(&'b BillId, &'b AccountId), &'b Bill>,
+    years: &'b AllYears,
 }
 
 impl<'b> Issued<'b> {
-    fn new(bills: &'b [Bill]) -> Self {
+    fn new(bills: &'b [Bill], years: &'b AllYears) -> Self {
         let mut corrections: BTreeMap<&BillId, Vec<&Bill>> = BTreeMap::new();
         let mut shares = BTreeMap::new();
         for bill in bills {
@@ -251,7 +259,13 @@ impl<'b> Issued<'b> {
                 (None, None) => {}
             }
         }
-        Self { bills, corrections, shares }
+        Self { bills, corrections, shares, years }
+    }
+
+    /// Where the rounding years of an account and item stand.
+    fn years(&self, account: &AccountId, item: &ItemId) -> Years {
+        let items = self.years.get(account);
+        items.and_then(|items| items.get(item)).cloned().unwrap_or_default()
     }
 
     /// A first bill with its corrections.
@@ -261,7 +275,10 @@ impl<'b> Issued<'b> {
         let charged = Fen::sum(corrections().map(|bill| bill.total_fen))
             .and_then(|sum| sum.plus(first.total_fen))
             .ok_or("the sum of the bills is too large")?;
-        Ok(Chain { first, latest, charged })
+        let all = std::iter::once(first).chain(corrections());
+        let in_years = Years::parts(all.map(|bill| bill.rounded_years.as_slice()));
+        let in_years = in_years.ok_or("the sum of the bills is too large")?;
+        Ok(Chain { first, latest, charged, in_years })
     }
 }
 
@@ -274,7 +291,8 @@ struct Facts {
     used: Vec<InWindow>,
 }
 
-/// The difference bills of a correction, in the order of their periods.
+/// The difference bills of a correction, in the order of their periods; `years` says where what is
+/// rounded once a year stands.
 ///
 /// # Errors
 /// Why nothing is corrected, for people.
@@ -283,14 +301,16 @@ pub fn differences(
     command: &CommandId,
     correction: &Correction,
     issued: &[Bill],
+    years: &AllYears,
 ) -> Result<Vec<Bill>, String> {
     let since = correction.checked()?;
     let mut out = Vec::new();
-    let known = Issued::new(issued);
-    for chains in chains(&known)?.values() {
+    let known = Issued::new(issued, years);
+    for ((account, item), chains) in chains(&known)? {
+        let mut years = known.years(account, item);
         let mut after: Option<Counter> = None;
         let mut moved = false;
-        for chain in chains {
+        for chain in &chains {
             let first = chain.first;
             let (from, to) = days(first)?;
             let counted = chain.latest.tier_counter.as_ref();
@@ -320,15 +340,18 @@ pub fn differences(
             }
             let facts = now.unwrap_or_else(|| was.clone());
             let counter = running.or(before);
-            let bill =
-                again(closing, command, correction, chain, (from, to), &facts, counter.as_ref())?;
+            let stands = (counter.as_ref(), &years);
+            let bill = again(closing, command, correction, chain, (from, to), &facts, stands)?;
             if let Some(counted) = &bill.tier_counter {
                 moved |= chain.latest.tier_counter.as_ref() != Some(counted);
                 after = Some(Counter::after(counted));
             }
             let known = chain.latest.corrects.as_ref().map_or(first.total_fen, |c| c.now_fen);
             let now_fen = bill.corrects.as_ref().map_or(Fen::ZERO, |c| c.now_fen);
-            if facts != was || now_fen != known || chain.latest.tier_counter != bill.tier_counter {
+            let counted = chain.latest.tier_counter != bill.tier_counter;
+            let in_year = bill.rounded_years.iter().any(|year| year.before != year.after);
+            if facts != was || now_fen != known || counted || in_year {
+                years.fold(&bill.rounded_years);
                 out.push(bill);
             }
         }
@@ -542,7 +565,8 @@ fn move_used(
     Ok(())
 }
 
-/// The bill that says what should have been billed, and the difference.
+/// The bill that says what should have been billed, and the difference; from where the account stands
+/// in its tiers and in its rounding years.
 fn again(
     closing: &Closing<'_>,
     command: &CommandId,
@@ -550,7 +574,7 @@ fn again(
     chain: &Chain<'_>,
     (from, to): (Day, Day),
     facts: &Facts,
-    counter: Option<&Counter>,
+    (counter, years): (Option<&Counter>, &Years),
 ) -> Result<Bill, String> {
     let first = chain.first;
     let tariff = closing.setup.tariffs.get(&first.tariff);
@@ -572,7 +596,11 @@ fn again(
     };
     let state = ChargeState { from, sources: Vec::new(), minus: Vec::new() };
     let (account, item) = (&first.account, &first.item);
-    let due = Due { account, item, terms: &terms, state: &state, counter, to };
+    let left = years.without(&chain.in_years).ok_or_else(|| {
+        let id = &first.bill;
+        format!("the rounding year of bill {id} is not kept any more: correct it by hand")
+    })?;
+    let due = Due { account, item, terms: &terms, state: &state, counter, years: Some(&left), to };
     let priced = closing
         .price_again(&due, &facts.used)
         .map_err(|why| format!("bill {} cannot be rated again: {why}", first.bill))?
@@ -604,6 +632,7 @@ fn again(
         minus: facts.minus.clone(),
         basis: facts.basis.clone(),
         tier_counter: priced.tier_counter,
+        rounded_years: years.moved(&chain.in_years, &left, &priced.rated.years),
         issued_at: closing.now,
         corrects: Some(Box::new(Corrects {
             bill: first.bill.clone(),

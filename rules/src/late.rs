@@ -419,6 +419,7 @@ impl Late {
             corrects: None,
             share: None,
             tier_counter: None,
+            rounded_years: Vec::new(),
             issued_at: closing.now,
             due: closing.due(total_fen),
             stay: None,

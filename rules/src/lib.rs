@@ -59,6 +59,7 @@ pub mod money;
 pub mod parking;
 pub mod preview;
 pub mod reconcile;
+pub mod rounding_year;
 pub mod rulebook;
 pub mod settlement;
 pub mod setup;

@@ -9,6 +9,7 @@ use crate::calendar::{Day, Zone, parse_day};
 use crate::correction::{Correction, Ground, What, differences};
 use crate::event::Bill;
 use crate::money::Fen;
+use crate::rounding_year::{AllYears, Years};
 use crate::rulebook;
 use crate::setup::Setup;
 use crate::tariff::Tariff;
@@ -70,6 +71,17 @@ fn as_if_always(tariff: &Tariff) -> Option<Tariff> {
     Some(tariff)
 }
 
+/// Where the rounding years stand by these bills alone.
+fn years(bills: &[Bill]) -> AllYears {
+    let mut years = AllYears::new();
+    for bill in bills.iter().filter(|bill| !bill.rounded_years.is_empty()) {
+        let items = years.entry(bill.account.clone()).or_default();
+        items.entry(bill.item.clone()).or_default().fold(&bill.rounded_years);
+    }
+    years.values_mut().flat_map(BTreeMap::values_mut).for_each(Years::balance);
+    years
+}
+
 /// Runs a rule file against the bills of `[from, to)`, first bills and corrections.
 ///
 /// # Errors
@@ -105,13 +117,16 @@ pub fn preview(
         let (sum, _) = known.or_insert_with(|| (Fen::ZERO, first.clone()));
         *sum = Fen(sum.0.saturating_add(bill.total_fen.0));
     }
+    let years = years(bills);
     let mut changed: BTreeMap<(AccountId, ItemId), Changed> = BTreeMap::new();
     for tariff in rules.keys() {
         let what = What::Tariff { tariff: tariff.clone() };
         let ground = ground.clone();
         let correction =
             Correction { ground, since: from.to_string(), threshold_fen: Fen::ZERO, what };
-        for bill in differences(&closing, &command, &correction, bills).map_err(|e| one(&e))? {
+        for bill in
+            differences(&closing, &command, &correction, bills, &years).map_err(|e| one(&e))?
+        {
             let Some(corrects) = &bill.corrects else { continue };
             let (was_fen, now_fen) = (corrects.was_fen, corrects.now_fen);
             let difference_fen = Fen(now_fen.0.saturating_sub(was_fen.0));
@@ -138,7 +153,8 @@ pub fn preview(
             } else {
                 let terms = crate::block::terms(of, charge);
                 let state = ChargeState { from, sources: Vec::new(), minus: Vec::new() };
-                let due = Due { account, item, terms: &terms, state: &state, counter: None, to };
+                let (state, counter, years) = (&state, None, None);
+                let due = Due { account, item, terms: &terms, state, counter, years, to };
                 closing.price_again(&due, &[])
             };
             match priced {

@@ -263,20 +263,14 @@ fn a_wrong_component_is_told_where() {
     let shifted = water(YEAR, free, BEIJING).replace("tiers = [{ up_to = \"180\"", shift);
     let found = faults(&shifted);
     assert!(found.contains("19:1: \"household_quota\" is missing"), "{found}");
-    // Without a tier period nothing counts.
-    let (head, _) = water("price_is = 1", free, BEIJING).split_once("price_is").map_or_else(
-        || panic!("no place"),
-        |(head, tail)| (head.replace("graduated", "flat"), tail.to_owned()),
-    );
-    let flat = format!(
-        "{head}components = [{{ name = \"water\", label = {{ zh = \"水\", en = \"w\" }}, factor = \"1\" }}, \
-         {{ name = \"sewage\", label = {{ zh = \"污\", en = \"s\" }}, {free} }}]\nprices = {{ water = \"2\" }}\n"
-    );
-    let found = faults(&flat);
-    assert!(
-        found.ends_with("\"free\" of a component needs a tier period: kind \"graduated\""),
-        "{found}"
-    );
+    // Without a tier period nothing counts; nothing else is told of the component.
+    for period in ["flat", "volume"] {
+        let found = faults(&water("", free, BEIJING).replace("graduated", period));
+        let of_it: Vec<&str> = found.lines().filter(|line| line.contains("component")).collect();
+        let want = "\"free\" of a component needs a tier period: kind \"graduated\"";
+        assert!(matches!(of_it[..], [one] if one.ends_with(want)), "{found}");
+        assert!(!found.contains("sewage"), "{found}");
+    }
     // Somebody has to use the tariff's tiers.
     let all_own = water(YEAR, free, "{ prices = {} }").replacen("factor = \"1\"", free, 1);
     let found = faults(&all_own);

@@ -51,6 +51,7 @@ pub(crate) fn bill(n: u64) -> Event {
         corrects: None,
         share: None,
         tier_counter: None,
+        rounded_years: Vec::new(),
         issued_at: minute(n),
         due: None,
         stay: None,

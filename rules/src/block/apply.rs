@@ -175,6 +175,7 @@ impl Block {
             let items = self.state.counters.entry(bill.account.clone()).or_default();
             items.insert(bill.item.clone(), counter);
         }
+        self.fold_years(bill);
         if self.cache.used_items.contains(&bill.item) {
             let items = self.state.used.entry(bill.account.clone()).or_default();
             let used = items.entry(bill.item.clone()).or_insert(Used(Decimal::ZERO));
@@ -231,6 +232,14 @@ impl Block {
         };
         charge.sources.retain(open);
         charge.minus.retain(open);
+    }
+
+    /// Takes in what a bill says of its rounding years.
+    pub(super) fn fold_years(&mut self, bill: &Bill) {
+        if !bill.rounded_years.is_empty() {
+            let items = self.state.rounding_years.entry(bill.account.clone()).or_default();
+            items.entry(bill.item.clone()).or_default().fold(&bill.rounded_years);
+        }
     }
 
     fn apply_closed(&mut self, closed: &PeriodClosed) {

@@ -52,7 +52,7 @@ impl Block {
         let zone = self.cache.zone.as_ref().ok_or("the block has no time zone")?;
         let setup = &self.state.setup;
         let closing = Closing::new(setup, zone, &self.state.meters, now, now);
-        let mut bills = differences(&closing, id, correction, issued)?;
+        let mut bills = differences(&closing, id, correction, issued, &self.state.rounding_years)?;
         bills.extend(self.late_fees_put_right(&closing, id, correction, (issued, &bills))?);
         let mut events = Vec::new();
         if let What::Reading { meter, register, reading, value } = &correction.what {
@@ -165,10 +165,11 @@ impl Block {
         }
     }
 
-    /// Notes a difference: the charge does not move, only the counter may.
+    /// Notes a difference: the charge does not move, only its counter and its rounding years may.
     pub(super) fn apply_difference(&mut self, bill: &Bill) {
         let Some(corrects) = &bill.corrects else { return };
         self.state.corrected.insert(corrects.bill.clone(), bill.revision);
+        self.fold_years(bill);
         let Some(counted) = &bill.tier_counter else { return };
         let items = self.state.counters.get_mut(&bill.account);
         let Some(counter) = items.and_then(|items| items.get_mut(&bill.item)) else { return };

@@ -51,6 +51,7 @@ use crate::input::Input;
 use crate::ledger::Ledger;
 use crate::metering::{MeterState, RegisterState};
 use crate::money::Fen;
+use crate::rounding_year::AllYears;
 use crate::setup::Setup;
 use blockgate_types::{
     AccountId, ActionId, AlarmId, BillId, ClockState, CommandId, Decimal, ItemId, MeterId,
@@ -95,6 +96,9 @@ struct State {
     charges: BTreeMap<AccountId, BTreeMap<ItemId, ChargeState>>,
     ended: Vec<EndedCharge>,
     counters: BTreeMap<AccountId, BTreeMap<ItemId, Counter>>,
+    /// What is rounded once a year.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rounding_years: AllYears,
     /// First day of the month that closes next; `None` until the first charge began.
     #[serde(with = "day_text_option")]
     open_month: Option<Day>,

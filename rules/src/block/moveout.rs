@@ -144,7 +144,8 @@ impl Block {
             let to = if tariff.is_some_and(is_undivided) { last } else { until };
             let terms = terms(account, charge);
             let counter = self.counter(id, item);
-            let due = Due { account: id, item, terms: &terms, state, counter, to };
+            let years = self.years(id, item);
+            let due = Due { account: id, item, terms: &terms, state, counter, years, to };
             let bill = closing
                 .bill(&due)
                 .map_err(|why| format!("{item} cannot be billed until {until}: {why}"))?;
@@ -326,6 +327,7 @@ fn damage_bill(
         corrects: None,
         share: None,
         tier_counter: None,
+        rounded_years: Vec::new(),
         issued_at: closing.now,
         due: closing.due(damage.amount_fen),
         stay: None,

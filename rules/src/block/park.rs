@@ -105,6 +105,7 @@ impl Block {
             corrects: None,
             share: None,
             tier_counter: None,
+            rounded_years: Vec::new(),
             issued_at: at,
             stay: Some(Box::new(StayBill {
                 stay: id.clone(),
@@ -536,6 +537,7 @@ impl Block {
             corrects: None,
             share: None,
             tier_counter: None,
+            rounded_years: Vec::new(),
             issued_at: at,
             due: self.due_day(view, at).filter(|_| total_fen > Fen::ZERO),
             stay: None,

@@ -7,6 +7,7 @@ use crate::billing::{ChargeState, Closing, Counter, Due, EndedCharge, Terms};
 use crate::calendar::{Day, Month, Zone};
 use crate::event::{AlarmCode, Audit, Bill, ChargeId, Event, PeriodClosed, Unbilled};
 use crate::money::Fen;
+use crate::rounding_year::{RoundedYear, Years};
 use crate::setup::{AccountSetup, Charge};
 use blockgate_types::{AccountId, ItemId, Time};
 use std::collections::BTreeMap;
@@ -102,23 +103,22 @@ impl Block {
             }
             give_out(Some(Box::new(bill)), &mut closed, out);
         }
-        // An ended charge and a new one of the same item go on from each other's counter.
-        let mut counted: BTreeMap<(&AccountId, &ItemId), Counter> = BTreeMap::new();
+        let mut standing = Standing::new(self);
         let mut shared: Vec<(&AccountId, &ItemId, Terms, &ChargeState, Day)> = Vec::new();
         for ended in &self.state.ended {
             if full(out) {
                 return;
             }
             let (account, item) = (&ended.account, &ended.item);
-            let counter = counted.get(&(account, item)).or(self.counter(account, item));
             let (terms, state, to) = (&ended.terms, &ended.state, ended.to.min(to));
             if terms.charge.share.is_some() {
                 shared.push((account, item, terms.clone(), state, to));
                 continue;
             }
-            let due = Due { account, item, terms, state, counter, to };
+            let (counter, years) = standing.of(account, item);
+            let due = Due { account, item, terms, state, counter, years, to };
             let after = issue(&closing, &due, &mut closed, out);
-            counted.extend(after.map(|counter| ((account, item), counter)));
+            standing.take((account, item), after);
         }
         let mut rest = self.to_bill(to).filter(|one| {
             if one.charge.share.is_some() {
@@ -138,9 +138,9 @@ impl Block {
             }
             let bill = |one: &ToBill<'_>| {
                 let ToBill { account, item, setup, charge, state } = *one;
-                let counter = counted.get(&(account, item)).or(self.counter(account, item));
+                let (counter, years) = standing.of(account, item);
                 let terms = terms(setup, charge);
-                let due = Due { account, item, terms: &terms, state, counter, to };
+                let due = Due { account, item, terms: &terms, state, counter, years, to };
                 closing.bill(&due).map(|bill| bill.map(Box::new))
             };
             for (one, bill) in batch.iter().zip(side_by_side(&batch, &bill)) {
@@ -157,13 +157,13 @@ impl Block {
         let used = self.used_with(out.get(made..).unwrap_or_default());
         let mut losses = BTreeMap::new();
         for (account, item, terms, state, to) in shared {
-            let counter = counted.get(&(account, item)).or(self.counter(account, item)).cloned();
-            let due = Due { account, item, terms: &terms, state, counter: counter.as_ref(), to };
+            let (counter, years) = standing.of(account, item);
+            let due = Due { account, item, terms: &terms, state, counter, years, to };
             match self.share_out(&closing, &due, &used, now) {
                 Ok(bills) => {
                     for bill in bills {
                         let after = give_out(Some(Box::new(bill)), &mut closed, out);
-                        counted.extend(after.map(|counter| ((account, item), counter)));
+                        standing.take((account, item), after);
                     }
                 }
                 Err(why) => {
@@ -201,9 +201,52 @@ impl Block {
         })
     }
 
+    pub(super) fn years(&self, account: &AccountId, item: &ItemId) -> Option<&Years> {
+        self.state.rounding_years.get(account)?.get(item)
+    }
+
     pub(super) fn counter(&self, account: &AccountId, item: &ItemId) -> Option<&Counter> {
         self.state.counters.get(account)?.get(item)
     }
+}
+
+/// Where accounts stand with items, the bills of this close included: an ended charge and a new one of
+/// the same item go on from each other's counter and rounding years.
+struct Standing<'b> {
+    block: &'b Block,
+    counters: BTreeMap<(&'b AccountId, &'b ItemId), Counter>,
+    years: BTreeMap<(&'b AccountId, &'b ItemId), Years>,
+}
+
+impl<'b> Standing<'b> {
+    fn new(block: &'b Block) -> Self {
+        Self { block, counters: BTreeMap::new(), years: BTreeMap::new() }
+    }
+
+    fn of<'s>(
+        &'s self,
+        account: &'s AccountId,
+        item: &'s ItemId,
+    ) -> (Option<&'s Counter>, Option<&'s Years>) {
+        let counter = self.counters.get(&(account, item));
+        let years = self.years.get(&(account, item));
+        (counter.or(self.block.counter(account, item)), years.or(self.block.years(account, item)))
+    }
+
+    fn take(&mut self, key: (&'b AccountId, &'b ItemId), after: Option<After>) {
+        let Some(After { counter, years }) = after else { return };
+        self.counters.extend(counter.map(|counter| (key, counter)));
+        if !years.is_empty() {
+            let known = || self.block.years(key.0, key.1).cloned().unwrap_or_default();
+            self.years.entry(key).or_insert_with(known).fold(&years);
+        }
+    }
+}
+
+/// Where a bill left its account.
+struct After {
+    counter: Option<Counter>,
+    years: Vec<RoundedYear>,
 }
 
 /// A charge to bill.
@@ -248,14 +291,13 @@ fn side_by_side<'c, T: Sync, R: Send>(all: &'c [T], make: &(dyn Fn(&'c T) -> R +
     })
 }
 
-/// Makes the bill of one charge, or writes down why there is none.
-/// The tier counter after it.
+/// Makes the bill of one charge, or writes down why there is none. Where it left its account.
 fn issue(
     closing: &Closing<'_>,
     due: &Due<'_>,
     closed: &mut PeriodClosed,
     out: &mut Vec<Event>,
-) -> Option<Counter> {
+) -> Option<After> {
     match closing.bill(due) {
         Ok(bill) => give_out(bill.map(Box::new), closed, out),
         Err(why) => {
@@ -265,19 +307,20 @@ fn issue(
     }
 }
 
-/// Gives out a bill. The tier counter after it.
+/// Gives out a bill. Where it left its account.
 fn give_out(
     bill: Option<Box<Bill>>,
     closed: &mut PeriodClosed,
     out: &mut Vec<Event>,
-) -> Option<Counter> {
+) -> Option<After> {
     let bill = bill?;
     // Saturates where a sum of 64 bits ends: the period's sum is for people, no account is kept by it.
     closed.total_fen = Fen(closed.total_fen.0.saturating_add(bill.total_fen.0));
     closed.bills = closed.bills.saturating_add(1);
-    let after = bill.tier_counter.as_ref().map(Counter::after);
+    let counter = bill.tier_counter.as_ref().map(Counter::after);
+    let after = After { counter, years: bill.rounded_years.clone() };
     out.push(Event::Bill(bill));
-    after
+    Some(after)
 }
 
 fn not_billed(account: &AccountId, item: &ItemId, why: &str, closed: &mut PeriodClosed) {

@@ -176,6 +176,7 @@ pub(crate) fn share_bill(cost: &Bill, member: &Member, now: Time) -> Option<Bill
             parts,
         })),
         tier_counter: None,
+        rounded_years: Vec::new(),
         issued_at: now,
         due: cost.due.filter(|_| to_pay),
         stay: None,

@@ -112,10 +112,10 @@ fn cost_again(
 ) -> Result<(), String> {
     let (first, latest) = (cost.first, cost.latest);
     let Some(shared) = &latest.apportioned else { return Ok(()) };
-    let counter = None;
+    let years = issued.years(&first.account, &first.item);
     // Shared costs carry the difference in their shares: no threshold of their own.
     let whole = Correction { threshold_fen: Fen(0), ..correction.clone() };
-    let mut bill = again(closing, command, &whole, cost, days(first)?, facts, counter)?;
+    let mut bill = again(closing, command, &whole, cost, days(first)?, facts, (None, &years))?;
     let total = bill.corrects.as_ref().map_or(Fen::ZERO, |corrects| corrects.now_fen);
     let borne = shared.by.borne_percent.unwrap_or_default();
     let borne = times(Decimal::new(total.0, 2), borne)
@@ -135,7 +135,8 @@ fn cost_again(
     bill.total_fen = Fen::sum(bill.lines.iter().map(|line| line.amount_fen)).ok_or(TOO_LARGE)?;
     let (rule, by) = (shared.rule.clone(), shared.by.clone());
     let now = Apportioned { rule, by, total_fen: signed, weights: sums, members };
-    let same = facts == was && now == **shared;
+    let in_year = bill.rounded_years.iter().any(|year| year.before != year.after);
+    let same = facts == was && now == **shared && !in_year;
     bill.apportioned = Some(Box::new(now.clone()));
     if let Some(corrects) = &mut bill.corrects {
         corrects.now_fen = borne;

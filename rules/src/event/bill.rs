@@ -5,6 +5,7 @@ use crate::apportionment::{Apportioned, ShareOf};
 use crate::calendar::{Day, day_text_option};
 use crate::late::{LateFee, LateTerms};
 use crate::money::Fen;
+use crate::rounding_year::RoundedYear;
 use crate::tariff::Tariff;
 use blockgate_types::{
     AccountId, BillId, CommandId, Decimal, ItemId, MeterId, RegisterName, TariffId, Time, Unit,
@@ -57,6 +58,9 @@ pub struct Bill {
     /// The tier counter before and after, where the tariff has tiers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier_counter: Option<TierCounter>,
+    /// The rounding years before and after, where the tariff is rounded once a year.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounded_years: Vec<RoundedYear>,
     /// When it was decided.
     pub issued_at: Time,
     /// The last day on which it is paid in time; none where no rule gives one or nothing is to pay.
@@ -122,7 +126,9 @@ impl Basis {
             area_m2: terms.area_m2.filter(|_| needs(Unit::SquareMetre)),
             persons: terms.persons.filter(|_| needs(Unit::Person)),
             spaces: terms.spaces.filter(|_| needs(Unit::Space)),
-            occupied_from: terms.occupied_from.filter(|_| tariff.is_metered()),
+            occupied_from: terms
+                .occupied_from
+                .filter(|_| tariff.is_metered() || tariff.rounds_by_year()),
         };
         (basis != Self::default()).then_some(basis)
     }

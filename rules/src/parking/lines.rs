@@ -358,6 +358,7 @@ pub fn rate_stay(
         total_fen,
         cumulative_after: Decimal::ZERO,
         diagram: Vec::new(),
+        year_after: None,
     };
     Ok((output, diagram))
 }

@@ -62,6 +62,10 @@ pub(super) fn components(
         let label = entry.label("label", faults);
         let factor = required_amount(&entry, "factor", faults);
         let own = own_tiers(&entry, factor, (has_period, table.has("household_quota")), faults);
+        // With a fault in them no file is taken; the tariff's tiers need no price for it all the same.
+        let faulty = own.is_none() && (entry.has("tiers") || entry.has("free"));
+        let (bounds_on, tiers, quota_shift) = (BoundsOn::Metered, Vec::new(), Vec::new());
+        let own = own.or_else(|| faulty.then_some(OwnTiers { bounds_on, tiers, quota_shift }));
         if let (Some(name), Some(label), Some(factor)) = (name, label, factor) {
             if components.iter().any(|known| known.name == name) {
                 faults.at(&entry.place_of("name"), format!("there are two \"{name}\""));

@@ -14,6 +14,7 @@
 //! | `months` | whole months to charge for, or whose quota holds |
 //! | `from`, `to` | days `[from, to)` to charge for, by calendar months; of a price that is due on days, what is due in them; without them the whole of it |
 //! | `quota_part` | the part of a tier period whose quota holds, `"7/12"` |
+//! | `year_before` | of a tariff that is rounded once a year, what the year came to so far: `{ exact = "163.317", billed_fen = 16332 }`, like `year_after` of the answer; nothing when left out |
 //! | `area`, `persons`, `spaces` | of the household |
 //! | `total`, `members` | a cost in yuan and among whom it is shared: `{ a-1 = { area = "89.53" } }` with `area`, `persons`, `floor`, `used` |
 //! | `apportionment` | by which rule of the file; may be left out where there is one |
@@ -23,13 +24,14 @@ use super::binding::ApportionmentEntry;
 use super::parse::{RuleError, TariffFile};
 use super::rate::{MonthPart, Quantity, Usage, rate};
 use super::read::Faults;
-use super::{Adjustment, BasePrice, Dated, Pricing, Revision, Tariff};
+use super::{Adjustment, BasePrice, Dated, Pricing, Revision, Rounding, Tariff};
 use crate::apportionment::{Apportioned, Direction, Portion, apportion};
 use crate::calendar::{self, Day, Month, parse_day};
 use crate::event::{BillLine, Text};
 use crate::money::Fen;
 use crate::parking::ParkingTariff;
 use crate::parking::lines::{StayInput, Stretch, rate_stay};
+use crate::rounding_year::YearSum;
 use crate::setup::AccountSetup;
 use blockgate_types::{AccountId, Decimal, TariffId, Unit, parse_decimal};
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,9 @@ pub struct RateOutput {
     /// A stay's stretches of time, for its diagram.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagram: Vec<Stretch>,
+    /// What the rounding year came to afterwards, where the tariff is rounded once a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub year_after: Option<YearSum>,
 }
 
 /// The input document.
@@ -83,6 +88,7 @@ struct RateInput {
     persons: Option<u32>,
     spaces: Option<u32>,
     quota_part: Option<String>,
+    year_before: Option<YearSum>,
     account: Option<String>,
     total: Option<String>,
     apportionment: Option<String>,
@@ -139,6 +145,7 @@ pub fn rate_document(
         total_fen: rated.total_fen,
         cumulative_after: rated.after,
         diagram: Vec::new(),
+        year_after: rated.years.last().map(|year| year.after),
     })
 }
 
@@ -244,6 +251,7 @@ fn shared(rules: Vec<ApportionmentEntry>, input: &RateInput) -> Result<RateOutpu
         total_fen: fen,
         cumulative_after: Decimal::ZERO,
         diagram: Vec::new(),
+        year_after: None,
     })
 }
 
@@ -335,7 +343,26 @@ fn usage(input: &RateInput, revision: &Revision) -> Result<Usage, String> {
     usage.spaces = input.spaces;
     usage.area_m2 = number("area", input.area.as_deref())?;
     usage.part = input.quota_part.as_deref().map(part).transpose()?;
+    usage.year.sum = year_before(input, revision)?;
     Ok(usage)
+}
+
+/// What the rounding year came to before; nothing where the revision has none.
+fn year_before(input: &RateInput, revision: &Revision) -> Result<YearSum, String> {
+    let Rounding::PerYear { begins } = revision.rounding else {
+        let told = "\"year_before\" goes with rounding = \"per_year\"";
+        return input.year_before.map_or(Ok(YearSum::default()), |_| Err(told.to_owned()));
+    };
+    let months = month_count(input)?.unwrap_or(1);
+    let days = input.from.as_deref().zip(input.to.as_deref());
+    let over = match days {
+        Some((from, to)) => day(to)? > calendar::next_tier_year(day(from)?, begins),
+        None => months > 12,
+    };
+    if over {
+        return Err("the input is longer than a rounding year: rate each by itself".to_owned());
+    }
+    Ok(input.year_before.unwrap_or_default())
 }
 
 fn part(text: &str) -> Result<(u32, u32), String> {

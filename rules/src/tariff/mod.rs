@@ -123,6 +123,12 @@ pub enum Rounding {
     PerComponent,
     /// The sum of the bill; its lines share the fen by largest remainder.
     PerBill,
+    /// The sum of the year so far, less what the year was billed before; prices by the month only. What
+    /// that is more or less than the bill's own rounded sum is a line of its own.
+    PerYear {
+        /// Month and day on which the year begins: the first of a month.
+        begins: (i8, i8),
+    },
 }
 
 /// Prices by kind.
@@ -719,6 +725,12 @@ impl Tariff {
     #[must_use]
     pub fn is_metered(&self) -> bool {
         self.revisions.iter().any(|r| matches!(r.pricing, Pricing::Metered(_)))
+    }
+
+    /// Whether it is rounded once a year.
+    #[must_use]
+    pub fn rounds_by_year(&self) -> bool {
+        self.revisions.iter().any(|r| matches!(r.rounding, Rounding::PerYear { .. }))
     }
 
     /// Whether it has time-of-use windows.

@@ -14,7 +14,7 @@
 //! from = "2026-01-01"
 //! to = "2027-01-01"                      # where it ends; may be left out
 //! kind = "graduated"                     # one of the kinds below
-//! rounding = "per_line"                  # per_line, per_component, per_bill
+//! rounding = "per_line"                  # per_line, per_component, per_bill, per_year
 //! change_inside_period = "next_period"   # next_period, by_days, by_readings, reading_date
 //! minimum = "5"                          # of a bill, in yuan; may be left out, as may cap
 //! tax_percent = "6"                      # on top of the prices; left out where they contain it
@@ -70,6 +70,10 @@
 //!
 //! A part is shared by `area`, `household`, `persons`, `usage` (of `item`), `floor` or `table`
 //! (`weights`). What stays with the charge's own account is `borne_percent`.
+//!
+//! `rounding = "per_year"` is for prices by the month: a bill is the rounded sum of the year so far, less
+//! what the year was billed before ([`crate::rounding_year`]). It needs `year_begins`, `"01-01"`: the first
+//! day of a month.
 //!
 //! `tier_period` of a year, 2 or 4 months needs `tier_reset`, `part_quota` (whole, by_months, by_days;
 //! the latter two with `bound_rounding`) and `new_occupant` (inherit, reset). A metered kind may have a
@@ -327,6 +331,7 @@ const COMMON: &[&str] = &[
     "to",
     "kind",
     "rounding",
+    "year_begins",
     "change_inside_period",
     "minimum",
     "cap",
@@ -390,15 +395,7 @@ fn revision(
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
         faults.at(&table.place_of("to"), "\"to\" must be after \"from\"");
     }
-    let rounding = table.choice(
-        "rounding",
-        &[
-            ("per_line", Rounding::PerLine),
-            ("per_component", Rounding::PerComponent),
-            ("per_bill", Rounding::PerBill),
-        ],
-        faults,
-    );
+    let rounding = rounding(table, faults);
     let change_inside_period = table.choice(
         "change_inside_period",
         &[
@@ -427,6 +424,12 @@ fn revision(
             let each_once: BTreeSet<&str> = all.copied().collect();
             table.only(&each_once.into_iter().collect::<Vec<_>>(), faults);
         }
+    }
+    let by_month = kind.is_none_or(|kind| matches!(kind, Kind::PerArea | Kind::Fixed));
+    if table.is_text("rounding", "per_year") && !by_month {
+        let message =
+            "\"per_year\" is for prices by the month: it goes with kind \"per_area\" or \"fixed\"";
+        faults.at(&table.place_of("rounding"), message);
     }
     let pricing = match kind? {
         Kind::PerArea => monthly(table, Unit::SquareMetre, faults).map(Pricing::PerArea),
@@ -463,6 +466,31 @@ fn revision(
         pricing: pricing?,
     };
     whole.then_some(revision)
+}
+
+/// Where amounts are rounded, and for a year when it begins.
+fn rounding(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<Rounding> {
+    let words = [
+        ("per_line", Some(Rounding::PerLine)),
+        ("per_component", Some(Rounding::PerComponent)),
+        ("per_bill", Some(Rounding::PerBill)),
+        ("per_year", None),
+    ];
+    let rounding = table.choice("rounding", &words, faults)?;
+    if rounding.is_some() {
+        if table.has("year_begins") {
+            let message = "\"year_begins\" goes with rounding = \"per_year\"";
+            faults.at(&table.place_of("year_begins"), message);
+        }
+        return rounding;
+    }
+    let begins = table.day_of_year("year_begins", faults)?;
+    if begins.1 != 1 {
+        let message = "a year of prices by the month begins with a month: write it like \"04-01\"";
+        faults.at(&table.place_of("year_begins"), message);
+        return None;
+    }
+    Some(Rounding::PerYear { begins })
 }
 
 /// Notes keys that are unknown, and keys that belong to another kind.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::event::{BillLine, Text};
 use crate::money::{Fen, minus, plus, share_fen, times};
+use crate::rounding_year::{RoundedYear, YearStanding, YearSum};
 use blockgate_types::{Decimal, Unit};
 use rust_decimal::RoundingStrategy;
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ pub struct Usage {
     pub base: Option<Quantity>,
     /// What this account pays otherwise.
     pub adjustments: Vec<Adjustment>,
+    /// Where its rounding year stood before the bill, for [`Rounding::PerYear`].
+    pub year: YearStanding,
 }
 
 impl Usage {
@@ -56,6 +59,7 @@ impl Usage {
             part: None,
             base: None,
             adjustments: Vec::new(),
+            year: YearStanding::default(),
         }
     }
 }
@@ -95,6 +99,8 @@ pub struct Rated {
     pub total_fen: Fen,
     /// The tier counter afterwards.
     pub after: Decimal,
+    /// Its rounding years before and after it, where the tariff has them.
+    pub years: Vec<RoundedYear>,
 }
 
 /// Why a quantity has no price.
@@ -166,9 +172,11 @@ pub fn rate_parts(label: &Text, parts: &[(&Revision, Usage)]) -> Result<Rated, R
         exact: Decimal::ZERO,
         total_fen: Fen::ZERO,
         after: Decimal::ZERO,
+        years: Vec::new(),
     };
     for (revision, usage) in parts {
-        let (mut lines, after) = part_lines(label, revision, usage)?;
+        let year = year_of(&mut whole.years, revision, usage);
+        let (mut lines, after) = part_lines(label, revision, usage, year)?;
         whole.lines.append(&mut lines);
         whole.after = after;
     }
@@ -183,12 +191,27 @@ pub fn rate_parts(label: &Text, parts: &[(&Revision, Usage)]) -> Result<Rated, R
     Ok(whole)
 }
 
+/// The rounding year that a part is in, as the parts before it left it.
+fn year_of<'y>(
+    years: &'y mut Vec<RoundedYear>,
+    revision: &Revision,
+    usage: &Usage,
+) -> Option<&'y mut YearSum> {
+    let Rounding::PerYear { .. } = revision.rounding else { return None };
+    let YearStanding { year, sum } = &usage.year;
+    if !years.iter().any(|known| known.year == *year) {
+        years.push(RoundedYear { year: year.clone(), before: *sum, after: *sum });
+    }
+    years.iter_mut().find(|known| known.year == *year).map(|known| &mut known.after)
+}
+
 /// The rounded lines of one part: what is due on days, what was used, what the account pays
 /// otherwise, the tax.
 fn part_lines(
     label: &Text,
     revision: &Revision,
     usage: &Usage,
+    mut year: Option<&mut YearSum>,
 ) -> Result<(Vec<BillLine>, Decimal), RateError> {
     let own = usage.adjustments.iter().rev().find_map(|adjustment| match adjustment.change {
         Change::OwnPrice { price } => Some((price, &adjustment.reason)),
@@ -232,15 +255,46 @@ fn part_lines(
         lines.push(plain_line(line_label(label, None, Some(&adjustment.reason)), exact));
     }
     round_lines(&mut lines, revision.rounding)?;
+    if let Some(year) = &mut year {
+        let before = year.billed_fen;
+        let fen = year.add(sum).ok_or(RateError::Overflow)?;
+        lines.extend(carried(("", ""), (year.exact, before), fen, &lines)?);
+    }
     due.append(&mut lines);
     if let Some(percent) = revision.tax_percent {
         let words = Text { zh: format!("税 {percent}%"), en: format!("tax {percent} %") };
         let mut line = plain_line(words, percent_of(sum, percent)?);
         // Net and tax are rounded apart, then added.
         line.amount_fen = Fen::round(line.exact).ok_or(RateError::Overflow)?;
-        due.push(line);
+        let mut tax = vec![line];
+        if let Some(year) = &mut year {
+            let before = year.tax_billed_fen;
+            let exact = exact_sum(&tax)?;
+            let fen = year.add_tax(exact).ok_or(RateError::Overflow)?;
+            tax.extend(carried(("税额", " of the tax"), (year.tax_exact, before), fen, &tax)?);
+        }
+        due.append(&mut tax);
     }
     Ok((due, after))
+}
+
+/// The line between what lines come to by themselves and what their rounding year leaves to be billed;
+/// none where that is the same.
+fn carried(
+    (of_zh, of_en): (&str, &str),
+    (year, before): (Decimal, Fen),
+    fen: Fen,
+    lines: &[BillLine],
+) -> Result<Option<BillLine>, RateError> {
+    let own = Fen::sum(lines.iter().map(|line| line.amount_fen)).ok_or(RateError::Overflow)?;
+    let amount_fen = Fen(fen.0.checked_sub(own.0).ok_or(RateError::Overflow)?);
+    let year = year.normalize();
+    let label = Text {
+        zh: format!("{of_zh}取整结转（本年累计 {year}，此前已计 {before}）"),
+        en: format!("rounding{of_en} carried (year so far {year}, billed before {before})"),
+    };
+    let line = BillLine { amount_fen, ..plain_line(label, Decimal::ZERO) };
+    Ok(Some(line).filter(|line| !line.amount_fen.is_zero()))
 }
 
 fn exact_sum<'l>(lines: impl IntoIterator<Item = &'l BillLine>) -> Result<Decimal, RateError> {
@@ -340,7 +394,9 @@ fn round_lines(lines: &mut [BillLine], rounding: Rounding) -> Result<(), RateErr
             Rounding::PerComponent => {
                 groups.entry(line.component.clone()).or_default().push(place);
             }
-            Rounding::PerBill => groups.entry(None).or_default().push(place),
+            Rounding::PerBill | Rounding::PerYear { .. } => {
+                groups.entry(None).or_default().push(place)
+            }
         }
     }
     for places in groups.values() {
