@@ -186,3 +186,69 @@ impl Years {
         moved
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blockgate_types::parse_decimal;
+
+    fn d(text: &str) -> Decimal {
+        parse_decimal(text).unwrap()
+    }
+
+    fn day(text: &str) -> Day {
+        calendar::parse_day(text).unwrap()
+    }
+
+    fn bill(years: &Years, year: &str, exact: &str) -> (Fen, RoundedYear) {
+        let before = years.of(year);
+        let mut after = before;
+        let fen = after.add(d(exact)).unwrap();
+        (fen, RoundedYear { year: year.to_owned(), before, after })
+    }
+
+    #[test]
+    fn a_year_is_named_by_its_first_day_and_by_who_moved_in_inside_it() {
+        for (on, begins, moved, want) in [
+            ("2026-03-01", (1, 1), None, "2026-01-01"),
+            ("2026-03-01", (4, 1), None, "2025-04-01"),
+            ("2026-03-01", (1, 1), Some("2026-02-10"), "2026-01-01/2026-02-10"),
+            ("2026-03-01", (1, 1), Some("2026-03-02"), "2026-01-01"),
+            ("2026-03-01", (1, 1), Some("2026-01-01"), "2026-01-01"),
+            ("2026-03-01", (1, 1), Some("2019-05-05"), "2026-01-01"),
+        ] {
+            assert_eq!(name(day(on), begins, moved.map(day)), want);
+        }
+    }
+
+    #[test]
+    fn what_is_billed_is_the_rounded_sum_less_what_was_billed() {
+        let mut years = Years::default();
+        let mut billed = Vec::new();
+        for _ in 0..4 {
+            let (fen, rounded) = bill(&years, "2026-01-01", "0.004");
+            years.fold(&[rounded]);
+            billed.push(fen.0);
+        }
+        assert_eq!(billed, [0, 1, 0, 1]);
+        assert_eq!(years.of("2026-01-01").billed_fen, Fen(2));
+        assert_eq!(years.of("2027-01-01"), YearSum::default());
+    }
+
+    #[test]
+    fn a_year_that_is_not_kept_any_more_is_not_taken_apart() {
+        let mut years = Years::default();
+        let mut first = None;
+        for n in 0..=KEPT {
+            let (_, rounded) = bill(&years, &format!("{}-01-01", 2000 + n), "0.004");
+            first = first.or(Some(rounded.clone()));
+            years.fold(&[rounded]);
+        }
+        let first = first.unwrap();
+        let parts = |rounded: &RoundedYear| Years::parts([std::slice::from_ref(rounded)]).unwrap();
+        assert_eq!(years.without(&parts(&first)), None);
+        // A bill that was nothing in it needs no year.
+        let nothing = RoundedYear { after: first.before, ..first };
+        assert_eq!(years.without(&parts(&nothing)), Some(years.clone()));
+    }
+}

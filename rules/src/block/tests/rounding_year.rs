@@ -380,3 +380,103 @@ fn a_preview_of_a_month_goes_on_from_where_that_months_year_stood() {
         ("171.10".into(), "233.31".into())
     );
 }
+
+#[test]
+fn a_shared_cost_that_is_rounded_once_a_year_is_shared_and_put_right() {
+    use crate::apportionment::{Apportionment, Direction, Members, Portion, TieBreak, Weighting};
+    let mut setup = block(fee(BY_YEAR));
+    let rule = Apportionment {
+        label: text("garden, shared"),
+        item: ItemId::new("garden-share").unwrap(),
+        direction: Direction::Cost,
+        among: Members { buildings: vec!["2".into()], ..Members::default() },
+        parts: vec![Portion { percent: d("100"), by: Weighting::Area }],
+        borne_percent: None,
+        tie_break: TieBreak::Account,
+        loss: None,
+    };
+    setup.apportionments.insert(TariffId::new("garden").unwrap(), rule);
+    let property = ItemId::new("property").unwrap();
+    account(&mut setup).charges.get_mut(&property).unwrap().share =
+        Some(TariffId::new("garden").unwrap());
+    for (id, area) in [("b-1", "50"), ("b-2", "70"), ("b-3", "33.3")] {
+        let member = AccountSetup {
+            building: "2".into(),
+            area_m2: Some(d(area)),
+            ..AccountSetup::default()
+        };
+        setup.accounts.insert(AccountId::new(id).unwrap(), member);
+    }
+    let mut world = begun_on("2026-01-01", &setup);
+    close(&mut world, &REST[..6]);
+    assert_eq!(total(&world), 97_990);
+    let tariff = setup.tariffs.values_mut().next().unwrap();
+    from(tariff, "2026-03-01", "2.20");
+    from(tariff, "2026-04-01", "2.10");
+    world.setup("2026-07-01T09:00:00+08:00", &setup);
+    correct(&mut world, "c-1", &correction(by_tariff()));
+    assert_eq!(total(&world), 98_768);
+    let again = correct(&mut world, "c-2", &correction(by_tariff()));
+    assert_eq!(again.last().unwrap(), "outcome Done 0 differences, 0.00");
+    close(&mut world, &REST[6..]);
+    assert_eq!(total(&world), 196_758);
+    is_followed(&world);
+}
+
+/// What the bills should come to: of each year, what its bills were rated at last, rounded once.
+fn rounded_years(world: &World) -> i64 {
+    let all = bills(world);
+    let mut latest: BTreeMap<String, &Bill> = BTreeMap::new();
+    for bill in &all {
+        latest.insert(bill.period.from.clone(), bill);
+    }
+    let mut years: BTreeMap<&str, Decimal> = BTreeMap::new();
+    for bill in latest.values() {
+        // The first line of a difference takes back what was billed.
+        let lines = bill.lines.iter().skip(usize::from(bill.corrects.is_some()));
+        let exact: Decimal = lines.map(|line| line.exact).sum();
+        *years.entry(&bill.rounded_years[0].year).or_default() += exact;
+    }
+    years.values().map(|exact| Fen::round(*exact).unwrap().0).sum()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 48,
+        ..proptest::prelude::ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_is_corrected_between_its_bills_a_year_adds_up(
+        steps in proptest::collection::vec(
+            (1_i64..20_000, 0_usize..14, proptest::bool::weighted(0.5)), 14..15),
+    ) {
+        let mut setup = block(fee(BY_YEAR));
+        let mut world = begun_on("2026-01-01", &setup);
+        let firsts = REST.iter().copied().chain(["2027-02-01", "2027-03-01"]);
+        let since = |n: usize| match n {
+            0 => "2026-01-01",
+            n if n <= 12 => REST[n - 1],
+            _ => "2027-02-01",
+        };
+        for (n, (first, (area, back, corrects))) in firsts.zip(&steps).enumerate() {
+            close(&mut world, &[first]);
+            let area = Some(Decimal::new(*area, 2));
+            if *corrects {
+                let basis = Basis { area_m2: area, ..Basis::default() };
+                let account = AccountId::new("a-1").unwrap();
+                let mut right = correction(What::Basis { account, basis });
+                right.since = since(*back).to_owned();
+                correct(&mut world, &format!("c-{n}"), &right);
+                let again = correct(&mut world, &format!("again-{n}"), &right);
+                let nothing = "outcome Done 0 differences, 0.00";
+                proptest::prop_assert_eq!(again.last().unwrap(), nothing);
+            } else {
+                account(&mut setup).area_m2 = area;
+                world.setup(&format!("{first}T08:00:00+08:00"), &setup);
+            }
+            proptest::prop_assert_eq!(total(&world), rounded_years(&world));
+            is_followed(&world);
+        }
+    }
+}
