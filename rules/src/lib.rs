@@ -14,6 +14,7 @@
 //! | [`tariff`] | effective-dated prices: rule files, and quantity to lines |
 //! | [`apportionment`] | a cost, a loss or an income shared among accounts, exactly |
 //! | [`billing`] | charges, the close of a period, bills |
+//! | [`rounding_year`] | what is rounded once a year: where a year stands from bill to bill |
 //! | [`rulebook`], [`preview`] | rule files by command: checked, tried on past bills, laid over the config |
 //! | [`reconcile`] | a channel's statement against the books |
 //! | [`settlement`] | the document of a move-out |

@@ -236,6 +236,16 @@ fn lines(view: &View, bill: &Bill) -> Markup {
                 (say.fill(say.tier_counter(), &[&counter.period, &counter.before.to_string(), &counter.after.to_string()]))
             }
         }
+        @for rounded in &bill.rounded_years {
+            @let (before, after) = (&rounded.before, &rounded.after);
+            p.mute.small {
+                (say.fill(say.rounded_year(), &[
+                    &rounded.year,
+                    &before.exact.normalize().to_string(), &before.billed_fen.to_string(),
+                    &after.exact.normalize().to_string(), &after.billed_fen.to_string(),
+                ]))
+            }
+        }
     }
 }
 

@@ -179,6 +179,7 @@ words! {
     multiplier "倍率" "Multiplier";
     used "用量" "Used";
     tier_counter "阶梯累计（{}）：本账单前 {}，之后 {}。" "Tier counter ({}): {} before this bill, {} after it.";
+    rounded_year "取整年度（{} 起）：本账单前累计 {}，已计 {}；之后累计 {}，已计 {}。" "Rounding year (from {}): {} before this bill, {} of it billed; {} after it, {} billed.";
     no_evidence "按面积、人数或固定额收取，没有读数。" "Charged by area, persons or a fixed amount; no meter is behind it.";
     outbox_why "云端确认之前，每一条都留在这里；账单从不丢弃。" "Everything stays here until the cloud has confirmed it; bills are never discarded.";
     waiting_bills "其中账单" "of these, bills";
