@@ -3,8 +3,8 @@
 
 use super::lines::window_text;
 use super::plan::{
-    BlockRounding, CapScope, Cycle, DayType, Exceeded, FreeMode, ParkingTariff, Plan, Progress,
-    Reentry, Renews, Seconds, Step,
+    BlockAtEdge, BlockRounding, CapScope, Cycle, DayType, Exceeded, FreeMode, ParkingTariff, Plan,
+    Progress, Reentry, Renews, Seconds, Step,
 };
 use crate::event::Text;
 use blockgate_types::Decimal;
@@ -156,6 +156,7 @@ fn small_print(plan: &Plan) -> Vec<Text> {
                 text("跨时段累计已用计费单位", "Units used are counted over the whole stay")
             }
         });
+        lines.extend(at_edge(plan));
     }
     match plan.day_type {
         DayType::None => {}
@@ -166,6 +167,10 @@ fn small_print(plan: &Plan) -> Vec<Text> {
         DayType::AtEntry => lines.push(text(
             "工作日、节假日按进场当日计（含调休）",
             "Workday or holiday by the day of the entry (make-up workdays included)",
+        )),
+        DayType::PerBlock => lines.push(text(
+            "工作日、节假日按每个计费单位开始当日计（含调休）",
+            "Workday or holiday by the day on which a unit begins (make-up workdays included)",
         )),
     }
     if let Reentry::FreeNotAgain { within_min } = plan.reentry {
@@ -195,6 +200,25 @@ fn small_print(plan: &Plan) -> Vec<Text> {
         });
     }
     lines
+}
+
+/// What becomes of a unit that the end of its time cuts; nothing to say where its rest lapses.
+fn at_edge(plan: &Plan) -> Option<Text> {
+    match plan.block_at_edge {
+        BlockAtEdge::Lapses => None,
+        BlockAtEdge::Carries if covers_all(plan) => Some(text(
+            "跨时段时未满的计费单位接续计时，只计一次，按其结束时所在时段计价",
+            "A unit not complete where its time ends goes on: charged once, by the time in which it ends",
+        )),
+        BlockAtEdge::Carries => Some(text(
+            "跨时段时未满的计费单位接续计时（不收费时段除外），只计一次，按其结束时所在时段计价",
+            "A unit not complete where its time ends goes on after any free time: charged once, by the time in which it ends",
+        )),
+        BlockAtEdge::PriceAtStart => Some(text(
+            "跨时段时未满的计费单位按其开始时所在时段计价，满后再起算下一个",
+            "A unit not complete where its time ends runs on at the price of its start; the next begins after it",
+        )),
+    }
 }
 
 /// Whether every minute of every day lies in a window.

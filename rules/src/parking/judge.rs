@@ -601,9 +601,12 @@ impl ParkingView {
     #[must_use]
     pub fn rest_lines(&self, due: &Due, paid: Fen) -> Option<(Vec<BillLine>, Fen)> {
         let mut lines = due.lines.clone();
-        if !paid.is_zero() {
+        let whole = lines.iter().try_fold(Decimal::ZERO, |sum, line| plus(sum, line.exact))?;
+        // What was paid is not paid back where a block went on into a cheaper window.
+        let less = Decimal::new(paid.0, 2).min(whole);
+        if !less.is_zero() {
             let label = Text { zh: "已付".to_owned(), en: "Paid already".to_owned() };
-            lines.push(off(label, Decimal::new(paid.0, 2)));
+            lines.push(off(label, less));
         }
         let sum = lines.iter().try_fold(Decimal::ZERO, |sum, line| plus(sum, line.exact))?;
         let wanted = Decimal::new(due.due_fen.0, 2);

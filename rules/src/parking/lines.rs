@@ -16,7 +16,7 @@
 //! | `paid_at` | a civil time inside: what is due after a payment of all that was due then |
 
 use super::plan::{ClassChange, Exceeded, ParkingTariff, Plan};
-use super::price::{Minutes, Priced, price, price_visits};
+use super::price::{Minutes, Priced, Turn, price, price_visits};
 use crate::calendar::Day;
 use crate::event::{BillLine, Text};
 use crate::money::{Fen, minus, plus, times};
@@ -139,19 +139,50 @@ pub(super) fn window_text(plan: &Plan, window: usize) -> Text {
     }
 }
 
+/// What the edges of a turn's window did to its first and its last block, in brackets; empty for nothing.
+fn edge_text(turn: &Turn, first: bool, last: bool) -> Text {
+    let (mut zh, mut en) = (Vec::new(), Vec::new());
+    if first && turn.used_before > 0 {
+        let used = turn.used_before;
+        zh.push(format!("首个计费单位含此前已停 {used} 分钟"));
+        en.push(format!("the first one with {used} min from before"));
+    }
+    if last && turn.handed_on > 0 {
+        let used = turn.handed_on;
+        zh.push(format!("未满的计费单位已停 {used} 分钟，转入其后时段"));
+        en.push(format!("one begun, {used} min of it over, goes on in the next time"));
+    }
+    if last && turn.over > 0 {
+        let over = turn.over;
+        zh.push(format!("最后一个计费单位跨时段延续 {over} 分钟"));
+        en.push(format!("the last one runs on for {over} min"));
+    }
+    if last && turn.kept > 0 {
+        let kept = turn.kept;
+        zh.push(format!("其中 {kept} 分钟按计费单位开始当日计"));
+        en.push(format!("{kept} min of it by the day on which their unit began"));
+    }
+    if zh.is_empty() {
+        return Text { zh: String::new(), en: String::new() };
+    }
+    Text { zh: format!("（{}）", zh.join("；")), en: format!(" ({})", en.join("; ")) }
+}
+
 /// The lines of a price, before rounding: `amount_fen` is zero until [`settle`].
 #[must_use]
 pub fn lines(plan: &Plan, priced: &Priced) -> Vec<BillLine> {
     let mut lines: Vec<BillLine> = Vec::new();
     for turn in &priced.turns {
-        for part in &turn.parts {
+        let last = turn.parts.len().saturating_sub(1);
+        for (index, part) in turn.parts.iter().enumerate() {
             let step = plan.windows.get(part.window).and_then(|w| w.steps.get(part.step));
             let minutes = step.map_or(0, |step| step.minutes);
             let at = window_text(plan, part.window);
+            let note = edge_text(turn, index == 0, index == last);
             lines.push(line(
                 Text {
-                    zh: format!("停车 {} 每 {minutes} 分钟", at.zh),
-                    en: format!("Parking {}, per {minutes} min", at.en),
+                    zh: format!("停车 {} 每 {minutes} 分钟{}", at.zh, note.zh),
+                    en: format!("Parking {}, per {minutes} min{}", at.en, note.en),
                 },
                 Decimal::from(part.blocks),
                 part.price,
@@ -230,11 +261,14 @@ pub fn settle(lines: &mut [BillLine], currency: &str) -> Option<(Decimal, Fen)> 
 /// The stretches of a stay's diagram, in the order of time.
 #[must_use]
 pub fn stretches(plan: &Plan, priced: &Priced) -> Vec<Stretch> {
-    let stretch = |turn: &super::price::Turn| Stretch {
+    let stretch = |turn: &Turn| Stretch {
         from: turn.from,
         to: turn.to,
         label: match turn.window {
-            Some(window) => window_text(plan, window),
+            Some(window) => {
+                let (at, note) = (window_text(plan, window), edge_text(turn, true, true));
+                Text { zh: format!("{}{}", at.zh, note.zh), en: format!("{}{}", at.en, note.en) }
+            }
             None => Text { zh: "免费".to_owned(), en: "free".to_owned() },
         },
         amount: turn.amount().unwrap_or_default(),
@@ -462,9 +496,12 @@ fn after_payment(
         Exceeded::NewPart => {
             let paid = price(plan, &minutes(plan, entry, paid_at).ok()?, true, true)?;
             let mut lines = whole;
-            if !paid.exact.is_zero() {
+            let sum = lines.iter().try_fold(Decimal::ZERO, |sum, line| plus(sum, line.exact))?;
+            // What was paid is not paid back where a block went on into a cheaper window.
+            let less = paid.exact.min(sum);
+            if !less.is_zero() {
                 let label = Text { zh: "已付".to_owned(), en: "Paid already".to_owned() };
-                lines.push(off(label, paid.exact));
+                lines.push(off(label, less));
             }
             Some(lines)
         }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`plan`] | a parking tariff as data: every switch of a board's small print |
 //! | `parse` | `[[parking]]` in rule files, every fault at its place |
-//! | [`price`] | a stay, minute by minute, to what it costs |
+//! | `walk` | the minutes of a stay, one after the other, put into blocks: the meaning of a tariff |
+//! | [`price`] | a stay's minutes, and what they cost under caps and free time |
 //! | [`setup`] | areas, lanes, permits, as the config wants them |
 //! | [`event`] | what happens, as the journal keeps it |
 //! | [`state`] | who is inside: the fold of the events |
@@ -24,6 +25,7 @@ pub mod plan;
 pub mod price;
 pub mod setup;
 pub mod state;
+pub(crate) mod walk;
 
 #[cfg(test)]
 mod tests;

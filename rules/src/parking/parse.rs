@@ -24,11 +24,13 @@
 //! new_energy_percent = "100"        # what new-energy vehicles pay of each price
 //! ```
 //!
-//! Instead of `rounding` and `steps` for the whole day there may be windows, and then two switches more:
+//! Instead of `rounding` and `steps` for the whole day there may be windows, and then three switches more:
 //!
 //! ```toml
 //! progress = "segment"              # segment: steps begin anew with each turn of a window; stay: not
-//! day_type = "per_segment"          # per_segment, at_entry; "none" where no window has days
+//! block_at_edge = "lapses"          # lapses, carries, price_at_start: a block that its window's end cuts;
+//!                                   # left out it lapses
+//! day_type = "per_segment"          # per_segment, at_entry, per_block; "none" where no window has days
 //! windows = [
 //!   { from = "07:00", to = "19:00", days = "workday", rounding = "up", steps = [ … ], cap = "10" },
 //!   { from = "19:00", to = "07:00", rounding = "up", steps = [ … ] },
@@ -39,9 +41,9 @@
 //! Time outside of all windows is free. Where two windows hold, the first one counts.
 
 use super::plan::{
-    AfterPayment, BlockRounding, Calendar, CapScope, ClassChange, Cycle, DayKind, DayType,
-    Exceeded, Free, FreeMode, ParkingRevision, ParkingTariff, Plan, Progress, Reentry, Renews,
-    Seconds, Step, Window,
+    AfterPayment, BlockAtEdge, BlockRounding, Calendar, CapScope, ClassChange, Cycle, DayKind,
+    DayType, Exceeded, Free, FreeMode, ParkingRevision, ParkingTariff, Plan, Progress, Reentry,
+    Renews, Seconds, Step, Window,
 };
 use crate::calendar::parse_day;
 use crate::tariff::read::{Faults, Table};
@@ -65,6 +67,7 @@ const REVISION: &[&str] = &[
     "steps",
     "windows",
     "progress",
+    "block_at_edge",
     "day_type",
     "calendar",
     "reentry",
@@ -143,10 +146,22 @@ fn plan(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<Plan> {
         refuse(table, "progress", "progress is for windows", faults);
         Some(Progress::Segment)
     };
+    let block_at_edge = if has_windows && table.has("block_at_edge") {
+        let words = [
+            ("lapses", BlockAtEdge::Lapses),
+            ("carries", BlockAtEdge::Carries),
+            ("price_at_start", BlockAtEdge::PriceAtStart),
+        ];
+        table.choice("block_at_edge", &words, faults)
+    } else {
+        refuse(table, "block_at_edge", "block_at_edge is for windows", faults);
+        Some(BlockAtEdge::Lapses)
+    };
     let day_type = if has_windows {
         let words = [
             ("per_segment", DayType::PerSegment),
             ("at_entry", DayType::AtEntry),
+            ("per_block", DayType::PerBlock),
             ("none", DayType::None),
         ];
         let found = table.choice("day_type", &words, faults);
@@ -191,6 +206,7 @@ fn plan(table: &Table<'_, '_>, faults: &mut Faults<'_>) -> Option<Plan> {
         free: free?,
         windows,
         progress: progress?,
+        block_at_edge: block_at_edge?,
         day_type: day_type?,
         calendar: calendar?,
         reentry: reentry?,

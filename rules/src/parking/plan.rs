@@ -68,6 +68,10 @@ pub struct Plan {
     pub windows: Vec<Window>,
     /// Whether steps begin anew in each window's turn.
     pub progress: Progress,
+    /// What becomes of a begun block where a window ends. What a rule file that does not say it means is
+    /// left out here too, so that such a rule keeps its hash.
+    #[serde(default, skip_serializing_if = "BlockAtEdge::is_lapses")]
+    pub block_at_edge: BlockAtEdge,
     /// By which day a window for workdays or holidays is chosen.
     pub day_type: DayType,
     /// Holidays and make-up workdays.
@@ -227,7 +231,32 @@ pub enum BlockRounding {
     Down,
 }
 
-/// Switch 4 and 5: where steps begin anew.
+/// Switch 4: what becomes of a begun block where its window ends. It never passes the edge of a cycle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum BlockAtEdge {
+    /// It ends there, its rest lapses; the next window begins with a block of its own.
+    #[default]
+    Lapses,
+    /// It goes on: its minutes used count towards the first block of the next window, and it is due once,
+    /// in the window in which it is complete or in which it stops. Time outside of all windows is a pause.
+    Carries,
+    /// It runs its whole length at the price of its start, whatever window it reaches; the next block
+    /// begins where it ends.
+    PriceAtStart,
+}
+
+impl BlockAtEdge {
+    /// Whether it ends with its window.
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+    pub fn is_lapses(&self) -> bool {
+        *self == Self::Lapses
+    }
+}
+
+/// Switch 5: where steps begin anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -247,6 +276,9 @@ pub enum DayType {
     PerSegment,
     /// By the day of the entry.
     AtEntry,
+    /// By the day on which a block begins, for the whole block. Decided anew for a block that goes on after
+    /// time outside of all windows.
+    PerBlock,
     /// Prices do not depend on it.
     None,
 }

@@ -1,14 +1,10 @@
-//! What a stay costs: minute by minute, as the plan says, with every part that makes the sum.
-//!
-//! The walk is the meaning of the plan. Each minute is put into its cycle and its window; blocks are
-//! counted in the window's steps; at the end of a window's turn its cap is applied, at the end of a cycle
-//! the cycle's.
+//! What a stay costs, with every part that makes the sum: a stay's minutes, walked as the plan says; the
+//! cap of each window's turn, then the cap of each cycle.
 
-use super::plan::{
-    BlockRounding, CapScope, Cycle, DayType, Free, FreeMode, Plan, Progress, Renews, Seconds,
-};
+use super::plan::{CapScope, FreeMode, Plan, Seconds};
+use super::walk::{Walked, walk};
 use crate::calendar::{Day, Zone, next_day};
-use crate::money::{minus, plus, times};
+use crate::money::{minus, plus};
 use blockgate_types::{Decimal, Time};
 use std::collections::BTreeMap;
 
@@ -101,7 +97,13 @@ impl Minutes {
         Self { runs }
     }
 
-    fn ticks(&self) -> impl Iterator<Item = (Day, u16)> + '_ {
+    /// The day of the first one.
+    pub(super) fn first_day(&self) -> Option<Day> {
+        self.runs.first().map(|(_, day, _)| *day)
+    }
+
+    /// Each one: its day and its minute of the day.
+    pub(super) fn ticks(&self) -> impl Iterator<Item = (Day, u16)> + '_ {
         self.runs.iter().flat_map(|(length, day, from)| {
             (0..*length)
                 .map(move |n| (*day, from.saturating_add(u16::try_from(n).unwrap_or(u16::MAX))))
@@ -147,9 +149,33 @@ pub struct Turn {
     pub parts: Vec<Part>,
     /// What the window's cap takes off.
     pub capped: Decimal,
+    /// Minutes that its first block had used in windows before, where blocks carry over an edge.
+    pub used_before: u32,
+    /// Minutes used of a block that went on from here to another window.
+    pub handed_on: u32,
+    /// Minutes that its last block ran beyond its window, at the price of its start.
+    pub over: u32,
+    /// Minutes of another kind of day, that a block begun before midnight kept in its window.
+    pub kept: u32,
 }
 
 impl Turn {
+    /// One in which nothing is due yet.
+    pub(super) fn new(cycle: usize, window: Option<usize>, from: u32, to: u32) -> Self {
+        Self {
+            cycle,
+            window,
+            from,
+            to,
+            parts: Vec::new(),
+            capped: Decimal::ZERO,
+            used_before: 0,
+            handed_on: 0,
+            over: 0,
+            kept: 0,
+        }
+    }
+
     /// What is due for it after the window's cap.
     #[must_use]
     pub fn amount(&self) -> Option<Decimal> {
@@ -186,11 +212,12 @@ pub enum CycleKey {
 pub fn price(plan: &Plan, minutes: &Minutes, free: bool, caps: bool) -> Option<Priced> {
     let deduct = plan.free.as_ref().filter(|f| free && f.mode == FreeMode::DeductPrice);
     let given = if deduct.is_some() { false } else { free };
-    let mut priced = walk(plan, minutes, given, caps)?;
+    let mut priced = sum_up(plan, minutes, given, caps)?;
     if let Some(deduct) = deduct {
-        let first = walk(plan, &minutes.first(deduct.minutes), false, caps)?;
-        priced.deducted = first.exact;
-        priced.exact = minus(priced.exact, first.exact)?;
+        let first = sum_up(plan, &minutes.first(deduct.minutes), false, caps)?;
+        // A block that is carried into a cheaper window costs less than its beginning alone would.
+        priced.deducted = first.exact.min(priced.exact);
+        priced.exact = minus(priced.exact, priced.deducted)?;
     }
     Some(priced)
 }
@@ -232,190 +259,26 @@ fn cap_of(plan: &Plan, cycle: usize) -> Option<Decimal> {
     plan.caps.get(cycle.min(plan.caps.len().saturating_sub(1))).copied()
 }
 
-fn cycle_of(plan: &Plan, index: u32, day: Day, minute: u16) -> CycleKey {
-    match plan.cycle {
-        Cycle::None => CycleKey::Nth(0),
-        Cycle::FromEntry => CycleKey::Nth(index.div_euclid(1_440)),
-        Cycle::CivilDay => CycleKey::On(day),
-        Cycle::OperatorDay { start } if minute < start => {
-            CycleKey::On(day.yesterday().unwrap_or(day))
-        }
-        Cycle::OperatorDay { .. } => CycleKey::On(day),
-    }
-}
-
-/// Where the walk is inside a window's turn.
-struct Place {
-    turn: Turn,
-    key: CycleKey,
-    /// Minutes into the block.
-    into: u32,
-    /// Blocks completed that count for the steps.
-    blocks: u32,
-}
-
-fn walk(plan: &Plan, minutes: &Minutes, free: bool, caps: bool) -> Option<Priced> {
-    let free = plan.free.as_ref().filter(|_| free);
-    let all = minutes.len();
-    let whole_stay = free.is_some_and(|f| {
-        f.mode == FreeMode::WholeStay && f.renews == Renews::Stay && all <= f.minutes
-    });
-    if whole_stay {
-        let turn = Turn {
-            cycle: 0,
-            window: None,
-            from: 0,
-            to: all,
-            parts: Vec::new(),
-            capped: Decimal::ZERO,
-        };
-        let turns = if all > 0 { vec![turn] } else { Vec::new() };
-        return Some(Priced { turns, ..Priced::default() });
-    }
-    let length_of = cycle_lengths(plan, minutes, free);
-    let first = minutes.runs.first().map(|(_, day, _)| *day);
-    let by_entry =
-        (plan.day_type == DayType::AtEntry).then(|| first.map(|day| plan.calendar.kind(day)));
+/// Adds up what the walk found: the caps of windows, then those of cycles.
+fn sum_up(plan: &Plan, minutes: &Minutes, free: bool, caps: bool) -> Option<Priced> {
+    let Walked { turns, cycles } = walk(plan, minutes, plan.free.as_ref().filter(|_| free))?;
     let mut priced = Priced::default();
-    let mut keys: Vec<CycleKey> = Vec::new();
-    let mut in_cycle: u32 = 0;
-    let mut done: BTreeMap<usize, u32> = BTreeMap::new();
-    let mut place: Option<Place> = None;
-    let mut kind = (None, super::plan::DayKind::Workday);
-    for (index, (day, minute)) in (0_u32..).zip(minutes.ticks()) {
-        let key = cycle_of(plan, index, day, minute);
-        if keys.last() == Some(&key) {
-            in_cycle = in_cycle.saturating_add(1);
-        } else {
-            keys.push(key);
-            in_cycle = 1;
+    for mut turn in turns {
+        let sum = turn.amount()?;
+        let cap = turn.window.and_then(|window| plan.windows.get(window)?.cap).filter(|_| caps);
+        if let Some(cap) = cap.filter(|cap| sum > *cap) {
+            turn.capped = minus(sum, cap)?;
         }
-        if kind.0 != Some(day) {
-            let found = by_entry.flatten().unwrap_or_else(|| plan.calendar.kind(day));
-            kind = (Some(day), found);
-        }
-        let spared = free.is_some_and(|f| {
-            let nth = if f.renews == Renews::Cycle { in_cycle } else { index.saturating_add(1) };
-            match f.mode {
-                FreeMode::Subtract => nth <= f.minutes,
-                FreeMode::WholeStay => {
-                    f.renews == Renews::Cycle
-                        && length_of.get(&key).is_some_and(|length| *length <= f.minutes)
-                }
-                FreeMode::DeductPrice => false,
+        let amount = turn.amount()?;
+        if turn.window.is_some() {
+            let key = *cycles.get(turn.cycle)?;
+            match priced.cycles.last_mut().filter(|(last, ..)| *last == key) {
+                Some((_, sum, _)) => *sum = plus(*sum, amount)?,
+                None => priced.cycles.push((key, amount, Decimal::ZERO)),
             }
-        });
-        let window =
-            if spared { None } else { plan.windows.iter().position(|w| w.holds(minute, kind.1)) };
-        let same = place.as_ref().is_some_and(|p| p.key == key && p.turn.window == window);
-        if !same {
-            // Minutes that are free by the free time do not end a window's turn: only its edge does.
-            let between = place.take();
-            close(plan, between, caps, &mut priced)?;
-            let blocks = match (plan.progress, window) {
-                (Progress::Stay, Some(window)) => done.get(&window).copied().unwrap_or(0),
-                (Progress::Stay, None) | (Progress::Segment, _) => 0,
-            };
-            let cycle = keys.len().saturating_sub(1);
-            let turn = Turn {
-                cycle,
-                window,
-                from: index,
-                to: index,
-                parts: Vec::new(),
-                capped: Decimal::ZERO,
-            };
-            place = Some(Place { turn, key, into: 0, blocks });
         }
-        let Some(here) = place.as_mut() else { continue };
-        here.turn.to = index.saturating_add(1);
-        let Some(window) = window else { continue };
-        count_minute(plan, window, here, &mut done)?;
+        priced.turns.push(turn);
     }
-    close(plan, place, caps, &mut priced)?;
-    finish(plan, caps, priced)
-}
-
-/// Minutes of each cycle, where free time depends on them.
-fn cycle_lengths(plan: &Plan, minutes: &Minutes, free: Option<&Free>) -> BTreeMap<CycleKey, u32> {
-    let needed = free.is_some_and(|f| f.mode == FreeMode::WholeStay && f.renews == Renews::Cycle);
-    let mut lengths: BTreeMap<CycleKey, u32> = BTreeMap::new();
-    if needed {
-        for (index, (day, minute)) in (0_u32..).zip(minutes.ticks()) {
-            let length = lengths.entry(cycle_of(plan, index, day, minute)).or_default();
-            *length = length.saturating_add(1);
-        }
-    }
-    lengths
-}
-
-/// One minute in a window: a block may begin or be complete.
-fn count_minute(
-    plan: &Plan,
-    window: usize,
-    here: &mut Place,
-    done: &mut BTreeMap<usize, u32>,
-) -> Option<()> {
-    let rule = plan.windows.get(window)?;
-    let (mut step, mut nth) = (0, here.blocks);
-    for (index, candidate) in rule.steps.iter().enumerate() {
-        step = index;
-        match candidate.times {
-            Some(times) if nth >= times && index.saturating_add(1) < rule.steps.len() => {
-                nth = nth.saturating_sub(times);
-            }
-            Some(_) | None => break,
-        }
-    }
-    let found = rule.steps.get(step)?;
-    let up = rule.rounding == BlockRounding::Up;
-    if here.into == 0 && up {
-        due(&mut here.turn.parts, window, step, found.price)?;
-    }
-    here.into = here.into.saturating_add(1);
-    if here.into >= found.minutes {
-        if !up {
-            due(&mut here.turn.parts, window, step, found.price)?;
-        }
-        here.into = 0;
-        here.blocks = here.blocks.saturating_add(1);
-        done.insert(window, here.blocks);
-    }
-    Some(())
-}
-
-fn due(parts: &mut Vec<Part>, window: usize, step: usize, price: Decimal) -> Option<()> {
-    match parts.last_mut().filter(|part| part.step == step) {
-        Some(part) => {
-            part.blocks = part.blocks.saturating_add(1);
-            part.amount = times(Decimal::from(part.blocks), price)?;
-        }
-        None => parts.push(Part { window, step, blocks: 1, price, amount: price }),
-    }
-    Some(())
-}
-
-/// Ends a window's turn: its cap, and its sum into its cycle's.
-fn close(plan: &Plan, place: Option<Place>, caps: bool, priced: &mut Priced) -> Option<()> {
-    let Some(Place { mut turn, key, .. }) = place else { return Some(()) };
-    let sum = turn.amount()?;
-    let cap = turn.window.and_then(|window| plan.windows.get(window)?.cap).filter(|_| caps);
-    if let Some(cap) = cap.filter(|cap| sum > *cap) {
-        turn.capped = minus(sum, cap)?;
-    }
-    let amount = turn.amount()?;
-    if turn.window.is_some() {
-        match priced.cycles.last_mut().filter(|(last, ..)| *last == key) {
-            Some((_, sum, _)) => *sum = plus(*sum, amount)?,
-            None => priced.cycles.push((key, amount, Decimal::ZERO)),
-        }
-    }
-    priced.turns.push(turn);
-    Some(())
-}
-
-/// Applies the cycles' caps.
-fn finish(plan: &Plan, caps: bool, mut priced: Priced) -> Option<Priced> {
     for (index, (_, sum, off)) in priced.cycles.iter_mut().enumerate() {
         let cap = cap_of(plan, index).filter(|_| caps);
         *off = cap.filter(|cap| *sum > *cap).and_then(|cap| minus(*sum, cap)).unwrap_or_default();
