@@ -670,6 +670,8 @@ fn the_board_the_lines_and_the_diagram_say_what_becomes_of_a_block() {
         "{zh}"
     );
     assert!(en.contains("goes on: charged once, by the time in which it ends"), "{en}");
+    assert!(zh.contains("次序在每个时段重新起算") && !zh.contains("跨时段重新起算"), "{zh}");
+    assert!(!en.contains("Units begin anew"), "{en}");
     assert_eq!(labels[0].zh, "停车 20:00–08:00 每 60 分钟（首个计费单位含此前已停 30 分钟）");
     assert_eq!(
         labels[0].en,

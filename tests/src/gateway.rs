@@ -2,7 +2,7 @@
 //! page, first set up with the code from the log as a person would.
 
 use crate::page::{self, Reply};
-use crate::{Outcome, Running, binary, wait_until};
+use crate::{Outcome, Running, binary, faketime, wait_until};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a start and what follows from it may take on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(45);
@@ -198,6 +198,23 @@ impl Gateway {
         command.stdin(Stdio::null()).stdout(log()).stderr(log());
         self.daemon = Some(Running::start(&mut command));
         self.come_up();
+    }
+
+    /// As [`Self::start`], by a clock that shows `wanted` now, in Unix seconds, and goes on from there.
+    ///
+    /// # Panics
+    /// When it ends, or does not come up.
+    #[allow(clippy::disallowed_methods, reason = "libfaketime counts from real time")]
+    pub fn start_at(&mut self, wanted: i64) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+        let ahead = wanted - i64::try_from(now).expect("a time");
+        let mut command = self.daemon();
+        command
+            .env("LD_PRELOAD", faketime())
+            .env("FAKETIME", format!("{ahead:+}"))
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("FAKETIME_NO_CACHE", "1");
+        self.start_as(command);
     }
 
     /// Runs a daemon whose disk may fail at any call, until it ends by itself or `enough` says that it has run

@@ -5,11 +5,10 @@
 
 use blockgate_e2e::gateway::{Gateway, succeeds};
 use blockgate_e2e::slave::{Act, FLOAT, Framing, Request, Slave, hex, of_value, profile};
-use blockgate_e2e::{faketime, python, source};
+use blockgate_e2e::{python, source};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Half a day before the end of November in Shanghai, a minute after it, and when `close_grace` is
 /// over, in Unix seconds.
@@ -185,23 +184,6 @@ impl Line<'_> {
     }
 }
 
-/// What the daemon's clock must be ahead of the real one, to show `wanted` now.
-#[allow(clippy::disallowed_methods, reason = "libfaketime counts from real time")]
-fn ahead(wanted: i64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
-    format!("{:+}", wanted - i64::try_from(now).expect("a time"))
-}
-
-fn start_at(gateway: &mut Gateway, wanted: i64) {
-    let mut command = gateway.daemon();
-    command
-        .env("LD_PRELOAD", faketime())
-        .env("FAKETIME", ahead(wanted))
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .env("FAKETIME_NO_CACHE", "1");
-    gateway.start_as(command);
-}
-
 fn config(lines: &[(&'static str, Slave)]) -> String {
     let mut text = "[meter_defaults]\nrecord_every = \"0s\"\n\
         max_per_hour = \"1000000\"\n"
@@ -263,7 +245,7 @@ fn whatever_a_meter_does_on_the_wire_no_value_is_taken_for_another_and_none_is_b
     let tariffs = std::fs::read_to_string(source("rules/tariffs/electricity.toml"));
     gateway.write("rules.d/electricity.toml", &tariffs.expect("the tariffs"));
 
-    start_at(&mut gateway, BEFORE);
+    gateway.start_at(BEFORE);
     let lines = std::thread::scope(|scope| {
         let gateway = &gateway;
         let threads = lines.map(|(id, slave)| {
@@ -281,7 +263,7 @@ fn whatever_a_meter_does_on_the_wire_no_value_is_taken_for_another_and_none_is_b
 
     // The month ends. Nothing is wrong any more, but the serial line's second meter stands too low:
     // its close waits for a better reading as long as the grace lasts.
-    start_at(&mut gateway, AFTER);
+    gateway.start_at(AFTER);
     gateway.wait("every meter was read after the month's end", |gateway| {
         let meters = gateway.json("/v1/meters");
         let meters = meters["meters"].as_array()?.clone();
@@ -290,7 +272,7 @@ fn whatever_a_meter_does_on_the_wire_no_value_is_taken_for_another_and_none_is_b
     });
     gateway.stop();
     assert!(!gateway.journal().iter().any(|record| record["data"]["kind"] == "bill"), "too early");
-    start_at(&mut gateway, GRACE_OVER);
+    gateway.start_at(GRACE_OVER);
     gateway.wait("the month is closed", |gateway| {
         (gateway.json("/v1/bills")["bills"].as_array()?.len() >= 7).then_some(())
     });

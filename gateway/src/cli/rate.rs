@@ -38,14 +38,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Ended> {
         println!("{}", serde_json::to_string(&rated)?);
         return Ok(Ended::Done);
     }
+    let widest = rated.lines.iter().map(|line| line.label.en.chars().count()).max();
+    let wide = widest.unwrap_or(0).max(40);
     for line in &rated.lines {
         // A share of a month, or of a price that is collected in instalments.
         let share = line.days.as_ref().map(|share| format!(" × {share}")).unwrap_or_default();
         println!(
-            "{:<40} {:>14} {:<9} × {:>10}{share} = {:>18}  → {:>12}",
+            "{:<wide$} {:>14} {:<9} × {:>10}{share} = {:>18}  → {:>12}",
             line.label.en, line.quantity, line.unit, line.unit_price, line.exact, line.amount_fen
         );
     }
-    println!("{:>100}", format!("total {}", rated.total_fen));
+    println!("{:>1$}", format!("total {}", rated.total_fen), wide.saturating_add(60));
     Ok(Ended::Done)
 }

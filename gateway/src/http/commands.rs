@@ -67,6 +67,28 @@ impl Answers {
         let _ = self.enter(&key, &[], Instant::now());
     }
 
+    /// What the second press of a button is told: where the first one was refused, that; else its own
+    /// answer. Keeps the answer of the first.
+    pub(super) fn first(&self, key: &(String, String), answer: Result) -> Result {
+        match &answer {
+            Err(problem) if problem.code == Code::CommandDuplicate => {
+                let kept = self.kept();
+                kept.get(key).and_then(|first| first.answer.clone()).unwrap_or(answer)
+            }
+            // How it ended, for good; what had no answer in time may still be carried out.
+            Err(problem)
+                if matches!(
+                    problem.code,
+                    Code::CommandRefused | Code::CommandFailed | Code::CommandExpired
+                ) =>
+            {
+                self.leave(key, &answer);
+                answer
+            }
+            Ok(_) | Err(_) => answer,
+        }
+    }
+
     fn leave(&self, key: &(String, String), answer: &Result) {
         if let Some(kept) = self.kept().get_mut(key) {
             kept.answer = Some(answer.clone());

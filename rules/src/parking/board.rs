@@ -150,13 +150,19 @@ fn small_print(plan: &Plan) -> Vec<Text> {
         Seconds::Up => text("不足一分钟按一分钟计", "A started minute counts"),
     });
     if plan.windows.len() > 1 || !covers_all(plan) {
+        lines.extend(at_edge(plan));
         lines.push(match plan.progress {
-            Progress::Segment => text("跨时段重新起算", "Units begin anew where a time begins"),
+            Progress::Segment if plan.block_at_edge.is_lapses() => {
+                text("跨时段重新起算", "Units begin anew where a time begins")
+            }
+            Progress::Segment => text(
+                "计费单位的次序在每个时段重新起算",
+                "The order of units begins anew in each time",
+            ),
             Progress::Stay => {
                 text("跨时段累计已用计费单位", "Units used are counted over the whole stay")
             }
         });
-        lines.extend(at_edge(plan));
     }
     match plan.day_type {
         DayType::None => {}

@@ -358,10 +358,11 @@ async fn outcome(
         if let Some(note) = seen::changed(desk, page, act, &read) {
             return Ok(Outcome::Again(read.typed(act.is_secret()), Some(note)));
         }
-        desk.answers.note(sent);
+        desk.answers.note(sent.clone());
     }
     let caller = Caller::Person(person.clone());
     let done = commands::from_page(&desk.shared, &caller, fields.get("once"), order).await;
+    let done = desk.answers.first(&sent, done);
     let to = match act {
         Act::Pay(_) | Act::TakeDeposit(_) | Act::PayStay => {
             counter::after_payment(read.raw("once"))
@@ -371,7 +372,7 @@ async fn outcome(
     };
     Ok(match done {
         Ok(done) => Outcome::Done(told(say, &done["detail"]), to),
-        // The same form once more: what it ordered was carried out the first time.
+        // The same form once more: what it ordered was not refused the first time.
         Err(problem) if problem.code == Code::CommandDuplicate => {
             Outcome::Done(say.done_before().to_owned(), to)
         }

@@ -202,7 +202,7 @@ words! {
     warning "警告" "warning";
     critical "严重" "critical";
     done "完成。" "Done.";
-    done_before "这张表单之前已经提交并执行，没有重复操作。" "This form was sent and carried out before; nothing was done twice.";
+    done_before "这张表单之前已经提交，没有重复操作。" "This form was sent before; nothing was done twice.";
     see_fields "有内容需要改正，见下面的红字。" "Something is to be put right: see the red text below.";
     must_fill "请填写。" "Fill this in.";
     too_long "太长了。" "This is too long.";
