@@ -7,7 +7,7 @@
 
 use crate::apportionment::AboveBound;
 use crate::calendar::{self, Day, Month, Zone, day_text, day_text_option};
-use crate::event::{Basis, Bill, Evidence, EvidenceReading, TierCounter};
+use crate::event::{Basis, Bill, BillHead, Evidence, EvidenceReading, TierCounter};
 use crate::late::LateTerms;
 use crate::metering::{Mark, MeterState, Point, RegisterState, WindowLog};
 use crate::money::{minus, plus, times};
@@ -246,30 +246,26 @@ impl<'a> Closing<'a> {
             "0",
         ];
         Ok(Some(Bill {
-            bill: bill_id(&key).ok_or("overflow")?,
-            account: due.account.clone(),
-            item: due.item.clone(),
-            period,
-            tariff: tariff_id.clone(),
-            tariff_revision,
-            revision: 0,
-            currency: tariff.currency.clone(),
-            lines: priced.rated.lines,
             rounded_years: priced.rated.years,
-            total_fen: priced.rated.total_fen,
             evidence,
             minus: subs,
-            apportioned: None,
-            share: None,
             basis: Basis::of(tariff, due.terms),
-            corrects: None,
             tier_counter: priced.tier_counter,
-            issued_at: self.now,
-            due: self.due(priced.rated.total_fen),
-            stay: None,
-            permit: None,
             late: priced.late.filter(|_| self.due(priced.rated.total_fen).is_some()),
-            late_fee: None,
+            ..BillHead {
+                bill: bill_id(&key).ok_or("overflow")?,
+                account: due.account.clone(),
+                item: due.item.clone(),
+                period,
+                tariff: tariff_id.clone(),
+                tariff_revision,
+                currency: tariff.currency.clone(),
+                lines: priced.rated.lines,
+                total_fen: priced.rated.total_fen,
+                issued_at: self.now,
+                due: self.due(priced.rated.total_fen),
+            }
+            .bill()
         }))
     }
 

@@ -9,7 +9,8 @@ mod bill;
 mod reading_id;
 
 pub use bill::{
-    Basis, Bill, BillLine, Corrects, Evidence, EvidenceReading, Period, StayBill, TierCounter,
+    Basis, Bill, BillHead, BillLine, Corrects, Evidence, EvidenceReading, Period, StayBill,
+    TierCounter,
 };
 pub use reading_id::ReadingId;
 

@@ -15,7 +15,7 @@ use crate::billing::Closing;
 use crate::block::amount_line;
 use crate::calendar::{self, Day, day_text, day_text_option};
 use crate::correction::Ground;
-use crate::event::{Bill, BillLine, Text};
+use crate::event::{Bill, BillHead, BillLine, Text};
 use crate::money::{Fen, minus, plus, share_fen, times};
 use blockgate_types::{AccountId, BillId, CommandId, Decimal, ItemId, TariffId, Unit};
 use serde::{Deserialize, Serialize};
@@ -402,30 +402,21 @@ impl Late {
         let billed_to = self.billed_to.max(Some(to));
         let state = Self { billed_fen: fee_fen, billed_to, bills, moved: false, ..self.clone() };
         Some(Bill {
-            bill: crate::billing::bill_id(&key)?,
-            account: account.clone(),
-            item: self.terms.item.clone(),
-            period,
-            tariff: self.tariff.clone(),
-            tariff_revision: self.tariff_revision.clone(),
-            revision: 0,
-            currency: self.currency.clone(),
-            lines,
-            total_fen,
-            evidence: Vec::new(),
-            minus: Vec::new(),
-            apportioned: None,
-            basis: None,
-            corrects: None,
-            share: None,
-            tier_counter: None,
-            rounded_years: Vec::new(),
-            issued_at: closing.now,
-            due: closing.due(total_fen),
-            stay: None,
-            permit: None,
-            late: None,
             late_fee: Some(Box::new(LateFee { of: of.clone(), state, why })),
+            ..BillHead {
+                bill: crate::billing::bill_id(&key)?,
+                account: account.clone(),
+                item: self.terms.item.clone(),
+                period,
+                tariff: self.tariff.clone(),
+                tariff_revision: self.tariff_revision.clone(),
+                currency: self.currency.clone(),
+                lines,
+                total_fen,
+                issued_at: closing.now,
+                due: closing.due(total_fen),
+            }
+            .bill()
         })
     }
 

@@ -178,6 +178,23 @@ fn worked_examples_of_a_block_at_the_edge_of_a_window() {
 }
 
 #[test]
+fn what_was_paid_before_an_edge_is_not_paid_back_after_it() {
+    // At 19:50 the block is the day's, 5; at 20:15 it is the night's, 2, and grace is over. At 21:35 the stay
+    // costs 2 + 2, at 22:35 2 + 2 + 2: 1 more than was paid.
+    let text = format!(
+        "{PLAIN}{}block_at_edge = \"carries\"\nwindows = [\n{DAY_NIGHT}\n]\n",
+        calendar("none")
+    );
+    for (exit, due) in [("T20:00", 0), ("T20:15", 0), ("T21:30", 0), ("T22:30", 100)] {
+        let input = format!(
+            "{{\"entry\":\"2026-03-02T19:30\",\"paid_at\":\"2026-03-02T19:50\",\"exit\":\"2026-03-02{exit}\"}}"
+        );
+        let found = rate_document(&rule(&text), "rule.toml", &input, "input.json").unwrap();
+        assert_eq!(found.total_fen.0, due, "{exit}: {found:#?}");
+    }
+}
+
+#[test]
 fn worked_examples_of_a_block_that_passes_midnight_into_a_weekend() {
     // Friday to Saturday; what it costs by segment, by entry, by block.
     const KINDS: [&str; 3] = ["per_segment", "at_entry", "per_block"];
@@ -722,9 +739,7 @@ fn a_wrong_value_is_named_at_its_place() {
     ] {
         let line = text.lines().position(|line| line.starts_with(key)).unwrap() + 1;
         let faults = TariffFile::read(&text, "p.toml").unwrap_err();
-        let told = faults
-            .iter()
-            .any(|f| usize::try_from(f.line).unwrap() == line && f.message.contains(wanted));
+        let told = faults.iter().any(|f| f.line == line && f.message.contains(wanted));
         assert!(told, "{key}: {faults:?}");
     }
 }

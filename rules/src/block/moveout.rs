@@ -3,7 +3,7 @@
 use super::{Block, GATEWAY, period::terms, share::amount_line};
 use crate::billing::{Closing, Due, bill_id};
 use crate::calendar::{self, Day, Month, parse_day};
-use crate::event::{Audit, Bill, Event, Payment, Text};
+use crate::event::{Audit, Bill, BillHead, Event, Payment, Text};
 use crate::input::Command;
 use crate::ledger::{Channel, Ledger, Movement, Refund, Source};
 use crate::money::Fen;
@@ -309,30 +309,20 @@ fn damage_bill(
     let exact = blockgate_types::Decimal::new(damage.amount_fen.0, 2);
     let n = n.to_string();
     let key = ["damage", command.id.as_str(), order.account.as_str(), n.as_str()];
-    Some(Bill {
-        bill: bill_id(&key)?,
-        account: order.account.clone(),
-        item: damage.item.clone(),
-        period: calendar::period(from, until, closing.zone),
-        tariff: TariffId::new("by-command").ok()?,
-        tariff_revision: command.id.to_string(),
-        revision: 0,
-        currency: "CNY".to_owned(),
-        lines: vec![amount_line(label, exact, damage.amount_fen)],
-        total_fen: damage.amount_fen,
-        evidence: Vec::new(),
-        minus: Vec::new(),
-        apportioned: None,
-        basis: None,
-        corrects: None,
-        share: None,
-        tier_counter: None,
-        rounded_years: Vec::new(),
-        issued_at: closing.now,
-        due: closing.due(damage.amount_fen),
-        stay: None,
-        permit: None,
-        late: None,
-        late_fee: None,
-    })
+    Some(
+        BillHead {
+            bill: bill_id(&key)?,
+            account: order.account.clone(),
+            item: damage.item.clone(),
+            period: calendar::period(from, until, closing.zone),
+            tariff: TariffId::new("by-command").ok()?,
+            tariff_revision: command.id.to_string(),
+            currency: "CNY".to_owned(),
+            lines: vec![amount_line(label, exact, damage.amount_fen)],
+            total_fen: damage.amount_fen,
+            issued_at: closing.now,
+            due: closing.due(damage.amount_fen),
+        }
+        .bill(),
+    )
 }

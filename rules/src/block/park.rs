@@ -3,7 +3,7 @@
 
 use super::Block;
 use crate::calendar::next_day;
-use crate::event::{Bill, Event, Payment, Period, StayBill};
+use crate::event::{Bill, BillHead, Event, Payment, Period, StayBill};
 use crate::input::{Command, Order, PayStay, RecordPayment, SellPass};
 use crate::ledger::{Movement, Toward};
 use crate::money::Fen;
@@ -84,39 +84,30 @@ impl Block {
         let name = format!("{}/{}", revision.from, revision.hash);
         let key = [account.as_str(), view.setup.item.as_str(), id.as_str(), &name, &nth];
         Some(Bill {
-            bill: crate::billing::bill_id(&key)?,
-            account: account.clone(),
-            item: view.setup.item.clone(),
-            period: Period {
-                from: entered.to_string(),
-                to: next_day(view.zone.day(at)).to_string(),
-                zone: view.zone.name().to_owned(),
-            },
-            tariff: tariff_id.clone(),
-            tariff_revision: name,
-            revision: 0,
-            currency: tariff.currency.clone(),
-            lines,
-            total_fen,
-            evidence: Vec::new(),
-            minus: Vec::new(),
-            apportioned: None,
-            basis: None,
-            corrects: None,
-            share: None,
-            tier_counter: None,
-            rounded_years: Vec::new(),
-            issued_at: at,
             stay: Some(Box::new(StayBill {
                 stay: id.clone(),
                 entered: stay.entered,
                 until: at,
                 diagram: due.diagram.clone(),
             })),
-            due: self.due_day(view, at).filter(|_| *account != view.setup.account),
-            permit: None,
-            late: None,
-            late_fee: None,
+            ..BillHead {
+                bill: crate::billing::bill_id(&key)?,
+                account: account.clone(),
+                item: view.setup.item.clone(),
+                period: Period {
+                    from: entered.to_string(),
+                    to: next_day(view.zone.day(at)).to_string(),
+                    zone: view.zone.name().to_owned(),
+                },
+                tariff: tariff_id.clone(),
+                tariff_revision: name,
+                currency: tariff.currency.clone(),
+                lines,
+                total_fen,
+                issued_at: at,
+                due: self.due_day(view, at).filter(|_| *account != view.setup.account),
+            }
+            .bill()
         })
     }
 
@@ -516,34 +507,25 @@ impl Block {
         let tariff = view.setup.tariffs.keys().next()?.clone();
         let key = [account.as_str(), view.setup.item.as_str(), command.id.as_str(), "pass"];
         Some(Bill {
-            bill: crate::billing::bill_id(&key)?,
-            account: account.clone(),
-            item: view.setup.item.clone(),
-            period: Period {
-                from: from.to_string(),
-                to: to.to_string(),
-                zone: view.zone.name().to_owned(),
-            },
-            tariff,
-            tariff_revision: "pass".to_owned(),
-            revision: 0,
-            currency: view.currency(),
-            lines,
-            total_fen,
-            evidence: Vec::new(),
-            minus: Vec::new(),
-            apportioned: None,
-            basis: None,
-            corrects: None,
-            share: None,
-            tier_counter: None,
-            rounded_years: Vec::new(),
-            issued_at: at,
-            due: self.due_day(view, at).filter(|_| total_fen > Fen::ZERO),
-            stay: None,
             permit: Some(permit.clone()),
-            late: None,
-            late_fee: None,
+            ..BillHead {
+                bill: crate::billing::bill_id(&key)?,
+                account: account.clone(),
+                item: view.setup.item.clone(),
+                period: Period {
+                    from: from.to_string(),
+                    to: to.to_string(),
+                    zone: view.zone.name().to_owned(),
+                },
+                tariff,
+                tariff_revision: "pass".to_owned(),
+                currency: view.currency(),
+                lines,
+                total_fen,
+                issued_at: at,
+                due: self.due_day(view, at).filter(|_| total_fen > Fen::ZERO),
+            }
+            .bill()
         })
     }
 

@@ -6,7 +6,7 @@ use crate::apportionment::{
     Apportioned, Apportionment, Direction, MEMBERS_MAX, Member, ShareOf, SharePart, apportion,
 };
 use crate::billing::{Closing, Due, bill_id};
-use crate::event::{Bill, BillLine, Event, Text};
+use crate::event::{Bill, BillHead, BillLine, Event, Text};
 use crate::money::{Fen, times};
 use blockgate_types::{AccountId, Decimal, ItemId, Time, Unit};
 use std::collections::BTreeMap;
@@ -155,33 +155,25 @@ pub(crate) fn share_bill(cost: &Bill, member: &Member, now: Time) -> Option<Bill
     let to_pay = member.total().is_some_and(|total| total > Fen::ZERO);
     let key = ["share", cost.bill.as_str(), member.account.as_str(), item.as_str(), "0"];
     Some(Bill {
-        bill: bill_id(&key)?,
-        account: member.account.clone(),
-        item: item.clone(),
-        period: cost.period.clone(),
-        tariff: cost.tariff.clone(),
-        tariff_revision: cost.tariff_revision.clone(),
-        revision: 0,
-        currency: cost.currency.clone(),
-        total_fen: member.total()?,
-        lines,
-        evidence: Vec::new(),
-        minus: Vec::new(),
-        apportioned: None,
-        basis: None,
-        corrects: None,
         share: Some(Box::new(ShareOf {
             bill: cost.bill.clone(),
             total_fen: shared.total_fen,
             parts,
         })),
-        tier_counter: None,
-        rounded_years: Vec::new(),
-        issued_at: now,
-        due: cost.due.filter(|_| to_pay),
-        stay: None,
-        permit: None,
         late: cost.late.clone().filter(|_| to_pay),
-        late_fee: None,
+        ..BillHead {
+            bill: bill_id(&key)?,
+            account: member.account.clone(),
+            item: item.clone(),
+            period: cost.period.clone(),
+            tariff: cost.tariff.clone(),
+            tariff_revision: cost.tariff_revision.clone(),
+            currency: cost.currency.clone(),
+            total_fen: member.total()?,
+            lines,
+            issued_at: now,
+            due: cost.due.filter(|_| to_pay),
+        }
+        .bill()
     })
 }

@@ -80,6 +80,67 @@ pub struct Bill {
     pub late_fee: Option<Box<LateFee>>,
 }
 
+/// What every bill says, of a first issue. What a bill says beyond that is added to what [`BillHead::bill`]
+/// makes of it.
+#[derive(Debug, Clone)]
+pub struct BillHead {
+    /// As [`Bill::bill`].
+    pub bill: BillId,
+    /// Who pays.
+    pub account: AccountId,
+    /// What for.
+    pub item: ItemId,
+    /// Service period.
+    pub period: Period,
+    /// By which tariff.
+    pub tariff: TariffId,
+    /// As [`Bill::tariff_revision`].
+    pub tariff_revision: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// The lines; they sum to the total.
+    pub lines: Vec<BillLine>,
+    /// Sum of the lines' `amount_fen`.
+    pub total_fen: Fen,
+    /// When it was decided.
+    pub issued_at: Time,
+    /// The last day on which it is paid in time.
+    pub due: Option<Day>,
+}
+
+impl BillHead {
+    /// A bill that says no more: without readings, of no stay, bearing no late fee.
+    #[must_use]
+    pub fn bill(self) -> Bill {
+        Bill {
+            bill: self.bill,
+            account: self.account,
+            item: self.item,
+            period: self.period,
+            tariff: self.tariff,
+            tariff_revision: self.tariff_revision,
+            revision: 0,
+            currency: self.currency,
+            lines: self.lines,
+            total_fen: self.total_fen,
+            evidence: Vec::new(),
+            minus: Vec::new(),
+            apportioned: None,
+            basis: None,
+            corrects: None,
+            share: None,
+            tier_counter: None,
+            rounded_years: Vec::new(),
+            issued_at: self.issued_at,
+            due: self.due,
+            stay: None,
+            permit: None,
+            late: None,
+            late_fee: None,
+        }
+    }
+}
+
 /// The stay that a bill is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

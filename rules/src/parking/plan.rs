@@ -250,7 +250,6 @@ pub enum BlockAtEdge {
 impl BlockAtEdge {
     /// Whether it ends with its window.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
     pub fn is_lapses(&self) -> bool {
         *self == Self::Lapses
     }

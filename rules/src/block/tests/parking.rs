@@ -216,6 +216,31 @@ fn the_grace_after_a_payment_is_exceeded_by_the_difference_alone() {
 }
 
 #[test]
+fn what_was_paid_before_a_block_went_on_into_a_cheaper_time_is_kept_and_the_way_out_is_free() {
+    let mut setup = car_park();
+    let parking = setup.parking.as_mut().map(Arc::make_mut).unwrap();
+    for area in parking.areas.values_mut() {
+        area.tariff = "temporary-carried".parse().unwrap();
+    }
+    let mut world = World::default();
+    world.setup("2026-03-10T00:00:00+08:00", &setup);
+    world.pass("in-1", "粤A00001", "2026-03-10T19:30:00+08:00");
+    let stay = world.stay("粤A00001").unwrap();
+    let order = PayStay {
+        stay,
+        amount_fen: Fen(400),
+        channel: Channel::Alipay,
+        reference: "x".into(),
+        tendered_fen: None,
+    };
+    world.order_now("p-1", "2026-03-10T19:50:00+08:00", Order::PayStay(Box::new(order)));
+    // The grace ended at 20:05. At 20:06 the block is the night's, 1.50, and 4.00 were paid.
+    let (told, _, due) = world.pass("out-1", "粤A00001", "2026-03-10T20:06:00+08:00");
+    assert_eq!((told, due), (Told::Open, 0));
+    world.checked();
+}
+
+#[test]
 fn a_resident_whose_month_ran_out_is_never_trapped() {
     let mut world = world();
     world.pass("in-1", "粤B11111", "2026-03-19T20:00:00+08:00");
