@@ -755,7 +755,8 @@ fn months_in(from: Day, to: Day) -> u32 {
 }
 
 /// The months of a part. A month that a price by the whole month covers twice, because the revision
-/// changes inside it, is charged by the revision that comes first.
+/// changes inside it, is charged by the revision that comes first. The parts of a month of thirtieths
+/// have together as many as it has undivided, neither 31 nor 28.
 fn month_parts(monthly: &Monthly, part: &Part<'_>, due: &Due<'_>) -> Vec<MonthPart> {
     let mut parts = Vec::new();
     let whole = matches!(monthly.proration, Proration::FullMonth | Proration::Free);
@@ -769,11 +770,22 @@ fn month_parts(monthly: &Monthly, part: &Part<'_>, due: &Due<'_>) -> Vec<MonthPa
                 to = from;
             }
         }
-        let days = calendar::days_between(from, to);
+        let (days, of) = if monthly.proration == Proration::Fixed30 {
+            let until = |day| thirtieths(month, due.state.from.max(month.first()), day);
+            (until(to).saturating_sub(until(from)), 30)
+        } else {
+            (calendar::days_between(from, to), month.days())
+        };
         if days > 0 {
-            parts.push(MonthPart { days, of: month.days() });
+            parts.push(MonthPart { days, of });
         }
         month = month.next();
     }
     parts
+}
+
+/// The days `[from, to)` of a month, in thirtieths of it: the whole month has 30, however long it is.
+fn thirtieths(month: Month, from: Day, to: Day) -> u32 {
+    let days = calendar::days_between(from, to);
+    if days >= month.days() { 30 } else { days.min(30) }
 }

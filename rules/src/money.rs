@@ -53,6 +53,9 @@ impl std::fmt::Display for Fen {
     /// Yuan with two decimals: `-12.05`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (sign, size) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        if f.width().is_some() {
+            return f.pad(&format!("{sign}{}.{:02}", size / 100, size % 100));
+        }
         write!(f, "{sign}{}.{:02}", size / 100, size % 100)
     }
 }

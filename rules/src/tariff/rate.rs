@@ -84,7 +84,7 @@ pub enum Quantity {
 pub struct MonthPart {
     /// Days charged for.
     pub days: u32,
-    /// Days of the month.
+    /// Days of the month; 30 where it is counted as so many.
     pub of: u32,
 }
 

@@ -1,7 +1,7 @@
 //! Rules that change, begin, end and divide inside a period, in the Block.
 
 use super::*;
-use crate::calendar::parse_day;
+use crate::calendar::{Month, parse_day};
 
 fn day(text: &str) -> Day {
     parse_day(text).unwrap()
@@ -237,4 +237,46 @@ fn a_discount_that_begins_inside_a_period_is_for_its_own_days() {
     world.read("2026-04-01T00:00:00+08:00", "1310");
     let march = lines(&world.tick("2026-04-01T00:00:01+08:00"));
     assert_eq!(march, "160 160.00, 150 150.00, 1 -75.00 = 235.00");
+}
+
+#[test]
+fn a_month_of_thirty_days_is_a_whole_one_wherever_its_price_changes() {
+    // Month, day of the change, and what 30.00 a month become when 60.00 hold from then on.
+    let cases = [
+        ("2026-01", 1, "60.00"),
+        ("2026-01", 2, "1.00+58.00"),
+        ("2026-01", 16, "15.00+30.00"),
+        ("2026-01", 31, "30.00"),
+        ("2026-02", 2, "1.00+58.00"),
+        ("2026-02", 3, "2.00+56.00"),
+        ("2026-02", 15, "14.00+32.00"),
+        ("2026-02", 28, "27.00+6.00"),
+        ("2026-04", 16, "15.00+30.00"),
+        ("2026-04", 30, "29.00+2.00"),
+    ];
+    for (month, on, want) in cases {
+        let price =
+            |rate| Monthly { rate: d(rate), per: Unit::Month, proration: Proration::Fixed30 };
+        let mut fixed = tariff(Pricing::Fixed(price("30.00")), Rounding::PerLine);
+        let mut next = fixed.revisions[0].clone();
+        (next.from, next.pricing) =
+            (day(&format!("{month}-{on:02}")), Pricing::Fixed(price("60.00")));
+        next.change_inside_period = PriceChange::ByDays;
+        fixed.revisions.push(next);
+        let (mut setup, mut world) = (small(), World::default());
+        let account = setup.accounts.values_mut().next().unwrap();
+        account.charges.retain(|item, _| item.as_str() == "property");
+        setup.meters.clear();
+        setup.tariffs = BTreeMap::from([(TariffId::new("area").unwrap(), fixed)]);
+        let first = day(&format!("{month}-01"));
+        world.setup(&format!("{first}T00:00:00+08:00"), &setup);
+        world.tick(&format!("{first}T00:00:01+08:00"));
+        let events = world.tick(&format!("{}T00:00:01+08:00", Month::of(first).next().first()));
+        let got: Vec<String> = events
+            .iter()
+            .filter_map(|event| if let Event::Bill(bill) = event { Some(bill) } else { None })
+            .flat_map(|bill| bill.lines.iter().map(|line| line.amount_fen.to_string()))
+            .collect();
+        assert_eq!(got.join("+"), want, "{month} from {on}");
+    }
 }
