@@ -129,14 +129,17 @@ pub(super) async fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 header { h2 { (say.count_cash()) } }
                 p.small.mute { (say.count_cash_why()) }
                 @if page.takes_money() {
-                    (page.form("/counter/cash", || html! {
-                        div.columns {
-                            (page.field(&Field::new("day", say.day(), Input::Date).value(&yesterday)))
-                            (page.field(&Field::new("counted", say.counted(), Input::Money)))
-                            (page.field(&Field::new("note", say.note_word(), Input::Text).optional().hint(say.count_note_hint())))
-                        }
-                        button.button type="submit" { (say.count_cash()) }
-                    }))
+                    details open[page.sends("/counter/cash")] {
+                        summary { (say.count_cash()) }
+                        (page.form("/counter/cash", || html! {
+                            div.columns {
+                                (page.field(&Field::new("day", say.day(), Input::Date).value(&yesterday)))
+                                (page.field(&Field::new("counted", say.counted(), Input::Money)))
+                                (page.field(&Field::new("note", say.note_word(), Input::Text).optional().hint(say.count_note_hint())))
+                            }
+                            button.button type="submit" { (say.count_cash()) }
+                        }))
+                    }
                 }
                 (counts(view, &cash))
             }

@@ -10,7 +10,9 @@
   };
   // The box's clock is the one that counts: ages are measured by it, not by the phone's.
   const skew = (Date.parse(words.now) - Date.now()) / 1000;
-  const age = () => document.querySelectorAll('time[data-age]').forEach((t) => { t.textContent = ago(t.dateTime); });
+  // What stands there already is not written again: the browser would lay it out anew.
+  const put = (place, text) => { if (place.textContent !== text) place.textContent = text; };
+  const age = () => document.querySelectorAll('time[data-age]').forEach((t) => put(t, ago(t.dateTime)));
 
   // Found once, with every place that shows the meter.
   const cards = new Map();
@@ -20,23 +22,39 @@
   const show = (meter) => {
     for (const card of cards.get(meter.id) || []) {
       for (const pill of card.querySelectorAll('[data-freshness]')) {
+        if (pill.classList.contains(meter.freshness)) continue;
         pill.className = `pill ${meter.freshness}`;
-        pill.textContent = words[meter.freshness];
+        put(pill, words[meter.freshness]);
       }
       card.classList.toggle('old', meter.freshness !== 'good');
       for (const t of card.querySelectorAll('time[data-age]')) {
-        if (meter.at) { t.dateTime = meter.at; t.textContent = ago(meter.at); }
+        if (meter.at) { t.dateTime = meter.at; put(t, ago(meter.at)); }
       }
       for (const [name, quantity] of Object.entries(meter.values || {})) {
         const place = card.querySelector(`[data-register="${CSS.escape(name)}"]`);
-        if (place) place.textContent = quantity ? quantity.value : words.none;
+        if (place) put(place, quantity ? quantity.value : words.none);
       }
     }
+  };
+  // Of each meter the newest news, shown with the next frame: as many as fit, the others with the one after it.
+  const news = new Map();
+  const frame = () => {
+    const end = performance.now() + 4;
+    for (const [id, meter] of news) {
+      news.delete(id);
+      show(meter);
+      if (performance.now() > end) break;
+    }
+    if (news.size) requestAnimationFrame(frame);
+  };
+  const told = (meters) => {
+    if (!news.size && meters.length) requestAnimationFrame(frame);
+    for (const meter of meters) news.set(meter.id, meter);
   };
   const overview = (numbers) => {
     for (const place of document.querySelectorAll('[data-overview]')) {
       const value = numbers[place.dataset.overview];
-      if (typeof value === 'number') place.textContent = value;
+      if (typeof value === 'number') put(place, String(value));
     }
   };
 
@@ -46,7 +64,7 @@
     const listen = () => {
       // Of the block's meters those of this screen alone, and nothing that is only for programs.
       events = new EventSource(`/v1/events?durable=false&meters=${encodeURIComponent([...cards.keys()].join(','))}`);
-      events.addEventListener('live', (e) => JSON.parse(e.data).meters.forEach(show));
+      events.addEventListener('live', (e) => told(JSON.parse(e.data).meters));
       events.addEventListener('overview', (e) => overview(JSON.parse(e.data)));
       // Without the gateway nothing on the screen is sure any more: its values are greyed, their ages go on.
       const lost = (yes) => { offline.hidden = !yes; document.body.classList.toggle('lost', yes); };
