@@ -773,6 +773,13 @@ impl Engine {
                 };
                 self.done(&command, outcome, detail)?;
             }
+            input::Order::RetryDeadLetter { seq } => {
+                let (outcome, detail) = match self.shared.outbox.retry(*seq) {
+                    Ok(()) => (Outcome::Done, String::new()),
+                    Err(why) => (Outcome::Refused, why),
+                };
+                self.done(&command, outcome, detail)?;
+            }
             input::Order::ReadNow { .. } => {
                 if self.errands.try_send(Errand::Read(command.clone())).is_err() {
                     self.done(&command, Outcome::Failed, "too many reads wait".to_owned())?;

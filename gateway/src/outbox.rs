@@ -21,7 +21,7 @@ mod tests;
 
 use crate::board::OutboxBoard;
 use crate::limits::{
-    self, OUTBOX_IN_ORDER_MAX, OUTBOX_LIVE_ROOM, OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX,
+    self, DEAD_LETTERS_MAX, OUTBOX_IN_ORDER_MAX, OUTBOX_LIVE_ROOM, OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX,
     OUTBOX_WINDOW,
 };
 use crate::ports::Disk;
@@ -197,6 +197,9 @@ struct Inner {
     resending: Option<Reader>,
     /// Sent again by command, not yet acknowledged. They are not waiting.
     resent: BTreeSet<u64>,
+    /// Dead letters that a person had sent again although the cloud's receipts had passed them: refused once more,
+    /// they are dead letters again.
+    retried: BTreeSet<u64>,
     acknowledged: u64,
     oldest: Option<(u64, Time)>,
     /// What has this number or a higher one is live: it came since we are connected.
@@ -291,6 +294,7 @@ impl Outbox {
             resends: VecDeque::new(),
             resending: None,
             resent: BTreeSet::new(),
+            retried: BTreeSet::new(),
             acknowledged: 0,
             oldest: None,
             live_from: u64::MAX,
@@ -420,6 +424,9 @@ impl Outbox {
     pub fn acknowledged(&self, seq: u64, now: Time) {
         let mut inner = self.inner();
         inner.resent.remove(&seq);
+        if inner.retried.contains(&seq) {
+            inner.cursor.unbury(seq);
+        }
         if inner.queues.iter_mut().any(|q| q.acknowledge(seq, now)) {
             inner.acknowledged += 1;
         }
@@ -434,6 +441,9 @@ impl Outbox {
         let mut inner = self.inner();
         if inner.cursor.settled(seq) || seq > inner.last {
             inner.resent.remove(&seq);
+            if inner.retried.remove(&seq) {
+                inner.cursor.bury(seq, reason);
+            }
             return Ok(());
         }
         if inner.cursor.bury(seq, reason) {
@@ -489,7 +499,11 @@ impl Outbox {
                 Some(seq) if !(from..=to).contains(&seq) && !is_numbered(id, seq) => {
                     outcome.refused.push(ReceiptRefusal::Unknown(id.clone()));
                 }
-                Some(seq) if inner.cursor.settled(seq) => {}
+                Some(seq) if inner.cursor.settled(seq) => {
+                    if inner.retried.remove(&seq) {
+                        inner.cursor.unbury(seq);
+                    }
+                }
                 Some(seq) => {
                     inner.cursor.confirm(seq);
                     inner.drop_one(seq);
@@ -560,6 +574,44 @@ impl Outbox {
         drop(inner);
         self.changed.notify_one();
         Ok(to - from + 1)
+    }
+
+    /// Sends a dead letter again. It waits as any other event does, until its receipt or a new refusal; where the
+    /// cloud's receipts have passed it already, it is sent once, and stays a dead letter until the broker has it.
+    ///
+    /// # Errors
+    /// A sentence, when there is no such dead letter, or too many wait already to be sent again.
+    pub fn retry(&self, seq: u64) -> Result<(), String> {
+        let mut inner = self.inner();
+        if !inner.cursor.dead.contains_key(&seq) {
+            return Err(format!("there is no dead letter {seq}"));
+        }
+        if inner.resends.len() >= OUTBOX_RESENDS_MAX {
+            return Err(format!("{OUTBOX_RESENDS_MAX} ranges wait to be sent again: try later"));
+        }
+        let read = self.records.from(seq).read().map(|item| {
+            let item = item.filter(|item| item.seq == seq)?;
+            Some((Class::of(&kind_of(item.payload)), item.position))
+        });
+        let Ok(Some((class, position))) = read else {
+            return Err(format!("the journal has no record {seq} that can be read"));
+        };
+        if inner.cursor.confirmed(seq) {
+            if !inner.resends.contains(&(seq, seq)) {
+                inner.resends.push_back((seq, seq));
+            }
+            inner.retried.insert(seq);
+            if inner.retried.len() > DEAD_LETTERS_MAX {
+                inner.retried.pop_first();
+            }
+        } else {
+            inner.cursor.unbury(seq);
+            let indexed = inner.indexed;
+            inner.queues[class as usize].revive(seq, position, indexed);
+        }
+        drop(inner);
+        self.changed.notify_one();
+        Ok(())
     }
 
     /// What is due by `now`: acknowledged messages without a receipt are sent again, confirmed rows

@@ -101,7 +101,8 @@ pub enum Input {
     },
     /// A vehicle came to a lane.
     Passed(blockgate_types::Passage),
-    /// What a command that the gateway carried out came to ([`Order::Resend`], [`Order::ReadNow`]).
+    /// What a command that the gateway carried out came to ([`Order::Resend`],
+    /// [`Order::RetryDeadLetter`], [`Order::ReadNow`]).
     CommandDone {
         /// Wall time.
         now: Time,
@@ -224,6 +225,12 @@ pub enum Order {
         from: u64,
         /// Last sequence number.
         to: u64,
+    },
+    /// Send an event that the cloud refused once more, because a person has put right why. Changes nothing in the
+    /// Block.
+    RetryDeadLetter {
+        /// Its sequence number.
+        seq: u64,
     },
     /// Poll a meter now. Changes nothing in the Block by itself.
     ReadNow {
@@ -693,8 +700,9 @@ pub struct RequestRefund {
 
 impl Order {
     /// Every order's name: what a gateway's config may allow over MQTT.
-    pub const NAMES: [&'static str; 46] = [
+    pub const NAMES: [&'static str; 47] = [
         "resend",
+        "retry-dead-letter",
         "read-now",
         "open-barrier",
         "relay",
@@ -747,6 +755,7 @@ impl Order {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Resend { .. } => "resend",
+            Self::RetryDeadLetter { .. } => "retry-dead-letter",
             Self::ReadNow { .. } => "read-now",
             Self::OpenBarrier { .. } => "open-barrier",
             Self::Relay { .. } => "relay",
@@ -808,6 +817,7 @@ impl Order {
             | Self::SetClock { .. }
             | Self::ConfirmAlarm { close_valve: true, .. } => true,
             Self::Resend { .. }
+            | Self::RetryDeadLetter { .. }
             | Self::ReadNow { .. }
             | Self::DecideHeld { .. }
             | Self::ExchangeMeter { .. }
@@ -854,7 +864,13 @@ impl Order {
     /// world, and whether it has expired cannot be known. What only reads is carried out.
     #[must_use]
     pub fn needs_true_time(&self) -> bool {
-        !matches!(self, Self::Resend { .. } | Self::ReadNow { .. } | Self::PreviewRules { .. })
+        !matches!(
+            self,
+            Self::Resend { .. }
+                | Self::RetryDeadLetter { .. }
+                | Self::ReadNow { .. }
+                | Self::PreviewRules { .. }
+        )
     }
 }
 

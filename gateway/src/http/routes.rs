@@ -232,6 +232,7 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/scan/{}", Some(Scope::Read)),
     ("GET", "/backup", Some(Scope::Read)),
     ("POST", "/backup/take", Some(Scope::Command)),
+    ("POST", "/outbox/retry", Some(Scope::Command)),
     ("POST", "/backup/try", Some(Scope::Command)),
     ("POST", "/scan/{}/add", Some(Scope::Command)),
     ("POST", "/scan/{}/add-all", Some(Scope::Command)),

@@ -1,6 +1,7 @@
 //! The doors from outside: who may ask what, where a change may come from, and how refusals look.
 
 mod attacks;
+mod letters;
 mod matrix;
 
 use super::archive::{Archive, Fault};

@@ -79,7 +79,13 @@ impl Cursor {
     /// Whether a record needs no sending: confirmed or dead.
     #[must_use]
     pub fn settled(&self, seq: u64) -> bool {
-        seq <= self.through || self.in_ranges(seq) || self.dead.contains_key(&seq)
+        self.confirmed(seq) || self.dead.contains_key(&seq)
+    }
+
+    /// Whether a receipt covers a record, refused or not.
+    #[must_use]
+    pub fn confirmed(&self, seq: u64) -> bool {
+        seq <= self.through || self.in_ranges(seq)
     }
 
     fn in_ranges(&self, seq: u64) -> bool {
@@ -139,5 +145,10 @@ impl Cursor {
         self.dead.insert(seq, reason.chars().take(REASON_MAX).collect());
         self.dirty = true;
         true
+    }
+
+    /// A record is no dead letter any more.
+    pub fn unbury(&mut self, seq: u64) {
+        self.dirty |= self.dead.remove(&seq).is_some();
     }
 }

@@ -104,6 +104,15 @@ impl Queue {
         self.ready.push_back((seq, position, 0));
     }
 
+    /// A record that was settled waits again. Where its row in sled is still to be read, it is found there.
+    pub(super) fn revive(&mut self, seq: u64, position: Position, indexed: u64) {
+        self.uncounted = true;
+        if seq > indexed || seq <= self.loaded {
+            self.ready.push_back((seq, position, 0));
+            self.ready.make_contiguous().sort_unstable();
+        }
+    }
+
     pub(super) fn flights(&self) -> usize {
         self.flights.len()
     }

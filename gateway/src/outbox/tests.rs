@@ -235,6 +235,81 @@ fn resending_sends_the_same_bytes_receipted_or_not() {
 }
 
 #[test]
+fn a_dead_letter_that_is_tried_again_waits_for_its_receipt_like_any_other() {
+    let mut world = world();
+    world.push(&["bill", "bill", "reading"]);
+    assert_eq!(world.take(9), [1, 2, 3]);
+    world.outbox.refused(2, "not understood").unwrap();
+    assert_eq!((world.outbox.stats().dead, world.outbox.stats().waiting), (1, 2));
+    assert_eq!(world.outbox.retry(2), Ok(()));
+    assert_eq!((world.outbox.stats().dead, world.outbox.stats().waiting), (0, 3));
+    assert_eq!(world.take(9), [2]);
+    // The second press of the button sends nothing.
+    assert_eq!(world.outbox.retry(2), Err("there is no dead letter 2".to_owned()));
+    assert!(world.take(9).is_empty());
+    // Refused once more it is a dead letter once more, with what the cloud says now.
+    world.outbox.refused(2, "still not").unwrap();
+    let dead = world.outbox.dead(None, 9).unwrap();
+    assert_eq!(dead, [DeadLetter { seq: 2, reason: "still not".to_owned() }]);
+    assert_eq!(world.outbox.retry(2), Ok(()));
+    assert_eq!(world.take(9), [2]);
+    world.outbox.receipt(&Receipt { through: Some(3), ..Receipt::default() }).unwrap();
+    assert_eq!((world.outbox.stats().dead, world.outbox.stats().waiting), (0, 0));
+    assert!(world.outbox.retry(9).is_err());
+}
+
+#[test]
+fn a_dead_letter_that_receipts_have_passed_is_sent_once_and_kept_until_the_broker_has_it() {
+    let mut world = world();
+    world.push(&["bill"; 3]);
+    let first = world.outbox.take(9, Time::EPOCH).unwrap();
+    world.outbox.refused(2, "not understood").unwrap();
+    world.outbox.receipt(&Receipt { through: Some(3), ..Receipt::default() }).unwrap();
+    assert_eq!((world.outbox.stats().dead, world.outbox.stats().waiting), (1, 0));
+    // Two presses, one sending, the same bytes.
+    assert_eq!((world.outbox.retry(2), world.outbox.retry(2)), (Ok(()), Ok(())));
+    assert_eq!(world.outbox.take(9, Time::EPOCH).unwrap(), first[1..2]);
+    assert_eq!(world.outbox.stats().dead, 1, "nobody has it yet");
+    world.outbox.acknowledged(2, Time::EPOCH);
+    assert_eq!(world.outbox.stats().dead, 0);
+    // The cloud's word comes after the broker's.
+    assert!(world.outbox.refused_id("aa-2", "still not").unwrap());
+    assert_eq!(world.outbox.dead(None, 9).unwrap()[0].reason, "still not");
+    assert_eq!(world.outbox.retry(2), Ok(()));
+    assert_eq!(world.take(9), [2]);
+    world.outbox.acknowledged(2, Time::EPOCH);
+    let ids = vec!["aa-2".to_owned()];
+    world.outbox.receipt(&Receipt { ids, ..Receipt::default() }).unwrap();
+    // Confirmed by its id, a refusal that comes late is no dead letter.
+    world.outbox.refused(2, "late").unwrap();
+    assert_eq!(world.outbox.stats().dead, 0);
+}
+
+#[test]
+fn a_dead_letter_is_tried_again_from_disk_too_and_not_twice() {
+    let mut world = world();
+    world.push(&["bill"; 4]);
+    world.outbox.index().unwrap();
+    // Opened anew: nothing is in memory, all rows are in sled.
+    let World { dir, journal, outbox } = world;
+    outbox.save().unwrap();
+    drop(outbox);
+    let outbox = open(dir.path(), &journal);
+    outbox.refused(3, "not understood").unwrap();
+    assert_eq!(outbox.retry(3), Ok(()));
+    let seqs = |outbox: &Outbox| -> Vec<u64> {
+        outbox.take(9, Time::EPOCH).unwrap().into_iter().map(|o| o.seq).collect()
+    };
+    assert_eq!(seqs(&outbox), [1, 2, 3, 4]);
+    // Its row was read already: it comes from the journal.
+    outbox.refused(2, "not understood").unwrap();
+    assert_eq!(outbox.retry(2), Ok(()));
+    assert_eq!(seqs(&outbox), [2]);
+    outbox.receipt(&Receipt { through: Some(4), ..Receipt::default() }).unwrap();
+    assert_eq!((outbox.stats().dead, outbox.stats().waiting), (0, 0));
+}
+
+#[test]
 fn a_damaged_receipts_file_is_refused_with_what_to_do() {
     let mut world = world();
     world.push(&["bill"]);

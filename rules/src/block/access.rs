@@ -74,6 +74,7 @@ impl Block {
             }
             Order::ConfirmArrears(order) => self.confirm_arrears(now, command, order),
             Order::Resend { .. }
+            | Order::RetryDeadLetter { .. }
             | Order::ReadNow { .. }
             | Order::OpenBarrier { .. }
             | Order::DecideHeld { .. }

@@ -43,6 +43,7 @@ impl Block {
                 (meter, if *whole_line { Act::LineClock } else { Act::Clock }, "")
             }
             Order::Resend { .. }
+            | Order::RetryDeadLetter { .. }
             | Order::ReadNow { .. }
             | Order::PreviewRules { .. }
             | Order::OpenBarrier { .. }

@@ -41,6 +41,7 @@ impl Block {
             }
             Order::CheckAlarm { alarm } => self.check_again(now, alarm),
             Order::Resend { .. }
+            | Order::RetryDeadLetter { .. }
             | Order::ReadNow { .. }
             | Order::PreviewRules { .. }
             | Order::OpenBarrier { .. }

@@ -114,7 +114,7 @@ impl Block {
         }
         let decided = match &command.order {
             Order::Resend { from, to } if from > to => Err("from lies after to"),
-            Order::Resend { .. } => Ok(None),
+            Order::Resend { .. } | Order::RetryDeadLetter { .. } => Ok(None),
             Order::ReadNow { meter, .. } if !self.state.setup.meters.contains_key(meter) => {
                 Err(NO_METER)
             }

@@ -119,6 +119,7 @@ impl Block {
                 })
             }
             Order::Resend { .. }
+            | Order::RetryDeadLetter { .. }
             | Order::ReadNow { .. }
             | Order::PreviewRules { .. }
             | Order::OpenBarrier { .. }

@@ -197,6 +197,7 @@ impl Block {
                 self.revoke_parking(view.as_ref(), now, command, permit, reason)
             }
             Order::Resend { .. }
+            | Order::RetryDeadLetter { .. }
             | Order::OpenDoor(_)
             | Order::HoldDoor(_)
             | Order::LockDown(_)

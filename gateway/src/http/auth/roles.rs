@@ -150,6 +150,8 @@ fn who(order: &Order) -> &'static [Role] {
         | Order::Grant(_)
         | Order::Revoke(_)
         | Order::Restore { .. } => &[Caretaker],
+        // What the cloud refused is the operator's matter with the cloud.
+        Order::RetryDeadLetter { .. } => &[],
         // That a household cannot get home is the operator's word alone.
         Order::ConfirmArrears(_) => &[],
         Order::MuteAlarm { .. }

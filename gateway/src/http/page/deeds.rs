@@ -37,6 +37,7 @@ const DEEDS: &[(&str, &str, &str)] = &[
     // Readings and meters.
     ("read-now", "立即抄表", "Read now"),
     ("resend", "补发", "Send again"),
+    ("retry-dead-letter", "死信重发", "Try a dead letter again"),
     ("decide-held", "审核读数", "Decide a held reading"),
     ("exchange-meter", "换表", "Exchange a meter"),
     ("estimate-reading", "估抄", "Estimate a reading"),

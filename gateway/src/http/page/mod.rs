@@ -348,6 +348,7 @@ async fn outcome(
             corrections::order(&mut read, act)
         }
         Act::ApplyRules => rules::order(&mut read, act),
+        Act::RetryLetter => outbox::order(&mut read),
     };
     let Some(order) = order.filter(|_| read.is_good()) else {
         return Ok(Outcome::Again(read.typed(act.is_secret()), None));

@@ -1,9 +1,11 @@
 //! The outbox: what the cloud has not confirmed, and what it refused.
 
+use super::forms::Reader;
 use super::system::section;
 use super::{Page, overview};
 use crate::http::answer::{Answered, Desk};
 use crate::limits;
+use blockgate_rules::input::Order;
 use maud::html;
 
 /// The page.
@@ -15,6 +17,7 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
         tracing::error!(%fault, "the dead letters cannot be read");
         Vec::new()
     });
+    let retries = page.may(&Order::RetryDeadLetter { seq: 0 });
     Ok(page.framed(
         say.outbox(),
         true,
@@ -49,11 +52,22 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
                 header { h2 { (say.dead_letters()) } span.pill.bad[board.dead > 0] { (board.dead) } }
                 p.mute.small { (say.dead_why()) }
                 @if dead.is_empty() { p { (say.no_dead()) } } @else {
+                    @if retries { p.small { (say.retry_letter_why()) } }
                     table.stack {
-                        thead { tr { th { (say.seq()) } th { (say.reason()) } } }
+                        thead { tr { th { (say.seq()) } th { (say.reason()) } @if retries { th {} } } }
                         tbody {
                             @for letter in &dead {
-                                tr { td.lead.num { (letter.seq) } td data-name=(say.reason()) { (letter.reason) } }
+                                @let seq = letter.seq.to_string();
+                                tr {
+                                    td.lead.num { (seq) } td data-name=(say.reason()) { (letter.reason) }
+                                    @if retries {
+                                        td {
+                                            (page.form_of("/outbox/retry", ("letter", &seq), || html! {
+                                                button.button.second type="submit" aria-label={ (say.retry_letter()) " " (seq) } { (say.retry_letter()) }
+                                            }))
+                                        }
+                                    }
+                                }
                             }
                         }
                     }
@@ -61,4 +75,9 @@ pub(super) fn show(desk: &Desk, page: &Page<'_>) -> Answered {
             }
         },
     ))
+}
+
+/// The order of the form.
+pub(super) fn order(read: &mut Reader<'_>) -> Option<Order> {
+    Some(Order::RetryDeadLetter { seq: read.parsed("letter")? })
 }

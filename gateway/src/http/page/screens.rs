@@ -249,6 +249,7 @@ pub(in crate::http) enum Act {
     ChangePassword,
     Unlock,
     TakeBackup,
+    RetryLetter,
 }
 
 impl Act {
@@ -310,6 +311,7 @@ impl Act {
             ["me", "password"] => Self::ChangePassword,
             ["unlock"] => Self::Unlock,
             ["backup", "take"] => Self::TakeBackup,
+            ["outbox", "retry"] => Self::RetryLetter,
             _ => return None,
         })
     }
@@ -415,6 +417,7 @@ impl Act {
             Self::ChangePassword => &["old", "password", "again"],
             Self::Unlock => &["password", "to", "kept", "next"],
             Self::TakeBackup => &["passphrase", "again", "keys"],
+            Self::RetryLetter => &["letter"],
         }
     }
 
@@ -468,6 +471,7 @@ impl Act {
             Self::ChangePassword => Screen::Me,
             Self::Unlock => Screen::Overview,
             Self::TakeBackup => Screen::Backup,
+            Self::RetryLetter => Screen::Outbox,
         }
     }
 

@@ -186,6 +186,8 @@ words! {
     acknowledged "代理已收，待云端回执" "at the broker, receipt pending";
     through "已确认到序号" "confirmed through";
     dead_letters "死信" "Dead letters";
+    retry_letter "再发一次" "Try again";
+    retry_letter_why "先把原因处理好：云端再拒收，它会回到这里。" "Put right why first: refused again, it comes back here.";
     no_dead "没有死信。" "There are none.";
     dead_why "云端拒收或太大的消息：保留着，等人处理。" "Refused by the cloud or too large: kept until a person decides.";
     seq "序号" "Sequence";
