@@ -15,7 +15,7 @@ use blockgate::ports::Clock;
 use blockgate::store::Store;
 use blockgate::store::trees::BillFilter;
 use blockgate_rules::event::{Alarm, Bill, Hold, Outcome, ReadingId, Verdict};
-use blockgate_rules::setup::{AccountSetup, Charge, Setup};
+use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup};
 use blockgate_types::{
     BillId, ClockState, Decimal, FaultClass, LineId, MeterId, ReadFault, RegisterName,
     RegisterSpec, Role, Span, Time, Unit, Values, parse_decimal,
@@ -193,6 +193,34 @@ fn households(board: &Board) -> Anyhow<Setup> {
         };
         setup.accounts.insert(meter.as_str().replacen('m', "a", 1).parse()?, account);
     }
+    // What the block shares: two of the meters are the lifts'.
+    let register = BillingRegister {
+        name: RegisterName::new("energy_import")?,
+        unit: Unit::KilowattHour,
+        decimals: 2,
+        rollover_at: None,
+        max_per_hour: Decimal::ONE_HUNDRED,
+    };
+    let mut public = AccountSetup { building: "1".to_owned(), ..AccountSetup::default() };
+    for (item, meter) in ["lift-north", "lift-south"].into_iter().zip(board.meters().keys()) {
+        let of = MeterSetup {
+            profile: "modbus/eastron-sdm120".to_owned(),
+            registers: vec![register.clone()],
+            multiplier: Decimal::ONE,
+            record_every: Span::from_mins(15),
+            stuck_after: None,
+            offline_after: Span::from_hours(1),
+            controls: Default::default(),
+        };
+        setup.meters.insert(meter.clone(), of);
+        let charge = Charge {
+            meter: Some(meter.clone()),
+            share: Some("lifts".parse()?),
+            ..Charge::of("residential-tou".parse()?)
+        };
+        public.charges.insert(item.parse()?, charge);
+    }
+    setup.accounts.insert("a-public".parse()?, public);
     Ok(setup)
 }
 
@@ -407,7 +435,13 @@ async fn main() -> Anyhow<()> {
         upkeep: Arc::default(),
         hand: tokio::sync::mpsc::channel(16).0,
     });
-    let config = HttpConfig { listen, cert: None, key: None, hosts: Vec::new() };
+    let config = HttpConfig {
+        listen,
+        cert: None,
+        key: None,
+        hosts: Vec::new(),
+        lock_after: HttpConfig::LOCK_AFTER,
+    };
     let listener = http::bind(&config).await?;
     println!("http://{} {user} {password}", listener.local_addr()?);
     let stop = CancellationToken::new();

@@ -21,8 +21,8 @@ mod tests;
 
 use crate::board::OutboxBoard;
 use crate::limits::{
-    self, DEAD_LETTERS_MAX, OUTBOX_IN_ORDER_MAX, OUTBOX_LIVE_ROOM, OUTBOX_RESENDS_MAX, OUTBOX_UNRECEIPTED_MAX,
-    OUTBOX_WINDOW,
+    self, DEAD_LETTERS_MAX, OUTBOX_IN_ORDER_MAX, OUTBOX_LIVE_ROOM, OUTBOX_RESENDS_MAX,
+    OUTBOX_UNRECEIPTED_MAX, OUTBOX_WINDOW,
 };
 use crate::ports::Disk;
 use crate::store::journal::{JournalError, Position, Reader, Records};

@@ -237,7 +237,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let upkeep = Upkeep::of(&dir.path().join("blockgate.toml"));
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let config = |listen| HttpConfig { listen, cert: None, key: None, hosts: Vec::new() };
+        let config = |listen| HttpConfig {
+            listen,
+            cert: None,
+            key: None,
+            hosts: Vec::new(),
+            lock_after: HttpConfig::LOCK_AFTER,
+        };
         let first = upkeep.listen(&config(any)).await.unwrap();
         let at = first.local_addr().unwrap();
         drop(first);

@@ -8,7 +8,8 @@ back button. `expired`: a form that comes after its session gets the login; what
 that comes by the clipboard, and stands in its own form afterwards, not sent. `wrong`: a folded form with a fault
 comes back open, with what was typed and the focus at the fault. `stale`: without the gateway values are greyed, the
 page says so, ages go on, and all heals by itself; a page that the back button brings is live again. `typed_again`: a
-reading that is put right from its bill is not typed once more. Exit code 0 when all was tried; the caller judges the
+reading that is put right from its bill is not typed once more. `passwords`: every field for one is known to password
+managers and takes the clipboard. Exit code 0 when all was tried; the caller judges the
 document.
 """
 
@@ -27,6 +28,14 @@ fetch('/v1/accounts/' + arguments[0]).then(a => a.json())
 # As a nervous finger does it: all presses come before the browser has left the page.
 PRESS = "const b = arguments[0]; b.click(); b.click(); b.click();"
 COLOUR = "return getComputedStyle(document.querySelector('[data-meter] .big')).color;"
+
+
+# True where nothing hinders a password manager or a person to paste.
+PASTE = """
+const data = new DataTransfer();
+data.setData('text/plain', arguments[1]);
+return arguments[0].dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}));
+"""
 
 
 def form_of(driver, action):
@@ -51,6 +60,7 @@ def twice(driver, base, household):
     driver.get(base + household)
     before = driver.execute_async_script(PAID, account)
     form = form_of(driver, f"{household}/pay")
+    once = form.find_element(By.NAME, "once").get_attribute("value")
     fill(form, amount="10", channel="cash", toward="prepaid")
     driver.execute_script(PRESS, form.find_element(By.CSS_SELECTOR, "button"))
     troubles = []
@@ -59,18 +69,32 @@ def twice(driver, base, household):
     after = driver.execute_async_script(PAID, account)
     if after != before + 1000:
         troubles.append(f"three presses: {before} became {after}")
-    # The page as it was left, its form still filled in, is sent once more.
-    driver.back()
-    comes(driver, lambda d: d.current_url.endswith(household))
-    form = form_of(driver, f"{household}/pay")
-    once = form.find_element(By.NAME, "once").get_attribute("value")
-    fill(form, amount="10", channel="cash", toward="prepaid")
-    form.find_element(By.CSS_SELECTOR, "button").click()
-    if not comes(driver, lambda d: f"value=\"{once}\"" not in d.page_source):
-        troubles.append("the second sending came to nothing")
-    again = driver.execute_async_script(PAID, account)
-    if again not in (after, after + 1000):
+    # The page as it was left is sent once more: with the number that its form had, whether the browser kept the page
+    # or asked for it anew.
+    def send_again(number):
+        driver.back()
+        comes(driver, lambda d: d.current_url.endswith(household))
+        again = form_of(driver, f"{household}/pay")
+        fill(again, amount="10", channel="cash", toward="prepaid")
+        if number:
+            driver.execute_script("arguments[0].value = arguments[1];", again.find_element(By.NAME, "once"), number)
+        again.find_element(By.CSS_SELECTOR, "button").click()
+        if not comes(driver, lambda d: "/receipts/" in d.current_url):
+            troubles.append(f"the second sending came to nothing: {driver.current_url}")
+        return driver.current_url, driver.execute_async_script(PAID, account)
+
+    receipt = driver.current_url
+    where, again = send_again(once)
+    if again != after:
         troubles.append(f"sent again: {after} became {again}")
+    if where != receipt:
+        troubles.append(f"sent again: {receipt} became {where}")
+    # A form of its own is a payment of its own.
+    driver.get(base + household)
+    driver.get(receipt)
+    where, again = send_again(None)
+    if again != after + 1000 or where == receipt:
+        troubles.append(f"a new payment: {after} became {again} at {where}")
     return troubles
 
 
@@ -200,6 +224,33 @@ def typed_again(driver, base, bill):
             if not form.find_element(By.NAME, name).get_attribute("value")]
 
 
+def passwords(driver, base):
+    """Whoever has a password manager needs to remember and retype nothing."""
+    troubles = []
+    for path, wanted in [("/me", 3), ("/users", 1), ("/backup", 1)]:
+        driver.get(base + path)
+        fields = driver.find_elements(By.CSS_SELECTOR, "main input[type=password]")
+        if len(fields) < wanted:
+            troubles.append(f"{path}: {len(fields)} fields for passwords")
+        for field in fields:
+            name = field.get_attribute("name")
+            if field.get_attribute("autocomplete") not in ("current-password", "new-password"):
+                troubles.append(f"{path}: a password manager does not know {name}")
+            if not driver.execute_script(PASTE, field, "pasted"):
+                troubles.append(f"{path}: nothing can be pasted into {name}")
+    driver.delete_all_cookies()
+    driver.get(f"{base}/login")
+    for name, wanted in [("user", "username"), ("password", "current-password")]:
+        field = driver.find_element(By.NAME, name)
+        if field.get_attribute("autocomplete") != wanted:
+            troubles.append(f"the login's {name} is not {wanted}")
+        if not driver.execute_script(PASTE, field, "pasted"):
+            troubles.append(f"nothing can be pasted into the login's {name}")
+    if driver.find_elements(By.CSS_SELECTOR, "main img, main canvas, main audio"):
+        troubles.append("the login asks for more than a name and a password")
+    return troubles
+
+
 def main():
     base, user, password, language = sys.argv[1:5]
     driver = browser()
@@ -217,6 +268,7 @@ def main():
             "expired": expired(driver, base, household, user, password),
             "stale": stale(driver, base),
             "typed_again": typed_again(driver, base, bill),
+            "passwords": passwords(driver, base),
         }
     finally:
         driver.quit()

@@ -3,8 +3,9 @@ JSON document of what stood in their way.
 
     reach.py BASE USER PASSWORD LANGUAGE
 
-`keyboard`: on each screen the tab key comes to every control and link, each shows that it has the focus and is not
-hidden behind something, and the focus leaves the page at its end. `log`: the log is followed and paused.
+`keyboard`: on each screen the tab key comes to every control and link, each shows that it has the focus by a ring of
+at least 2 px and 3:1 against what is behind it, is not hidden behind something, and the focus leaves the page at its
+end, light and dark. `log`: the log is followed and paused.
 `scripts_off`: every screen reads the same, a filter filters and a form is carried out. `large`: with letters twice
 as large nothing scrolls sideways at 320 px. `contained`: nothing lies beyond the screen's edge there either,
 scrolled or cut. Exit code 0 when all was tried; the caller judges the document.
@@ -15,7 +16,7 @@ import sys
 
 from selenium.webdriver.common.by import By
 
-from pages import SECTIONS, browser, comes, log_in, placed, places, size
+from pages import SECTIONS, browser, comes, log_in, placed, places, scheme, size
 
 # Everything that the tab key must come to, numbered in the document's order.
 NUMBER = """
@@ -32,9 +33,20 @@ const e = document.activeElement;
 if (!e || e === document.body) return null;
 const s = getComputedStyle(e), r = e.getBoundingClientRect();
 const drawn = (s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2) || s.outlineStyle === 'auto';
+const rgb = text => (text.match(/[\d.]+/g) || []).map(Number);
+const light = c => { const [r, g, b] = c.slice(0, 3).map(v => { v /= 255; return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
+  return .2126 * r + .7152 * g + .0722 * b; };
+// The ring lies around the control: on what is behind it.
+let under = [255, 255, 255];
+for (let p = e.parentElement; p; p = p.parentElement) {
+  const c = rgb(getComputedStyle(p).backgroundColor);
+  if (c.length === 3 || c[3] === 1) { under = c; break; }
+}
+const [a, b] = [light(rgb(s.outlineColor)), light(under)].sort((x, y) => y - x);
+const clear = s.outlineStyle === 'auto' || (a + .05) / (b + .05) >= 3;
 const spots = [[.5, .5], [.1, .5], [.9, .5], [.5, .2], [.5, .8]].map(([x, y]) => [r.left + r.width * x, r.top + r.height * y]);
 const free = spots.some(([x, y]) => { const on = document.elementFromPoint(x, y); return on && (e.contains(on) || on.contains(e)); });
-return [e.dataset.reach === undefined ? -1 : Number(e.dataset.reach), drawn, free, e.outerHTML.slice(0, 100)];
+return [e.dataset.reach === undefined ? -1 : Number(e.dataset.reach), drawn && clear, free, e.outerHTML.slice(0, 100)];
 """
 # Text and controls that begin or end beyond the screen, whatever hides the bar for scrolling.
 BEYOND = """
@@ -180,7 +192,9 @@ def main():
         size(driver, 390)
         seen["keyboard"], seen["controls"] = keyboard(driver, base, paths)
         size(driver, 1280)
+        scheme(driver, "dark")
         more, controls = keyboard(driver, base, ["/", "{}".format(found.get("{meter}", "/meters")), "/counter"])
+        scheme(driver, "light")
         seen["keyboard"] += more
         seen["controls"] += controls
         seen["log"] = log_follows(driver, base)

@@ -26,6 +26,14 @@ return [...document.querySelectorAll('button, input:not([type=hidden]), select, 
   .filter(e => { const r = e.getBoundingClientRect(); return r.width < 24 || r.height < 24; })
   .map(e => e.outerHTML.slice(0, 120));
 """
+# What stands alone is no link within a sentence: nothing else is written in its element.
+ALONE = """
+const said = e => e.textContent.trim();
+return [...document.querySelectorAll('main a[href], header a[href]')]
+  .filter(e => e.offsetParent && !e.closest('.skip, svg') && said(e) === said(e.parentElement))
+  .filter(e => { const r = e.getBoundingClientRect(); return r.width < 24 || r.height < 24; })
+  .map(e => e.outerHTML.slice(0, 120));
+"""
 # All rules at the first width; what is left to the other and to the dark are places and colours.
 JUDGE = """
 const done = arguments[arguments.length - 1];
@@ -96,12 +104,16 @@ def main():
                 if empty and section in FULL:
                     seen["empty"].append(path)
                 shot = re.sub(r"[^a-z0-9]+", "_", section.strip("/{}")) or "overview"
-                size(driver, width, max(900, min(height, 3000)))
+                # What was not laid out yet has its own height once it is on the screen.
+                for _ in range(2):
+                    size(driver, width, max(900, min(height, 3000)))
+                    height = driver.execute_script("return document.documentElement.scrollHeight;")
                 for name in ("light", "dark"):
                     scheme(driver, name)
                     driver.save_screenshot(str(folder / f"{shot}-{language}-{width}-{name}.png"))
                 size(driver, width)
-                seen["small"] += [f"{path} at {width}: {e}" for e in driver.execute_script(SMALL)]
+                for script in (SMALL, ALONE):
+                    seen["small"] += [f"{path} at {width}: {e}" for e in driver.execute_script(script)]
                 # What is folded away is looked at as well; folded, it has no place of its own on the screen.
                 driver.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; });")
                 driver.execute_script(AXE)

@@ -2,6 +2,7 @@
 //! languages, on four widths. Where there is no Chromium, or its driver, the test says so.
 
 use blockgate_e2e::demo::Demo;
+use blockgate_e2e::gateway::Gateway;
 use blockgate_e2e::person::Person;
 use blockgate_e2e::{python, source, wait_until};
 use serde_json::Value;
@@ -127,7 +128,7 @@ fn walk(language: &str, widths: &str) {
 }
 
 /// What answers a `GET` and is no screen of a logged-in person.
-const NO_SCREENS: [&str; 9] = [
+const NO_SCREENS: [&str; 10] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -136,6 +137,7 @@ const NO_SCREENS: [&str; 9] = [
     "/login",
     "/setup",
     "/diagnostics.json",
+    "/sheet.csv",
     "/receipts/of/{}",
 ];
 
@@ -156,6 +158,27 @@ fn the_keyboard_scripts_off_and_large_letters_reach_everything() {
 }
 
 #[test]
+fn a_page_that_nobody_touches_only_reads_and_keeps_what_was_typed() {
+    if !has_browser() {
+        eprintln!("SKIPPED: no chromium, chromium-driver or Python's selenium on this machine");
+        return;
+    }
+    // The first line belongs to `[http]`, which stands above it.
+    let rest = "lock_after = \"8s\"\n[[line]]\nid = \"a\"\nkind = \"tcp\"\nhost = \"127.0.0.1\"\nport = 1\n";
+    let mut gateway = Gateway::new(rest);
+    gateway.start();
+    let output = Command::new(python())
+        .arg(source("tests/python/idle.py"))
+        .args([&format!("http://{}", gateway.address()), "admin", "a long password", "en"])
+        .output()
+        .expect("python3 runs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let seen: Value = serde_json::from_str(told.trim())
+        .unwrap_or_else(|e| panic!("{e}: {told}\n{}", String::from_utf8_lossy(&output.stderr)));
+    nothing_in(&seen, &["locked"]);
+}
+
+#[test]
 fn nothing_is_done_twice_or_lost_and_nothing_stale_looks_fresh() {
     if !has_browser() {
         eprintln!("SKIPPED: no chromium, chromium-driver or Python's selenium on this machine");
@@ -164,7 +187,10 @@ fn nothing_is_done_twice_or_lost_and_nothing_stale_looks_fresh() {
     let folder = tempfile::tempdir().expect("a folder");
     let demo = lived_in(folder.path());
     let seen = seen("behave.py", &demo, &["en"]);
-    nothing_in(&seen, &["missing", "twice", "wrong", "expired", "stale", "typed_again"]);
+    nothing_in(
+        &seen,
+        &["missing", "twice", "wrong", "expired", "stale", "typed_again", "passwords"],
+    );
 }
 
 #[test]

@@ -61,6 +61,52 @@ fn pay(clerk: &Person, account: &str, owed: i64) -> u64 {
     })
 }
 
+/// Two at the counter open the same household's deposit; the first deducts from it, and the second, who would deduct
+/// or give it back, is told what changed meanwhile. Gives the fen that came in.
+fn deposits_are_locked(clerk: &Person, chief: &Person, (account, owed): &(String, i64)) -> i64 {
+    let screen = format!("/households/{account}");
+    let typed = [
+        ("d_kind", "decoration"),
+        ("d_amount", "300"),
+        ("d_channel", "cash"),
+        ("d_contract", "D-8"),
+        ("d_condition", "the work is inspected"),
+    ];
+    let _ = clerk.submit(&screen, &format!("{screen}/deposit"), &typed);
+    let (deduct, refund) = (format!("{screen}/deduct"), format!("{screen}/refund"));
+    let of = between(&clerk.see(&screen), "name=\"deposit\" value=\"", "\"").to_owned();
+    let less = |reason| [("deduct", "1"), ("deduct_reason", reason)];
+    let late = chief.fill(&screen, &deduct, &less("the second"));
+    let back = [
+        ("r_source", of.as_str()),
+        ("r_amount", "300"),
+        ("r_channel", "cash"),
+        ("r_reason", "the work is done"),
+    ];
+    let late_refund = chief.fill(&screen, &refund, &back);
+    let _ = clerk.submit(&screen, &deduct, &less("the first"));
+    let yuan = |fen: i64| format!("{}.{:02}", fen / 100, fen % 100);
+    let told = format!(
+        "owed {}, prepaid 0.00, deposits 1 with 300.00 in all; now: owed {}, prepaid 0.00, deposits 1 with 299.00 in all",
+        yuan(*owed),
+        yuan(owed - 100)
+    );
+    for (action, body) in [(&deduct, &late), (&refund, &late_refund)] {
+        for _ in 0..2 {
+            let refused = chief.send(action, body);
+            assert_eq!(refused.status, 422, "{action}: {}", refused.body);
+            assert!(refused.body.contains(&told), "{action}: {told}: {}", refused.body);
+        }
+    }
+    assert!(
+        chief.send(&deduct, &late).body.contains("value=\"the second\""),
+        "what was typed stays"
+    );
+    let standing = json(clerk, &format!("/v1/accounts/{account}"));
+    assert_eq!(standing["owed_fen"], owed - 100, "deducted once");
+    30_000
+}
+
 #[test]
 fn a_day_at_the_counter_adds_up_to_the_fen() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -123,6 +169,7 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
         "deposits 0 with 0.00 in all; now: owed 0.00, prepaid 0.00, deposits 1 with 300.00 in all";
     assert!(refused.body.contains(told), "{}", refused.body);
     assert!(refused.body.contains("value=\"the work is inspected\""), "{}", refused.body);
+    taken += deposits_are_locked(&clerk, &chief, &debtors[21]);
     let printed = clerk.see(&format!("/receipts/{}?paper=a4", receipts[0]));
     assert!(printed.contains("page/clerk") && printed.contains("paper a4"), "{printed}");
     // Who takes no money sees the household and no form, and is refused without one.

@@ -353,6 +353,13 @@ pub struct HttpConfig {
     pub key: Option<PathBuf>,
     /// Names under which the page may be asked for, beside addresses (DNS rebinding).
     pub hosts: Vec<String>,
+    /// After this long without a request a session of the page only reads, until the password is given again.
+    pub lock_after: Span,
+}
+
+impl HttpConfig {
+    /// Ten minutes: whoever holds the phone may have changed by then.
+    pub const LOCK_AFTER: Span = Span::from_mins(10);
 }
 
 /// `[gateway]`: who we are; the topic prefix and the envelope's source come from it.

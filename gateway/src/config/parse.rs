@@ -436,6 +436,11 @@ pub(super) fn bounded(
     span
 }
 
+/// A form takes a few seconds to fill in.
+const LOCK_AFTER_MIN: Span = Span::from_secs(5);
+/// A session ends after an hour.
+const LOCK_AFTER_MAX: Span = Span::from_mins(60);
+
 fn http(table: &Table<'_>, path: &dyn Fn(&str) -> PathBuf) -> Option<HttpConfig> {
     let listen = table.need_text("listen").and_then(|text| {
         let listen = text.parse().ok();
@@ -451,8 +456,15 @@ fn http(table: &Table<'_>, path: &dyn Fn(&str) -> PathBuf) -> Option<HttpConfig>
         table.note("cert and key belong together: give both or none");
     }
     let hosts = table.texts("hosts").into_iter().map(str::to_owned).collect();
+    let lock_after = table.parsed("lock_after").unwrap_or(HttpConfig::LOCK_AFTER);
+    if !(LOCK_AFTER_MIN..=LOCK_AFTER_MAX).contains(&lock_after) {
+        let text = format!(
+            "lock_after must be from {LOCK_AFTER_MIN} to {LOCK_AFTER_MAX}, not {lock_after}"
+        );
+        table.note_at("lock_after", text);
+    }
     table.done();
-    Some(HttpConfig { listen: listen?, cert, key, hosts })
+    Some(HttpConfig { listen: listen?, cert, key, hosts, lock_after })
 }
 
 fn lines(roots: &[&Table<'_>]) -> BTreeMap<LineId, LineSettings> {

@@ -60,6 +60,15 @@ pub(super) fn content(body: impl Into<Bytes>, media: &'static str) -> Response {
     response
 }
 
+/// The same as a file to keep, under a name of ours.
+pub(super) fn attachment(body: impl Into<Bytes>, media: &'static str, name: &str) -> Response {
+    let mut response = content(body, media);
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        response.headers_mut().insert("content-disposition", value);
+    }
+    response
+}
+
 fn json_of(value: &Value) -> Response {
     content(value.to_string(), "application/json")
 }

@@ -183,6 +183,7 @@ mod tests {
             cert: None,
             key: None,
             hosts: vec!["gate.example".to_owned()],
+            lock_after: HttpConfig::LOCK_AFTER,
         }
     }
 

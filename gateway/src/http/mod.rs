@@ -162,6 +162,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let server = serve::Server::open(&config, listener, state_dir)?;
+    shared.accounts.lock_after(config.lock_after.into());
     if let Some(code) = shared.accounts.take_set_up_code() {
         // The one time that it is shown: whoever reads the box's own log stands beside the box.
         // In the text too: `journalctl` shows no fields of its own accord.

@@ -1,7 +1,7 @@
 //! Questions about money: accounts and where they stand, the way of a household's money, receipts,
 //! arrears, figures. Answered from the durable books and the derived rows; nothing here decides.
 
-use super::answer::{Answered, Desk, content, query};
+use super::answer::{Answered, Desk, attachment, content, query};
 use super::request::{Fields, Request};
 use crate::books::Books;
 use crate::figures::table::{Cell, Table};
@@ -22,7 +22,6 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use warp::http::HeaderValue;
 
 /// What can be asked about money.
 #[derive(Debug, Clone)]
@@ -565,11 +564,7 @@ async fn export(desk: &Desk, request: &Request, name: &str) -> Answered {
         let bytes = made.map_err(|e| wrong(e.to_string()))?.map_err(|e| wrong(e.to_string()))?;
         (bytes, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
     };
-    let mut response = content(bytes, media);
-    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
-        response.headers_mut().insert("content-disposition", value);
-    }
-    Ok(response)
+    Ok(attachment(bytes, media, name))
 }
 
 fn table(name: &str, head: &[&str]) -> Table {

@@ -238,6 +238,7 @@ pub const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/scan/{}/add-all", Some(Scope::Command)),
     ("POST", "/scan/{}/cancel", Some(Scope::Command)),
     ("GET", "/sheet", Some(Scope::Read)),
+    ("GET", "/sheet.csv", Some(Scope::Read)),
     ("GET", "/system", Some(Scope::Read)),
     ("GET", "/log", Some(Scope::Read)),
     ("GET", "/audit", Some(Scope::Read)),

@@ -248,6 +248,7 @@ mod tests {
             cert: None,
             key: None,
             hosts: Vec::new(),
+            lock_after: HttpConfig::LOCK_AFTER,
         };
         let listener = crate::http::bind(&config).await.unwrap();
         let server = Server::open(&config, listener, Path::new("/nonexistent")).unwrap();
@@ -307,6 +308,7 @@ mod tests {
             cert: Some(cert),
             key: Some(key),
             hosts: Vec::new(),
+            lock_after: HttpConfig::LOCK_AFTER,
         };
         let stop = CancellationToken::new();
         let listener = crate::http::bind(&config).await.unwrap();

@@ -3,6 +3,7 @@
 mod attacks;
 mod letters;
 mod matrix;
+mod sheet;
 
 use super::archive::{Archive, Fault};
 use super::*;
@@ -561,8 +562,12 @@ async fn what_devices_and_config_say_is_escaped_on_every_page() {
             let request = house.person(method, &path).header("accept-language", lang.tag());
             let answer = request.reply(&house.routes).await;
             let html = String::from_utf8_lossy(answer.body());
-            if answer.headers().get("content-type").is_some_and(|t| t == "application/json") {
-                continue; // a file to keep, which no browser takes for a page
+            let of = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+            let kept = of("content-disposition").is_some_and(|way| way.starts_with("attachment;"));
+            if of("content-type") == Some("application/json") || kept {
+                // A file to keep, which no browser takes for a page.
+                assert_eq!(of("x-content-type-options"), Some("nosniff"), "{path}");
+                continue;
             }
             assert!(!html.contains("<img"), "{path}");
             assert!(!html.contains(" style=") && !html.contains("<script>"), "{path}: inline");
@@ -754,6 +759,7 @@ async fn an_event_stream_replays_what_was_missed_and_ends_with_the_stop() {
         cert: None,
         key: None,
         hosts: Vec::new(),
+        lock_after: HttpConfig::LOCK_AFTER,
     };
     let listener = bind(&config).await.unwrap();
     let address = listener.local_addr().unwrap();

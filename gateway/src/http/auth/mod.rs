@@ -460,6 +460,11 @@ impl Accounts {
         self.right(&source, &person.user, password).await.map(|_| ())
     }
 
+    /// After how long without a request sessions only read, until the password is given again.
+    pub fn lock_after(&self, time: std::time::Duration) {
+        self.state().sessions.lock = time;
+    }
+
     /// Opens a locked session again.
     pub fn unlock(&self, person: &Person) {
         self.state().sessions.unlock(person, Instant::now());

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// After this long without a request a session only reads, until the password is given again.
+/// After this long without a request a session only reads, until the password is given again; the config may name
+/// another time.
 pub const LOCK: Duration = Duration::from_secs(10 * 60);
 /// A session without a request for this long ends.
 pub const IDLE: Duration = Duration::from_secs(60 * 60);
@@ -59,9 +60,17 @@ pub struct Note {
 }
 
 /// All sessions, at most [`limits::SESSIONS_MAX`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sessions {
     open: BTreeMap<Hash, Session>,
+    /// See [`LOCK`].
+    pub(super) lock: Duration,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), lock: LOCK }
+    }
 }
 
 impl Sessions {
@@ -89,8 +98,9 @@ impl Sessions {
     /// The person behind a cookie; `touch` counts as being there (an event stream does not).
     pub(super) fn find(&mut self, cookie: &str, touch: bool, now: Instant) -> Option<Person> {
         self.sweep(now);
+        let lock = self.lock;
         let session = self.open.get_mut(&hash(cookie))?;
-        session.person.locked |= now >= session.seen + LOCK;
+        session.person.locked |= now >= session.seen + lock;
         if touch {
             session.seen = now;
         }

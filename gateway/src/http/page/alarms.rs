@@ -244,7 +244,7 @@ fn history(view: &View, rows: &[(u64, Alarm)]) -> Markup {
                                 AlarmChange::Cleared => span.pill.good { (say.cleared()) },
                             }
                         }
-                        td.wide { a href={ "/alarms/" (alarm.id) } { (say.of(&alarm.text)) } " " span.mute.small { (subject(alarm)) } }
+                        td.wide { span { a href={ "/alarms/" (alarm.id) } { (say.of(&alarm.text)) } " " span.mute.small { (subject(alarm)) } } }
                         td.wide.mute.small {
                             @if alarm.change != AlarmChange::Cleared { (say.of(&alarm.next)) }
                         }

@@ -366,7 +366,7 @@ pub(super) async fn receipts(desk: &Desk, page: &Page<'_>) -> Answered {
                 @if rows.is_empty() { (empty(say.no_receipts())) } @else {
                     table.stack {
                         thead { tr {
-                            th { (say.receipt()) } th { (say.when()) } th { (say.account()) }
+                            th { (say.receipt()) } th.num { (say.when()) } th { (say.account()) }
                             th { (say.channel_word()) } th.num { (say.amount()) }
                         } }
                         tbody {

@@ -233,8 +233,10 @@ fn events_table(view: &View, events: &[Value]) -> Markup {
                             td data-name=(say.door()) { (text(&event["door"])) }
                             td data-name=(say.what()) {
                                 @let word = text(&event["event"]);
+                                span {
                                 span.pill.good[word == "granted"].bad[matches!(word.as_str(), "forced" | "duress" | "tamper")].late[matches!(word.as_str(), "denied" | "held-open")] { (say.door_event(&word)) }
                                 @if event["denied"].is_string() { " " span.small.mute { (say.denial(&text(&event["denied"]))) } }
+                                }
                             }
                             td data-name=(say.card()) { (text(&event["card"])) }
                             td data-name=(say.account()) { (text(&event["account"])) (text(&event["grant"])) }

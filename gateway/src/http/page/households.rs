@@ -406,7 +406,7 @@ fn refunds(page: &Page<'_>, id: &AccountId, of: &Household) -> Markup {
                 details open[page.sends(&format!("/households/{id}/refund"))] {
                     summary { (say.ask_refund()) }
                     (page.form(&format!("/households/{id}/refund"), || html! {
-                        (seen::field(&of.seen))
+                        (seen::field(&of.seen_deposits))
                         div.columns {
                             (page.field(&Field::new("r_source", say.refund_from(), Input::Choice(&sources))))
                             (page.field(&Field::new("r_amount", say.amount_yuan(), Input::Money)))

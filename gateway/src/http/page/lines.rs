@@ -4,8 +4,9 @@
 
 use super::components::{ROWS, View, address, empty, pages, polls, tabs, unit};
 use super::forms::{Field, Input, Reader};
-use super::{Act, Outcome, Page, adding};
-use crate::http::answer::{Answered, Desk};
+use super::{Act, Outcome, Page, adding, faults};
+use crate::figures::table::{Cell, Table};
+use crate::http::answer::{Answered, Desk, attachment};
 use crate::http::auth::Role;
 use crate::http::request::Fields;
 use crate::http::wire::{self, MeterView};
@@ -61,7 +62,7 @@ pub(super) fn list(desk: &Desk, page: &Page<'_>) -> Answered {
                     }
                     p { span.mono { (line.what) } " · " (say.busy()) " " (line.busy_permille / 10) "." (line.busy_permille % 10) " % · "
                         a href={ "/meters?line=" (id) } { (say.meters()) } }
-                    @if let Some(trouble) = &line.trouble { div.note.late { strong { (say.line_trouble()) } p.small { (say.line_trouble_why()) } p.small lang="en" { (trouble) } } }
+                    @if let Some(trouble) = &line.trouble { div.note.late { strong { (say.line_trouble()) } p.small { (say.line_trouble_why()) } p.small { (faults::told(say, trouble)) } } }
                     (polls(view, good, faults))
                 }
             }
@@ -263,10 +264,7 @@ pub(super) fn act(
 pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
     let (view, say) = (&page.view, page.view.say);
     let fields = Fields::parse(page.request.query.as_bytes(), &["line", "from", "whole"])?;
-    let mut all = wire::meters(&desk.shared);
-    if let Some(line) = fields.get("line") {
-        all.retain(|m| m.board.line.as_ref().is_some_and(|l| l.as_str() == line));
-    }
+    let all = of_line(desk, fields.get("line"));
     let good = all.iter().filter(|m| m.board.last.is_some()).count();
     let lines: Vec<LineId> = desk.shared.board.lines().keys().cloned().collect();
     let from = fields.parsed::<usize>("from")?.unwrap_or(0);
@@ -276,10 +274,10 @@ pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
     } else {
         all.get(from..count.min(from.saturating_add(ROWS))).unwrap_or_default()
     };
-    let link = |more: (&str, &str)| {
-        let line = fields.get("line").map(|line| ("line", line));
-        address("/sheet", &line.into_iter().chain([more]).collect::<Vec<_>>())
-    };
+    let line = fields.get("line").map(|line| ("line", line));
+    let link =
+        |more: (&str, &str)| address("/sheet", &line.into_iter().chain([more]).collect::<Vec<_>>());
+    let file = address("/sheet.csv", &line.into_iter().collect::<Vec<_>>());
     Ok(page.framed(
         say.sheet(),
         false,
@@ -295,6 +293,7 @@ pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
                     }
                     button.button type="submit" { (say.filter()) }
                     button.button.second type="button" data-print { (say.print()) }
+                    a.button.second href=(file) download { (say.as_csv()) }
                 }
                 @if shown.len() < count {
                     p.small.mute { (say.sheet_part()) " " a href=(link(("whole", "yes"))) { (say.fill(say.sheet_whole(), &[&count.to_string()])) } }
@@ -306,7 +305,7 @@ pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
                 table.stack {
                     thead { tr {
                         th { (say.meter()) } th { (say.accounts()) } th { (say.line()) } th { (say.address()) }
-                        th.num { (say.start_reading()) } th { (say.when()) } th { (say.photo()) } th { (say.checked()) }
+                        th.num { (say.start_reading()) } th.num { (say.when()) } th { (say.photo()) } th { (say.checked()) }
                     } }
                     tbody { @for meter in shown { (sheet_row(view, meter)) } }
                 }
@@ -315,6 +314,62 @@ pub(super) fn sheet(desk: &Desk, page: &Page<'_>) -> Answered {
             @if !whole { (pages(say, from, count, |from| link(("from", &from.to_string())))) }
         },
     ))
+}
+
+/// The meters of a line, or of all.
+fn of_line(desk: &Desk, line: Option<&str>) -> Vec<MeterView> {
+    let mut all = wire::meters(&desk.shared);
+    if let Some(line) = line.filter(|line| !line.is_empty()) {
+        all.retain(|m| m.board.line.as_ref().is_some_and(|l| l.as_str() == line));
+    }
+    all
+}
+
+/// The whole sheet as CSV, for who goes on with it in a spreadsheet; its heads in the reader's language.
+pub(super) fn sheet_file(desk: &Desk, page: &Page<'_>) -> Answered {
+    let (view, say) = (&page.view, page.view.say);
+    let fields = Fields::parse(page.request.query.as_bytes(), &["line"])?;
+    let head = [
+        say.meter(),
+        say.accounts(),
+        say.line(),
+        say.address(),
+        say.profile(),
+        say.start_reading(),
+        say.unit_word(),
+        say.when(),
+        say.photo(),
+        say.checked(),
+    ];
+    let row = |meter: &MeterView| {
+        let board = &meter.board;
+        let first = board.last.as_ref().and_then(|(at, values)| {
+            let (spec, value) = values.iter().find(|(s, _)| s.role == RegisterRole::Billing)?;
+            let value = value.map(|value| value.to_string()).unwrap_or_default();
+            Some((value, unit(spec.unit), view.civil(*at)))
+        });
+        let (value, unit, at) = first.unwrap_or_default();
+        let line = board.line.as_ref().map(ToString::to_string).unwrap_or_default();
+        let cells = [
+            meter.id.to_string(),
+            meter.accounts.join(" "),
+            line,
+            board.address.to_string(),
+            board.profile.clone(),
+            value,
+            unit.to_owned(),
+            at,
+            String::new(),
+            String::new(),
+        ];
+        cells.into_iter().map(Cell::Text).collect()
+    };
+    let table = Table {
+        name: say.sheet().to_owned(),
+        head: head.map(str::to_owned).into(),
+        rows: of_line(desk, fields.get("line")).iter().map(row).collect(),
+    };
+    Ok(attachment(table.csv(), "text/csv; charset=utf-8", "blockgate-sheet.csv"))
 }
 
 fn sheet_row(view: &View, meter: &MeterView) -> Markup {

@@ -4,7 +4,7 @@
 use super::components::{ROWS, View, address, empty, pages, polls, unit};
 use super::forms::{Field, Input, Reader};
 use super::lines::{installs, section};
-use super::{Act, Outcome, Page, chart};
+use super::{Act, Outcome, Page, chart, faults};
 use crate::http::answer::{Answered, Desk, first_billing, query, unit_of};
 use crate::http::money::{used, zone};
 use crate::http::request::Fields;
@@ -674,7 +674,8 @@ fn fault(view: &View, meter: &MeterView) -> Markup {
             section.card {
                 header { h2 { (say.last_fault()) } span.pill.late { (class) } }
                 p { (check) }
-                p.mute.small { span lang="en" { (fault.what) } " · " (view.time(*at)) }
+                p.small { (faults::told(say, &fault.what)) }
+                p.mute.small { (view.time(*at)) }
                 details {
                     summary { (say.raw_frame()) }
                     @if fault.raw.is_empty() { p.mute { (say.nothing_received()) } }

@@ -31,6 +31,7 @@ mod corrections;
 mod counter;
 mod deeds;
 mod doors;
+mod faults;
 mod forms;
 mod households;
 mod layout;
@@ -210,6 +211,7 @@ async fn show(desk: &Desk, page: &Page<'_>, screen: &Screen) -> Answered {
         Screen::Scans => lines::scan(desk, page),
         Screen::Scan(id) => lines::one_scan(desk, page, id),
         Screen::Sheet => lines::sheet(desk, page),
+        Screen::SheetFile => lines::sheet_file(desk, page),
         Screen::System => system::show(desk, page),
         Screen::Log => system::log(page),
         Screen::Audit => system::audit(desk, page).await,

@@ -1,7 +1,7 @@
 //! The first page: is everything well, and if not, where to look.
 
 use super::components::View;
-use super::{Page, alarms};
+use super::{Page, alarms, faults};
 use crate::board::{LineBoard, MqttBoard};
 use crate::http::Shared;
 use crate::http::answer::Desk;
@@ -152,7 +152,7 @@ fn line_table(view: &View, lines: &BTreeMap<LineId, LineBoard>) -> Markup {
                                 td data-name=(say.what()) {
                                     span {
                                         span.mono { (line.what) }
-                                        @if let Some(trouble) = &line.trouble { " " span.small { (trouble) } }
+                                        @if let Some(trouble) = &line.trouble { " " span.small { (faults::told(say, trouble)) } }
                                     }
                                 }
                                 td.num data-name=(say.busy()) {

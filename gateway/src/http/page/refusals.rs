@@ -316,20 +316,28 @@ const REFUSALS: &[(&str, &str)] = &[
     ("lane: {}", "车道写得不对：{}"),
     ("ticket: longer than {} bytes", "票号超过 {} 字节。"),
     ("command {}", "命令 {}"),
+    // How a barrier's device took an order.
+    ("accepted", "设备已受理"),
+    ("answered", "设备已应答"),
 ];
 
 /// A refusal in Chinese; `None` where none is known.
 pub(super) fn in_chinese(detail: &str) -> Option<String> {
-    let whole = REFUSALS.iter().find(|(en, _)| *en == detail);
+    looked_up(REFUSALS, detail)
+}
+
+/// A text in Chinese by a table of patterns; `None` where none fits.
+pub(super) fn looked_up(table: &[(&str, &str)], detail: &str) -> Option<String> {
+    let whole = table.iter().find(|(en, _)| *en == detail);
     if let Some((_, zh)) = whole {
         return Some((*zh).to_owned());
     }
-    REFUSALS.iter().find_map(|(en, zh)| {
+    table.iter().find_map(|(en, zh)| {
         let parts = parts(en, detail)?;
         // What is filled in may be a refusal itself.
         let parts: Vec<String> = parts
             .into_iter()
-            .map(|part| in_chinese(part).unwrap_or_else(|| part.to_owned()))
+            .map(|part| looked_up(table, part).unwrap_or_else(|| part.to_owned()))
             .collect();
         Some(filled(zh, &parts))
     })

@@ -41,7 +41,7 @@ fn framed(desk: &Desk, page: &Page<'_>, tried: Option<(&Preview, &Question)>) ->
                             tr {
                                 td.lead { (say.of(&tariff.label)) " " span.mono.mute { (id) } }
                                 td.mono data-name=(say.revision()) { (tariff.revision_on(today).map(Revision::name).unwrap_or_default()) }
-                                td data-name=(say.notice_from()) { (tariff.notice) }
+                                td.wide data-name=(say.notice_from()) { (tariff.notice) }
                             }
                         }
                     }

@@ -15,6 +15,7 @@ pub(in crate::http) enum Screen {
     Scans,
     Scan(ScanId),
     Sheet,
+    SheetFile,
     System,
     Log,
     Audit,
@@ -64,6 +65,7 @@ impl Screen {
             ["scan"] => Self::Scans,
             ["scan", id] => Self::Scan(id.parse().ok()?),
             ["sheet"] => Self::Sheet,
+            ["sheet.csv"] => Self::SheetFile,
             ["system"] => Self::System,
             ["log"] => Self::Log,
             ["audit"] => Self::Audit,
@@ -113,6 +115,7 @@ impl Screen {
             Self::Scans => "/scan".to_owned(),
             Self::Scan(id) => format!("/scan/{id}"),
             Self::Sheet => "/sheet".to_owned(),
+            Self::SheetFile => "/sheet.csv".to_owned(),
             Self::System => "/system".to_owned(),
             Self::Log => "/log".to_owned(),
             Self::Audit => "/audit".to_owned(),
@@ -159,7 +162,8 @@ impl Screen {
             | Self::Lines
             | Self::Scans
             | Self::Scan(_)
-            | Self::Sheet => Area::Meters,
+            | Self::Sheet
+            | Self::SheetFile => Area::Meters,
             Self::Bills
             | Self::Bill(_)
             | Self::Households

@@ -62,8 +62,8 @@ fn both(desk: &Desk, act: &Act, read: &Reader<'_>) -> Option<(String, String)> {
         return None;
     }
     let now = match act {
-        Act::Pay(id) | Act::AskRefund(id) => of_household(desk, id),
-        Act::TakeDeposit(id) | Act::DeductDeposit(id) => {
+        Act::Pay(id) => of_household(desk, id),
+        Act::TakeDeposit(id) | Act::DeductDeposit(id) | Act::AskRefund(id) => {
             of_deposits(desk.shared.board.books().ledger(), id)
         }
         Act::ApplyRules => of_rules(desk, &read.text("file")),
@@ -104,12 +104,11 @@ fn told(page: &Page<'_>, act: &Act, seen: &str) -> String {
             say.fill(say.seen_grant(), &[id, card, &time(until)])
         }
         (Act::RestoreRight, [since]) => say.fill(say.seen_revoked(), &[&time(since)]),
-        (Act::Pay(_) | Act::AskRefund(_), [owed, prepaid]) => {
-            say.fill(say.seen_owed(), &[owed, prepaid])
-        }
-        (Act::TakeDeposit(_) | Act::DeductDeposit(_), [owed, prepaid, count, held]) => {
-            say.fill(say.seen_deposits(), &[owed, prepaid, count, held])
-        }
+        (Act::Pay(_), [owed, prepaid]) => say.fill(say.seen_owed(), &[owed, prepaid]),
+        (
+            Act::TakeDeposit(_) | Act::DeductDeposit(_) | Act::AskRefund(_),
+            [owed, prepaid, count, held],
+        ) => say.fill(say.seen_deposits(), &[owed, prepaid, count, held]),
         _ => seen.to_owned(),
     }
 }

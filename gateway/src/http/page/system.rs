@@ -5,7 +5,7 @@ use super::components::{View, empty, tabs};
 use super::network::Network;
 use super::{Page, overview};
 use crate::board::MqttBoard;
-use crate::http::answer::{Answered, Desk, content, query};
+use crate::http::answer::{Answered, Desk, attachment, query};
 use crate::http::request::Fields;
 use crate::http::wire;
 use crate::mqtt::trouble::Trouble;
@@ -16,7 +16,6 @@ use blockgate_types::{ClockState, Time};
 use maud::{Markup, html};
 use serde_json::{Value, json};
 use std::net::IpAddr;
-use warp::http::HeaderValue;
 
 /// Lines of the log on one screen.
 const LINES: usize = 300;
@@ -431,10 +430,7 @@ pub(super) fn diagnostics_file(desk: &Desk) -> Answered {
     redact::document(&mut document);
     let text =
         serde_json::to_string_pretty(&document).map_err(|_| Problem::from(Code::Internal))?;
-    let mut response = content(text, "application/json");
-    let name = HeaderValue::from_static("attachment; filename=\"blockgate-diagnostics.json\"");
-    response.headers_mut().insert("content-disposition", name);
-    Ok(response)
+    Ok(attachment(text, "application/json", "blockgate-diagnostics.json"))
 }
 
 /// Who sets the clock, and how well.

@@ -627,6 +627,8 @@ words! {
     signed_desk "经办人签字" "Desk";
     signed_household "住户签字" "Household";
     sheet_count "{} / {} 块表已读到数。" "{} of {} meters have been read.";
+    as_csv "下载 CSV" "Download CSV";
+    unit_word "单位" "Unit";
     sheet_part "屏幕上只显示一部分，打印的也是这一部分。" "The screen shows a part of them, and that is what gets printed.";
     sheet_whole "显示全部 {} 块表以便打印" "Show all {} for printing";
     pages "分页" "Pages";
