@@ -14,7 +14,7 @@ use blockgate::mqtt::trouble::Trouble;
 use blockgate::ports::Clock;
 use blockgate::store::Store;
 use blockgate::store::trees::BillFilter;
-use blockgate_rules::event::{Alarm, Bill, Hold, Outcome, ReadingId, Verdict};
+use blockgate_rules::event::{Alarm, Audit, Bill, Event, Hold, Outcome, ReadingId, Verdict};
 use blockgate_rules::setup::{AccountSetup, BillingRegister, Charge, MeterSetup, Setup};
 use blockgate_types::{
     BillId, ClockState, Decimal, FaultClass, LineId, MeterId, ReadFault, RegisterName,
@@ -143,7 +143,7 @@ fn meters(board: &Board, now: Time, count: u16) -> Anyhow<()> {
                     now.minus(Span::from_secs(31)),
                     ReadFault {
                         class: FaultClass::Checksum,
-                        what: "the checksum is 1A2B, the frame's bytes make 9C41".to_owned(),
+                        what: "12 bytes and no undamaged reply within 500 ms".to_owned(),
                         raw: vec![3, 4, 8, 0x45, 0x9A, 0x52, 0x2B, 0, 0, 0x80, 0x1A, 0x2B],
                     },
                 ));
@@ -177,7 +177,7 @@ fn meters(board: &Board, now: Time, count: u16) -> Anyhow<()> {
 }
 
 /// Every meter's household, charged for what it counts and for its floor.
-fn households(board: &Board) -> Anyhow<Setup> {
+fn households(board: &Board, now: Time) -> Anyhow<Setup> {
     let mut setup = Setup { zone: "Asia/Shanghai".to_owned(), ..Setup::default() };
     for meter in board.meters().keys() {
         let metered =
@@ -221,6 +221,13 @@ fn households(board: &Board) -> Anyhow<Setup> {
         public.charges.insert(item.parse()?, charge);
     }
     setup.accounts.insert("a-public".parse()?, public);
+    // The books know the block as the journal would have told them.
+    let at = now;
+    let (meters, accounts) = (setup.meters.clone(), setup.accounts.clone());
+    let mut books = board.books();
+    for audit in [Audit::MetersSet { at, meters }, Audit::AccountsSet { at, accounts }] {
+        books.take(&Event::Audit(audit));
+    }
     Ok(setup)
 }
 
@@ -228,7 +235,12 @@ fn rest_of_board(board: &Board, now: Time) -> Anyhow<Vec<(u64, Alarm)>> {
     for (id, what, open, trouble) in [
         ("stair-1", "rtu /dev/ttyUSB0 9600 8N1", true, None),
         ("stair-2", "rtu-over-tcp 192.168.10.41:4196", true, None),
-        ("pump-room", "tcp 192.168.10.60:502", false, Some("connection refused")),
+        (
+            "pump-room",
+            "tcp 192.168.10.60:502",
+            false,
+            Some("cannot connect to 192.168.10.60:502: Connection refused (os error 111)"),
+        ),
     ] {
         let line = LineBoard {
             what: what.to_owned(),
@@ -394,7 +406,7 @@ async fn main() -> Anyhow<()> {
     let board = Arc::new(Board::default());
     let count = std::env::args().nth(2).map_or(Ok(12), |text| text.parse())?;
     meters(&board, now, count)?;
-    let setup = households(&board)?;
+    let setup = households(&board, now)?;
     let alarms = rest_of_board(&board, now)?;
     let (door, mut orders) = CommandDoor::new();
     tokio::spawn(async move {

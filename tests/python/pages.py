@@ -25,7 +25,7 @@ FIRST = {"{meter}": "/meters", "{household}": "/households", "{bill}": "/bills",
          "{alarm}": "/alarms", "{door}": "/doors", "{scan}": "/scan"}
 # Lists that a block which is lived in has something in.
 FULL = ["/meters", "/lines", "/scan", "/sheet", "/households", "/bills", "/receipts", "/counter", "/parking", "/stays",
-        "/unresolved", "/doors", "/door-events", "/controllers", "/door-rights", "/alarms", "/audit", "/users"]
+        "/unresolved", "/doors", "/door-events", "/controllers", "/door-rights", "/alarms", "/audit", "/log", "/users"]
 
 
 def browser(*arguments, preferences=None):

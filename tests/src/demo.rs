@@ -34,7 +34,7 @@ impl Demo {
             .args(["demo", "--from", "2026-03-30T00:00:00+08:00", "--warm-up", "3d"])
             .args(["--speed", &speed.to_string(), "--listen", &page.to_string(), "--data"])
             .arg(folder.join("data"))
-            .env("BLOCKGATE_LOG", "warn")
+            .env("BLOCKGATE_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(err);

@@ -74,11 +74,14 @@ fn deposits_are_locked(clerk: &Person, chief: &Person, (account, owed): &(String
     ];
     let _ = clerk.submit(&screen, &format!("{screen}/deposit"), &typed);
     let (deduct, refund) = (format!("{screen}/deduct"), format!("{screen}/refund"));
-    let of = between(&clerk.see(&screen), "name=\"deposit\" value=\"", "\"").to_owned();
-    let less = |reason| [("deduct", "1"), ("deduct_reason", reason)];
+    let html = clerk.see(&screen);
+    let of = between(&html, "name=\"deposit\" value=\"", "\"");
+    let (_, items) = html.split_once("name=\"item\"").expect("a choice of items");
+    let item = between(items, "<option value=\"", "\"");
+    let less = |reason| [("item", item), ("deduct", "1"), ("deduct_reason", reason)];
     let late = chief.fill(&screen, &deduct, &less("the second"));
     let back = [
-        ("r_source", of.as_str()),
+        ("r_source", of),
         ("r_amount", "300"),
         ("r_channel", "cash"),
         ("r_reason", "the work is done"),
@@ -169,7 +172,7 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
         "deposits 0 with 0.00 in all; now: owed 0.00, prepaid 0.00, deposits 1 with 300.00 in all";
     assert!(refused.body.contains(told), "{}", refused.body);
     assert!(refused.body.contains("value=\"the work is inspected\""), "{}", refused.body);
-    taken += deposits_are_locked(&clerk, &chief, &debtors[21]);
+    taken += deposits_are_locked(&clerk, &chief, &debtors[22]);
     let printed = clerk.see(&format!("/receipts/{}?paper=a4", receipts[0]));
     assert!(printed.contains("page/clerk") && printed.contains("paper a4"), "{printed}");
     // Who takes no money sees the household and no form, and is refused without one.
@@ -242,7 +245,7 @@ fn a_day_at_the_counter_adds_up_to_the_fen() {
         with_cash.cloned()
     });
     let cash = &day["channels"]["cash"];
-    assert_eq!(cash["payments"], 23, "{day:#}");
+    assert_eq!(cash["payments"], 24, "{day:#}");
     assert_eq!(cash["paid_fen"], taken);
     assert_eq!((&cash["refunds"], &cash["refunded_fen"]), (&1.into(), &2000.into()));
     let net = taken - 2000;

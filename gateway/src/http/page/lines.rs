@@ -379,7 +379,7 @@ fn sheet_row(view: &View, meter: &MeterView) -> Markup {
         tr {
             td.lead { (meter.id) }
             td data-name=(say.accounts()) { (meter.accounts.join(" ")) }
-            td data-name=(say.line()) { @if let Some(line) = &board.line { (line) } }
+            td.line data-name=(say.line()) { @if let Some(line) = &board.line { (line) } }
             td.mono data-name=(say.address()) { (board.address) br; (board.profile) }
             td.num data-name=(say.start_reading()) {
                 @match &board.last {
