@@ -7,6 +7,8 @@ Obeys lines on standard input, each answered by one line of JSON:
 
   collect N                 waits until N events are whole; checks each by its schema; gives counts
   confirm                   sends a receipt for what is whole
+  refuse SEQ                says that this event will never be taken
+  again SEQ                 waits until this event comes once more, byte for byte
   command NAME ARGS [WHEN]  orders; gives its id and the words of its answers until the last one
   repeat ID                 sends the very same command again
   retained NAME ARGS        sends a retained command
@@ -39,6 +41,7 @@ class Cloud:
         }
         self.events, self.ids, self.state = {}, {}, None
         self.duplicates = self.altered = 0
+        self.repeated = {}
         self.answers, self.sent, self.elsewhere = {}, {}, []
         self.inbox = queue.Queue()
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, f"cloud-{uuid.uuid4()}", protocol=mqtt.MQTTv5)
@@ -78,6 +81,7 @@ class Cloud:
         if identity in self.ids:
             if self.ids[identity] == payload:
                 self.duplicates += 1
+                self.repeated[seq] = self.repeated.get(seq, 0) + 1
             else:
                 self.altered += 1
             return
@@ -143,6 +147,13 @@ class Cloud:
                 self.listen(0)
             self.publish("receipt", json.dumps({"through": self.whole()}))
             return {"through": self.whole()}
+        if word == "refuse":
+            refused = [{"id": self.events[int(rest[0])]["id"], "code": "unknown-meter", "reason": "not sold to us"}]
+            self.publish("receipt", json.dumps({"refused": refused}))
+            return {"refused": refused}
+        if word == "again":
+            self.until(lambda: self.repeated.get(int(rest[0])))
+            return {"times": self.repeated.get(int(rest[0]), 0), "altered": self.altered}
         if word == "command":
             return self.order(rest[0], self.document(json.loads(rest[1]), rest[2] if len(rest) > 2 else ""))
         if word == "repeat":

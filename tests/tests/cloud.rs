@@ -102,6 +102,19 @@ fn a_client_written_from_the_documents_receives_confirms_and_commands() {
     let got = client.tell("collect 6");
     assert!(got["whole"].as_u64() >= Some(6), "{got}");
     assert_eq!((&got["altered"], &got["state"]["online"]), (&json!(0), &json!(true)), "{got}");
+    // What the cloud refuses is a dead letter, until a person orders that it is tried again.
+    let _ = client.tell("refuse 3");
+    let dead = |gateway: &Gateway| gateway.json("/v1/outbox")["dead_letters"].clone();
+    site.gateway
+        .wait("the refusal has come home", |gateway| (dead(gateway)[0]["seq"] == 3).then_some(()));
+    let retry = r#"command retry-dead-letter {"seq":3}"#;
+    let order = client.tell(retry);
+    assert_eq!(order["words"], json!(["accepted", "done"]), "{order}");
+    assert_eq!(dead(&site.gateway), json!([]));
+    assert_eq!(client.tell("again 3"), json!({ "times": 1, "altered": 0 }));
+    let twice = client.tell(retry);
+    assert_eq!(twice["words"], json!(["accepted", "refused"]), "{twice}");
+
     let through = client.tell("confirm")["through"].as_u64().expect("a number");
     site.gateway.wait("the receipt has come home", |gateway| {
         (gateway.json("/v1/outbox")["through"].as_u64()? >= through).then_some(())
