@@ -2,15 +2,16 @@
 //! by age, by logging out or by a newer password.
 
 use super::Role;
+use crate::config::HttpConfig;
 use crate::limits;
 use ring::digest;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// After this long without a request a session only reads, until the password is given again; the config may name
-/// another time.
-pub const LOCK: Duration = Duration::from_secs(10 * 60);
+/// After this long without a request a session only reads, until the password is given again, where the config
+/// names no other time.
+pub const LOCK: Duration = Duration::from_millis(HttpConfig::LOCK_AFTER.as_millis().unsigned_abs());
 /// A session without a request for this long ends.
 pub const IDLE: Duration = Duration::from_secs(60 * 60);
 /// A session this old ends, however busy.
