@@ -1,10 +1,13 @@
 //! Components with tiers of their own, or a free part: what rides on one reading and is priced by other
 //! bounds.
 
+mod rule_files;
+
 use blockgate_rules::event::BillLine;
-use blockgate_rules::tariff::{RateOutput, TariffFile, rate_document};
+use blockgate_rules::tariff::RateOutput;
 use blockgate_types::Decimal;
 use proptest::prelude::*;
+use rule_files::{faults, rated};
 use serde_json::{Value, json};
 
 /// A water tariff by a tier period, with `sewage` as a component is written.
@@ -24,11 +27,6 @@ const FOUR_MONTHS: &str = "tier_period = \"4_months\"\ntier_reset = \"01-01\"\np
 const YEAR: &str = "tier_period = \"year\"\ntier_reset = \"01-01\"\npart_quota = \"by_months\"\n\
                     bound_rounding = \"half_up\"\nnew_occupant = \"inherit\"";
 const MONTH: &str = "tier_period = \"month\"\ncatch_up = \"scale_quota\"";
-
-fn rated(rule: &str, input: &Value) -> RateOutput {
-    let output = rate_document(rule, "rule.toml", &input.to_string(), "input.json");
-    output.unwrap_or_else(|faults| panic!("{faults:?}\n{rule}\n{input}"))
-}
 
 /// `component tier quantity × price = amount`, one a line.
 fn shown(output: &RateOutput) -> Vec<String> {
@@ -172,17 +170,6 @@ fn tax_and_the_place_of_rounding_hold_for_own_tiers_too() {
         let output = rated(&rule(rounding), &input);
         assert_eq!(output.total_fen.to_string(), "24.49", "{rounding}");
         assert_eq!(output.exact.to_string(), "24.48918");
-    }
-}
-
-/// One line a fault: line, column, message.
-fn faults(text: &str) -> String {
-    match TariffFile::parse(text, "f.toml") {
-        Ok(tariffs) => format!("valid: {}", tariffs.len()),
-        Err(list) => {
-            let lines = list.iter().map(|e| format!("{}:{}: {}", e.line, e.column, e.message));
-            lines.collect::<Vec<_>>().join("\n")
-        }
     }
 }
 

@@ -2,10 +2,13 @@
 //! a longer stay never costs less, and caps hold. (Shares: `apportionment`; payments on the way: the
 //! Block's tests of parking.)
 
-use blockgate_rules::tariff::{RateOutput, rate_document};
+mod rule_files;
+
+use blockgate_rules::tariff::RateOutput;
 use blockgate_types::Decimal;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use rule_files::rated;
+use serde_json::json;
 
 /// Random tiers: rising bounds, and prices in hundredths of a fen.
 fn tiers() -> impl Strategy<Value = Vec<(Option<u32>, u32)>> {
@@ -37,11 +40,6 @@ fn graduated(tiers: &[(Option<u32>, u32)], rounding: &str) -> String {
          new_occupant = \"reset\"\ntiers = [ {} ]\n",
         tiers.join(", ")
     )
-}
-
-fn rated(rule: &str, input: &Value) -> RateOutput {
-    let output = rate_document(rule, "rule.toml", &input.to_string(), "input.json");
-    output.unwrap_or_else(|faults| panic!("{faults:?}\n{rule}\n{input}"))
 }
 
 fn used(rule: &str, before: Decimal, usage: Decimal) -> RateOutput {

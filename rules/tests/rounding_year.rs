@@ -1,9 +1,12 @@
 //! Prices by the month that are rounded once a year: what a rule file says, and what `blockgate rate`
 //! makes of it.
 
-use blockgate_rules::tariff::{RateOutput, TariffFile, rate_document};
+mod rule_files;
+
+use blockgate_rules::tariff::{RateOutput, rate_document};
 use blockgate_types::Decimal;
 use proptest::prelude::*;
+use rule_files::{faults, rated};
 use serde_json::{Value, json};
 
 fn rule(kind: &str, more: &str) -> String {
@@ -16,11 +19,6 @@ fn rule(kind: &str, more: &str) -> String {
 
 const PER_AREA: &str = "kind = \"per_area\"\nprice = \"2.10\"\nproration = \"actual_days\"";
 const PER_YEAR: &str = "rounding = \"per_year\"\nyear_begins = \"01-01\"";
-
-fn rated(rule: &str, input: &Value) -> RateOutput {
-    let output = rate_document(rule, "rule.toml", &input.to_string(), "input.json");
-    output.unwrap_or_else(|faults| panic!("{faults:?}\n{rule}\n{input}"))
-}
 
 /// One document a month, each from where the one before left the year.
 fn twelve(rule: &str, input: &Value) -> Vec<RateOutput> {
@@ -74,16 +72,6 @@ fn price_and_tax_are_carried_apart() {
     assert_eq!(outputs.iter().map(|o| o.total_fen.0).sum::<i64>(), 195_980 + 11_759);
     let carried = outputs.iter().flat_map(|o| &o.lines).map(|l| &l.label.zh);
     assert!(carried.clone().any(|zh| zh.starts_with("税额取整结转（")));
-}
-
-fn faults(text: &str) -> String {
-    match TariffFile::parse(text, "f.toml") {
-        Ok(tariffs) => format!("valid: {}", tariffs.len()),
-        Err(list) => {
-            let lines = list.iter().map(|e| format!("{}:{}: {}", e.line, e.column, e.message));
-            lines.collect::<Vec<_>>().join("\n")
-        }
-    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The example tariff files, and what a wrong file is told.
 
+mod rule_files;
+
 use blockgate_rules::tariff::TariffFile;
+use rule_files::faults;
 
 #[test]
 fn every_example_file_is_valid_and_survives_the_journals_json() {
@@ -19,17 +22,6 @@ fn every_example_file_is_valid_and_survives_the_journals_json() {
         }
     }
     assert!(seen >= 12, "{seen}");
-}
-
-/// One line a fault: line, column, message.
-fn faults(text: &str) -> String {
-    match TariffFile::parse(text, "f.toml") {
-        Ok(tariffs) => format!("valid: {}", tariffs.len()),
-        Err(list) => {
-            let lines = list.iter().map(|e| format!("{}:{}: {}", e.line, e.column, e.message));
-            lines.collect::<Vec<_>>().join("\n")
-        }
-    }
 }
 
 #[test]
